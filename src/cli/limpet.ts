@@ -1,0 +1,39 @@
+// The `limpet` command line (Node). Each command is a file beside this one; a failure is one sentence that says what to do.
+
+import { Command, InvalidArgumentError } from "commander";
+import { CommandFault } from "./fault.ts";
+import { dev } from "./dev.ts";
+import { start } from "./start.ts";
+
+const port = (text: string): number => {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new InvalidArgumentError("a port is a whole number from 0 to 65535 (0: any free one).");
+  return value;
+};
+
+const program = new Command("limpet").description("Session affinity at the edge: run it locally, and look into a running one.");
+
+program
+  .command("dev")
+  .description("run the router on this machine against the origins of a configuration")
+  .option("--config <file>", "the configuration, .ts or .json", "limpet.config.ts")
+  .option("--port <number>", "where to listen on 127.0.0.1", port, 8787)
+  .option("--json", "print one line of JSON when ready, and nothing else", false)
+  .action(dev);
+
+program
+  .command("start")
+  .description("run the router with four collaboration servers, a page to try it and the dashboard")
+  .option("--port <number>", "where to listen on 127.0.0.1", port, 8787)
+  .action(start);
+
+// Started by an older Node (bin/limpet.js): when that one is gone, however it ended, nobody is left to work for.
+if (process.env["LIMPET_PARENT_IPC"] === "1") process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommandFault)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

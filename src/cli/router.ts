@@ -1,0 +1,101 @@
+// The router on this machine: the real Worker and its objects, bundled as a deployment bundles them, on Miniflare (workerd).
+
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { Log, LogLevel, Miniflare } from "miniflare";
+import { CommandFault } from "./fault.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const HOST = "127.0.0.1";
+export const COMPATIBILITY_DATE = "2026-11-17";
+
+export interface RouterOptions {
+  /** The configuration as written; checked already. */
+  readonly raw: unknown;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly pagesDir: string;
+  /** What /_limpet/dev.json says. */
+  readonly devInfo: object;
+  readonly onLog: (line: string) => void;
+}
+
+export interface Router {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Resolves when the router answers and its ring objects are awake. */
+export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
+  await assertFree(port);
+  const script = await bundle(raw);
+  const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
+  const miniflare = new Miniflare({
+    host: HOST,
+    port,
+    cf: {}, // nothing is known of where a visitor is, unless a request says so itself
+    log: new Log(LogLevel.NONE),
+    logRequests: false,
+    telemetry: { enabled: false },
+    handleStructuredLogs: ({ message }) => onLog(message),
+    workers: [
+      {
+        config: {
+          name: "limpet",
+          compatibilityDate: COMPATIBILITY_DATE,
+          manifest: { mainModule: "index.js", modulesRoot: ROOT, modules: { "index.js": { type: "esm", contents: script } } },
+          env: {
+            AFFINITY: { type: "kv", id: "AFFINITY" },
+            ASSETS: { type: "assets" },
+            LIMPET_DEV: { type: "text", value: "1" },
+            LIMPET_DEV_INFO: { type: "text", value: JSON.stringify(devInfo) },
+            ...Object.fromEntries(Object.entries(objects).map(([exportName, name]) => [name, { type: "durable-object", worker: "limpet", exportName }])),
+          },
+          exports: Object.fromEntries(Object.keys(objects).map((name) => [name, { type: "durable-object", storage: "sqlite" }])),
+          assets: { directory: pagesDir, hasUserWorker: true, runWorkerFirst: true, htmlHandling: "auto-trailing-slash" },
+        },
+      },
+    ],
+  });
+  const url = (await miniflare.ready).origin;
+  // Ring objects start checking health when they are first asked; an admin API that is switched off leaves that to the first visitor.
+  await fetch(`${url}/_limpet/v1/rings`, { headers: { authorization: "Bearer dev" } });
+  return { url, stop: () => miniflare.dispose() };
+}
+
+/** The Worker as one module, with this configuration in the place of limpet.config.ts. */
+async function bundle(raw: unknown): Promise<string> {
+  const result = await build({
+    entryPoints: [`${ROOT}/src/index.ts`],
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*"],
+    logLevel: "silent",
+    plugins: [
+      {
+        name: "limpet-config",
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /\/limpet\.config\.ts$/ }, () => ({ path: "limpet.config", namespace: "limpet" }));
+          onLoad({ filter: /.*/, namespace: "limpet" }, () => ({ contents: JSON.stringify(raw), loader: "json" }));
+        },
+      },
+    ],
+  });
+  return result.outputFiles[0]?.text ?? "";
+}
+
+/** Says so in a sentence when somebody else listens there. */
+async function assertFree(port: number): Promise<void> {
+  if (port === 0) return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const probe = createServer().once("error", reject).listen(port, HOST, () => probe.close(() => resolve()));
+  try {
+    await promise;
+  } catch {
+    throw new CommandFault(`Port ${port} is in use on this machine: end what listens there, or choose another with --port.`);
+  }
+}

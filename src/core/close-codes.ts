@@ -1,0 +1,36 @@
+// Which close codes may be sent, and what a received one becomes on the other leg.
+// workerd's close() throws for 999, 1004, 1005, 1006, 1015 and from 5000 on, and wrongly accepts 1016–2999 (seen on 1.20261117).
+
+export interface Close {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Sent where a visitor should come back: its origin, or the router, starts again. */
+export const RESTART: Close = { code: 1012, reason: "service restart: please reconnect" };
+/** Sent where a bound was passed and frames may be lost otherwise. */
+export const overloaded = (reason: string): Close => ({ code: 1013, reason });
+
+/** Greatest length of a close reason: 125 bytes of a control frame less 2 of the code (RFC 6455 §5.5). */
+const REASON_MAX_BYTES = 125 - 2;
+
+/**
+ * The close to send for one that was received. `undefined`: close without a code (none was received, 1005).
+ * Codes that stand for a lost peer (1006, 1015) become 1011; codes nobody may send become 1011 too.
+ */
+export function relayed(received: Close): Close | undefined {
+  if (received.code === 1005 || received.code === 0) return undefined;
+  return { code: isSendable(received.code) ? received.code : 1011, reason: shortened(received.reason) };
+}
+
+export function isSendable(code: number): boolean {
+  if (code >= 3000 && code <= 4999) return true;
+  return code >= 1000 && code <= 1014 && code !== 1004 && code !== 1005 && code !== 1006;
+}
+
+function shortened(reason: string): string {
+  const bytes = new TextEncoder().encode(reason);
+  if (bytes.length <= REASON_MAX_BYTES) return reason;
+  // A cut in mid-character leaves one replacement character (3 bytes), which is taken off.
+  return new TextDecoder().decode(bytes.slice(0, REASON_MAX_BYTES)).replace(/\uFFFD$/, "");
+}

@@ -1,0 +1,166 @@
+// Checks of routes that need two places at once: the pools and regions they name, their own path, and the routes before them.
+// As config-cross.ts, they take only what has the right type and leave the rest to the faults of shape.
+
+import { entriesOf, field, HOME_WORDS, itemsOf, namesOf, unknownRegion } from "./config-cross.ts";
+import type { FoundFault } from "./config-faults.ts";
+import { isFields, notYet } from "./config-shapes.ts";
+import { parametersOf, routePathFault } from "./config-texts.ts";
+import { anyOf, didYouMean, quoted } from "./config-words.ts";
+import { locationHint } from "./hints.ts";
+
+const SOURCES = ["path", "cookie", "header", "issue", "query", "subprotocol", "jwt", "ip"];
+
+export function routeFaults(input: unknown): FoundFault[] {
+  const routes = itemsOf(field(input, "routes"));
+  return [
+    ...routes.flatMap((route, index) => {
+      const path = ["routes", index];
+      return [
+        ...poolNameFaults(input, route, path),
+        ...headerFaults(route, path),
+        ...sourceFaults(route, path),
+        ...homeFaults(input, route, path),
+        ...resumeFaults(field(route, "resume"), [...path, "resume"]),
+        ...closeCodeFaults(route, path),
+      ];
+    }),
+    ...placeFaults(input, routes),
+    ...unreachableFaults(routes),
+  ];
+}
+
+type Path = FoundFault["path"];
+
+function poolNameFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
+  const [name, pools] = [field(route, "pool"), namesOf(field(input, "pools"))];
+  if (typeof name !== "string" || name === "" || !pools || pools.includes(name)) return [];
+  const guess = didYouMean(name, pools);
+  const known = pools.length === 0 ? "; there are no pools" : `; pools are ${anyOf(pools)}`;
+  return [{ path: [...path, "pool"], message: `there is no pool ${quoted(name)}${guess === "" ? known : guess}` }];
+}
+
+function headerFaults(route: unknown, path: Path): FoundFault[] {
+  const names = entriesOf(field(route, "header")).map(([name]) => name);
+  return names.flatMap((name, index) => {
+    const first = names.findIndex((other) => other.toLowerCase() === name.toLowerCase());
+    if (first === index) return [];
+    return [{ path: [...path, "header", name], message: `${quoted(name)} and ${quoted(names[first] ?? "")} are one header, whose name has no case; take one out` }];
+  });
+}
+
+function sourceFaults(route: unknown, path: Path): FoundFault[] {
+  const [routePath, sources] = [field(route, "path"), itemsOf(field(route, "session"))];
+  const names = routePathFault(routePath) === undefined && typeof routePath === "string" ? parametersOf(routePath) : undefined;
+  const seen = new Set<string>();
+  return sources.flatMap((source, index) => {
+    if (!isFields(source)) return [];
+    const place = [...path, "session", index];
+    const kinds = SOURCES.filter((kind) => field(source, kind) !== undefined);
+    const [kind] = kinds;
+    if (kind === undefined) {
+      // A misspelt name has its own fault, and learn alone too.
+      if (Object.keys(source).length > 0) return [];
+      return [{ path: place, message: `it names no source; write { path: "…" }, { cookie: "…" }, { header: "…" } or { issue: true }` }];
+    }
+    if (kinds.length > 1) return [{ path: place, message: `it names ${kinds.length} sources (${kinds.join(", ")}); write one entry for each, in the order in which they count` }];
+    const name = field(source, kind);
+    if (typeof name === "string" || name === true) {
+      const identity = `${kind} ${kind === "header" && name !== true ? name.toLowerCase() : name}`;
+      if (seen.has(identity)) return [{ path: place, message: "this source stands before already; take one out" }];
+      seen.add(identity);
+    }
+    if (kind !== "path" || typeof name !== "string" || name === "" || !names || names.includes(name)) return [];
+    const guess = didYouMean(name, names);
+    const known = names.length === 0 ? "; it names none: write a segment as \":name\"" : `; its names are ${anyOf(names)}`;
+    return [{ path: [...place, "path"], message: `the route's path has no segment ":${name.slice(0, 60)}"${guess === "" ? known : guess}` }];
+  });
+}
+
+function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
+  const [home, regionIds] = [field(route, "home"), namesOf(field(input, "regions"))];
+  const place = [...path, "home"];
+  if (home === "first") return [{ path: place, message: notYet(`the first visitor's region as home is not built; use "session" or a region's id`) }];
+  if (home === "visitor") {
+    // A pool without affinity remembers nobody by intent.
+    if (affinityOf(input, route) === "off" || itemsOf(field(route, "session")).some(remembers)) return [];
+    return [{ path: place, message: `home "visitor" needs a { cookie } source or { issue: true }: nothing would remember the region otherwise; add one, or use "session" or a region's id` }];
+  }
+  if (typeof home !== "string" || home === "" || home === "session" || !regionIds) return [];
+  return unknownRegion(home, regionIds, place, HOME_WORDS.slice(0, 2));
+}
+
+function remembers(source: unknown): boolean {
+  return field(source, "cookie") !== undefined || field(source, "issue") !== undefined;
+}
+
+function affinityOf(input: unknown, route: unknown): unknown {
+  const name = field(route, "pool");
+  return typeof name === "string" ? field(field(field(input, "pools"), name), "affinity") : undefined;
+}
+
+function resumeFaults(resume: unknown, path: Path): FoundFault[] {
+  const given = ["profile", "prelude"].filter((name) => field(resume, name) !== undefined);
+  switch (field(resume, "mode")) {
+    case "restart":
+      return given.map((name) => ({ path: [...path, name], message: `only mode "transparent" replays anything; take it out, or change the mode` }));
+    case "transparent":
+      if (given.length === 1) return [];
+      if (given.length === 2) return [{ path: [...path, "prelude"], message: "a profile stands beside it, which says the same; take one out" }];
+      return [{ path, message: `mode "transparent" must know what to replay; add profile: "y-websocket", or a prelude of your own` }];
+    default:
+      return [];
+  }
+}
+
+function closeCodeFaults(route: unknown, path: Path): FoundFault[] {
+  const codes = itemsOf(field(route, "rehomeOn"));
+  return codes.flatMap((code, index) => {
+    if (typeof code !== "number" || codes.indexOf(code) === index) return [];
+    return [{ path: [...path, "rehomeOn", index], message: `${code} stands here twice; take one out` }];
+  });
+}
+
+/** A region without coordinates is nearest to nobody: a fault only where visitors are to be sent to the nearest of several. */
+function placeFaults(input: unknown, routes: readonly unknown[]): FoundFault[] {
+  const [regions, pools] = [field(input, "regions"), field(input, "pools")];
+  return routes.flatMap((route) => {
+    const pool = field(route, "pool");
+    if (field(route, "home") !== "visitor" || typeof pool !== "string") return [];
+    const used = new Set(itemsOf(field(field(pools, pool), "origins")).map((origin) => field(origin, "region")));
+    if (used.size < 2) return [];
+    return entriesOf(regions).flatMap(([id, region]) => {
+      if (!used.has(id) || !isFields(region) || hasPlace(id, region)) return [];
+      return [{ path: ["regions", id], message: `no visitor would ever be nearest to it; give hint, or latitude and longitude, because a route has home "visitor"` }];
+    });
+  });
+}
+
+function hasPlace(id: string, region: unknown): boolean {
+  const hint = field(region, "hint");
+  if (field(region, "latitude") !== undefined || field(region, "longitude") !== undefined) return true;
+  // A hint that is none has its own fault.
+  return hint !== undefined || locationHint(id) !== undefined;
+}
+
+/** A route behind one of the same path, and of no further conditions than its own, never gets a request. */
+function unreachableFaults(routes: readonly unknown[]): FoundFault[] {
+  const byPath = new Map<string, { conditions: ReadonlySet<string>; index: number }[]>();
+  return routes.flatMap((route, index) => {
+    const path = field(route, "path");
+    const conditions = conditionsOf(route);
+    if (typeof path !== "string" || routePathFault(path) !== undefined || !conditions) return [];
+    const shape = path.replace(/\/:[^/]+/g, "/:");
+    const earlier = byPath.get(shape) ?? [];
+    byPath.set(shape, [...earlier, { conditions, index }]);
+    const cover = earlier.find((other) => [...other.conditions].every((condition) => conditions.has(condition)));
+    return cover === undefined ? [] : [{ path: ["routes", index], message: `routes[${cover.index}] takes every request before it gets here; take one out, or put the narrower one first` }];
+  });
+}
+
+/** What a request must have besides the path; `undefined` where that is malformed. */
+function conditionsOf(route: unknown): ReadonlySet<string> | undefined {
+  const [host, header] = [field(route, "host"), field(route, "header")];
+  if ((host !== undefined && typeof host !== "string") || (header !== undefined && !isFields(header))) return undefined;
+  const conditions = entriesOf(header).map(([name, value]) => `header ${name.toLowerCase()}=${typeof value === "string" ? value : ""}`);
+  return new Set(host === undefined ? conditions : [...conditions, `host ${host.toLowerCase()}`]);
+}

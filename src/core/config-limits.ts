@@ -1,0 +1,115 @@
+// Every number of the configuration in one table: meaning, default, range, unit, and what goes wrong outside the range (shown to the
+// person whose number is refused). Whole numbers by `whole`, fractions by `real`. A unit is part of the name (…Ms) or said here.
+
+export interface Limit<Fallback extends number | undefined = number | undefined> {
+  readonly fallback: Fallback;
+  readonly least: number;
+  readonly most: number;
+  readonly whole: boolean;
+  readonly unit: string;
+  /** What goes wrong outside: the end of a sentence. */
+  readonly outside: string;
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+export const LIMITS = {
+  /** Grows with every change of the configuration; orders a bundle and what was applied. */
+  configRevision: whole(undefined, 1, Number.MAX_SAFE_INTEGER, "", "revisions are counted up from 1, and larger numbers are no longer exact"),
+
+  /** Share of `home: "session"` keys, relative to the other regions'. 0: no key is at home there. */
+  regionWeight: real(1, 0, 1000, "", "a weight is relative to the other regions', and beyond 1000 the others get next to nothing"),
+  latitude: real(undefined, -90, 90, "degrees", "there is no such place"),
+  longitude: real(undefined, -180, 180, "degrees", "there is no such place"),
+
+  /** c of the bounded load: how far beyond its fair part an origin may be filled. */
+  boundFactor: real(1.25, 1.001, 10, "", "at 1 every origin is full at once, and far above it nothing is bounded"),
+  /** Points on the ring per unit of weight. */
+  virtualNodes: whole(256, 1, 2048, "", "more points cost memory and start-up time and even out nothing"),
+  /** Points of one ring (pool × region): the sum of weight × virtualNodes over its origins. About 2.5 µs each to build (Node 24, 2 cores). */
+  ringPoints: whole(undefined, 0, 131_072, "points", "building a larger ring would hold up every fresh isolate for a third of a second and more"),
+  /** Share of a region's origins below which nothing more is ejected passively. */
+  panicShare: real(0.5, 0, 1, "", "a share is between 0 and 1"),
+  /** How long a region must be well before keys come home. */
+  holdDownMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "sessions would stay away from a region that has long recovered"),
+  /** Carrier objects of a ring. */
+  carriers: whole(4, 1, 64, "objects", "each carrier is an object that every move must wait for"),
+  /** Live connections of one carrier: 128 MB an object, about 30 kB to 300 kB a relayed connection. */
+  maxConnections: whole(2000, 1, 32_768, "connections", "an object holds at most 32,768 WebSockets, and its 128 MB are full long before"),
+  /** How long two holders of a snapshot may disagree. */
+  horizonMs: whole(120 * SECOND_MS, 0, HOUR_MS, "ms", "every ramp and every drain waits for it"),
+  /** How long a closed leg may take to answer the close. */
+  closeDeadlineMs: whole(2 * SECOND_MS, 0, 30 * SECOND_MS, "ms", "a hung peer would hold its connection, and a move, for that long"),
+
+  /** Between two active checks of one origin. */
+  healthIntervalMs: whole(5 * SECOND_MS, 50, HOUR_MS, "ms", "shorter floods the origins with checks, longer notices nothing in time"),
+  /** How long a check may take. */
+  healthTimeoutMs: whole(SECOND_MS, 10, 30 * SECOND_MS, "ms", "shorter fails healthy origins, longer keeps the few slots of the checks busy"),
+  /** Good checks in a row before an origin counts as healthy again. */
+  rise: whole(2, 1, 100, "checks", "at least one check must decide, and with very many an origin never comes back"),
+  /** Failed checks in a row before an origin counts as down. */
+  fall: whole(3, 1, 100, "checks", "at least one check must decide, and with very many a dead origin keeps its sessions"),
+
+  /** How long a drain may last before pins and claims to the origin end. */
+  drainDeadlineMs: whole(MINUTE_MS, 0, DAY_MS, "ms", "the origin's pre-stop hook would wait for that long"),
+  /** For requests in flight, after the horizon. */
+  drainGraceMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "the origin's pre-stop hook would wait for that long"),
+
+  /** Idle time after which a session is over. At most 400 days, as for a cookie (RFC 6265bis §5.5). */
+  sessionIdleMs: whole(30 * MINUTE_MS, 100, 400 * DAY_MS, "ms", "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days"),
+  /** Age after which a session's claim ends, idle or not. */
+  sessionMaxLifeMs: whole(DAY_MS, 100, 400 * DAY_MS, "ms", "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days"),
+
+  /** Relative part of the ring. 0: no session arrives by the ring. */
+  originWeight: real(1, 0, 100, "", "weight × virtualNodes is the number of points on the ring, which a Worker builds at its start"),
+  /** Written by `limpet salts`; part of every point's hash. */
+  salt: whole(0, 0, 0xffff_ffff, "", "a salt is an unsigned number of 32 bits"),
+
+  /** How long an old leg must have been quiet before it is closed in a planned move. */
+  quietMs: whole(100, 0, 500, "ms", "visitors' frames are held back meanwhile, and they notice"),
+  /** Close codes an origin may send to have its leg re-homed. */
+  closeCode: whole(undefined, 1000, 4999, "", "no WebSocket is closed with it (RFC 6455 §7.4.2)"),
+  /** The visitor's first frames that are remembered. */
+  preludeFrames: whole(undefined, 0, 64, "frames", "they are held in memory for every connection"),
+  /** Their bytes together. */
+  preludeBytes: whole(65_536, 0, 1_048_576, "bytes", "they are held in memory for every connection"),
+  /** The new origin's answers to the replay that the visitor does not get. */
+  preludeSwallow: whole(0, 0, 64, "frames", "the visitor would miss what the origin says after its answers"),
+
+  /** Share of ordinary decisions that are recorded; refusals, faults and moves always are. */
+  sampleShare: real(0.01, 0, 1, "", "a share is between 0 and 1"),
+} as const;
+
+/**
+ * The shortest `horizonMs` that can be true outside `dev`: KV may take 60 s to be seen elsewhere, and its `cacheTtl` is at least 30 s
+ * (Cloudflare's documentation, November 2026). A drained origin could be killed while a data centre still sends to it.
+ */
+export const HORIZON_LEAST_MS = 60 * SECOND_MS + 30 * SECOND_MS;
+
+/** Defaults that differ in `dev`, where KV is local and nobody wants to wait. */
+export const DEV_HORIZON_MS = SECOND_MS;
+export const DEV_GRACE_MS = SECOND_MS;
+
+/** Greatest length of a text, in characters: what the thing it names allows (RFC 1035 for host names), else plenty. */
+export const TEXT_MAX = { path: 1024, url: 2048, host: 253, token: 128, headerValue: 1024 } as const;
+
+/** The range as a person reads it. */
+export function rangeOf({ least, most, whole: isWhole, unit }: Limit): string {
+  return `${isWhole ? "a whole number" : "a number"} from ${least} to ${most}${unit === "" ? "" : ` (${unit})`}`;
+}
+
+export function isWithin(limit: Limit, value: unknown): value is number {
+  if (typeof value !== "number" || !Number.isFinite(value)) return false;
+  return value >= limit.least && value <= limit.most && (!limit.whole || Number.isInteger(value));
+}
+
+function whole<F extends number | undefined>(fallback: F, least: number, most: number, unit: string, outside: string): Limit<F> {
+  return { fallback, least, most, whole: true, unit, outside };
+}
+
+function real<F extends number | undefined>(fallback: F, least: number, most: number, unit: string, outside: string): Limit<F> {
+  return { fallback, least, most, whole: false, unit, outside };
+}

@@ -1,0 +1,103 @@
+// From the checked input to the configuration that everything else reads: defaults that depend on something, and the exact shapes of
+// config-types.ts. Nothing of the input lives on in it, so that a later change to that changes nothing here.
+
+import { DEV_GRACE_MS, DEV_HORIZON_MS, LIMITS } from "./config-limits.ts";
+import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./config-schema.ts";
+import { bareUrl } from "./config-texts.ts";
+import type { Config, Origin, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
+import { locationHint } from "./hints.ts";
+
+export function resolveConfig(input: ParsedInput, dev: boolean): Config {
+  const { admin } = input;
+  return {
+    configRevision: input.configRevision ?? 1,
+    defaultRegion: input.defaultRegion,
+    regions: byId(input.regions, (region, id) => resolveRegion(region, id)),
+    pools: byId(input.pools, (pool, id) => resolvePool(pool, id, dev)),
+    routes: input.routes.map((route) => resolveRoute(route, input.pools[route.pool]?.affinity === "off")),
+    expose: dev || input.expose,
+    forwarded: input.forwarded,
+    record: { sampleShare: input.record.sampleShare },
+    admin: admin === false ? false : admin.host === undefined ? {} : { host: admin.host.toLowerCase() },
+  };
+}
+
+function resolveRegion({ secondary, weight, hint, latitude, longitude }: ParsedRegion, id: string): Region {
+  const hintName = hint ?? (locationHint(id) ? id : undefined);
+  const ofHint = locationHint(hintName);
+  const place = latitude !== undefined && longitude !== undefined ? { latitude, longitude } : ofHint;
+  return {
+    id,
+    secondary: [...secondary],
+    weight,
+    ...(hintName === undefined ? {} : { hint: hintName }),
+    ...(place === undefined ? {} : { latitude: place.latitude, longitude: place.longitude }),
+  };
+}
+
+function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
+  const { balance, boundFactor, virtualNodes, stickiness, affinity, panicShare, holdDownMs, carriers, closeDeadlineMs } = pool;
+  const { domain, path, sameSite } = pool.cookie;
+  return {
+    id, balance, boundFactor, virtualNodes, stickiness, affinity, panicShare, holdDownMs, carriers, closeDeadlineMs,
+    carrier: { maxConnections: pool.carrier.maxConnections },
+    horizonMs: pool.horizonMs ?? (dev ? DEV_HORIZON_MS : LIMITS.horizonMs.fallback),
+    health: { ...pool.health },
+    drain: { deadlineMs: pool.drain.deadlineMs, graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback) },
+    session: { ...pool.session },
+    cookie: { path, sameSite, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
+    origins: pool.origins.map(resolveOrigin),
+  };
+}
+
+function resolveOrigin({ id, region, url, weight, salt, backup }: ParsedPool["origins"][number]): Origin {
+  return { id, region, url: bareUrl(url) ?? url, weight, salt, backup };
+}
+
+function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
+  const { path, host, header, pool, rehomeOn, quietMs, allowedOrigins } = route;
+  const session = route.session.map(resolveSource);
+  return {
+    path,
+    ...(host === undefined ? {} : { host: host.toLowerCase() }),
+    header: Object.assign(withoutPrototype<string>(), Object.fromEntries(Object.entries(header).map(([name, value]) => [name.toLowerCase(), value]))),
+    pool,
+    session,
+    home: resolveHome(route.home, affinityOff || session.length === 0),
+    resume: resolveResume(route.resume),
+    rehomeOn: [...rehomeOn],
+    quietMs,
+    ...(allowedOrigins === undefined ? {} : { allowedOrigins: allowedOrigins.map((each) => bareUrl(each) ?? each) }),
+  };
+}
+
+/** Everyone of one session must agree on its region, so that is the default; without sessions the nearest is best. */
+function resolveHome(home: string | undefined, stateless: boolean): Route["home"] {
+  if (home === undefined) return { kind: stateless ? "visitor" : "session" };
+  return home === "visitor" || home === "session" ? { kind: home } : { kind: "region", region: home };
+}
+
+function resolveSource({ path, cookie, header }: ParsedRoute["session"][number]): SessionSource {
+  if (path !== undefined) return { kind: "path", name: path };
+  if (cookie !== undefined) return { kind: "cookie", name: cookie };
+  return header === undefined ? { kind: "issue" } : { kind: "header", name: header.toLowerCase() };
+}
+
+function resolveResume({ mode, profile, prelude }: ParsedRoute["resume"]): Resume {
+  if (mode === "restart") return { mode };
+  if (profile !== undefined) return { mode, profile };
+  // The cross checks have seen that one of the two is there.
+  if (prelude === undefined) throw new Error("a transparent route without profile and prelude was not refused");
+  return { mode, prelude: { ...prelude } };
+}
+
+function byId<From, To>(from: Readonly<Record<string, From>>, resolve: (value: From, id: string) => To): Readonly<Record<string, To>> {
+  const to = withoutPrototype<To>();
+  for (const [id, value] of Object.entries(from)) to[id] = resolve(value, id);
+  return to;
+}
+
+/** So that a look-up by a visitor's or operator's word (`constructor`) finds nothing that nobody wrote. */
+function withoutPrototype<T>(): Record<string, T> {
+  return Object.create(null);
+}

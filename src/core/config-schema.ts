@@ -1,0 +1,191 @@
+// The shape of a configuration, name by name, with defaults. Names of later versions are known here and refused by a sentence, so that
+// nobody believes in behaviour that is not there. What needs two places of the input at once is in config-cross*.ts.
+
+import * as v from "valibot";
+import { choice, closed, dictionary, flag, leaf, list, onlyDefault, quantity, tunable, unbuilt, unbuiltGroup } from "./config-shapes.ts";
+import { LIMITS } from "./config-limits.ts";
+import { checkPathFault, cookiePathFault, headerValueFault, hostFault, idFault, nameFault, originUrlFault, routePathFault, tokenFault, webOriginFault } from "./config-texts.ts";
+import { found } from "./config-words.ts";
+import { locationHints } from "./hints.ts";
+
+/** What is written to `regions.*`. */
+const region = closed("a region", {
+  /** Regions that take over when this one cannot serve, in order. */
+  secondary: v.optional(list(leaf<string>(nameFault("a region's id")), "regions' ids"), []),
+  weight: tunable(LIMITS.regionWeight),
+  /** Durable Object location hint; default: the region's id, where that is one. */
+  hint: v.optional(choice(Object.keys(locationHints))),
+  latitude: tunable(LIMITS.latitude),
+  longitude: tunable(LIMITS.longitude),
+  jurisdiction: unbuilt("keeping a region's objects in a jurisdiction"),
+});
+
+const origin = closed("an origin", {
+  /** The logical id that is hashed; it stays when the address changes. */
+  id: leaf<string>(idFault),
+  region: leaf<string>(nameFault("the id of one of regions")),
+  url: leaf<string>(originUrlFault),
+  weight: tunable(LIMITS.originWeight),
+  salt: tunable(LIMITS.salt),
+  /** Takes sessions only when no other origin of its region does. */
+  backup: v.optional(flag(), false),
+  headers: unbuiltGroup("sending own headers to an origin"),
+  binding: unbuilt("reaching an origin by a service binding"),
+});
+
+const health = closed("the active health checks", {
+  path: v.optional(leaf<string>(checkPathFault), "/healthz"),
+  intervalMs: tunable(LIMITS.healthIntervalMs),
+  timeoutMs: tunable(LIMITS.healthTimeoutMs),
+  rise: tunable(LIMITS.rise),
+  fall: tunable(LIMITS.fall),
+});
+
+const cookie = closed("the affinity cookie", {
+  domain: v.optional(leaf<string>(hostFault)),
+  path: v.optional(leaf<string>(cookiePathFault), "/"),
+  sameSite: v.optional(choice(["lax", "strict", "none"]), "lax"),
+  partitioned: onlyDefault(false, "a partitioned cookie"),
+  persistent: onlyDefault(false, "a cookie that outlives the browser's session"),
+});
+
+const drain = closed("how an origin is drained", {
+  deadlineMs: tunable(LIMITS.drainDeadlineMs),
+  /** For requests in flight; default 30,000, in `dev` 1,000. */
+  graceMs: v.optional(quantity(LIMITS.drainGraceMs)),
+  mode: v.optional(choice(["move"], { finish: "which lets live sessions end by themselves" }), "move"),
+});
+
+const pool = closed("a pool", {
+  balance: v.optional(
+    choice(["ring", "bounded-ring"], {
+      "least-connections": "which places by load",
+      "round-robin": "which places by turn",
+      random: "which places by chance",
+    }),
+    "ring",
+  ),
+  boundFactor: tunable(LIMITS.boundFactor),
+  virtualNodes: tunable(LIMITS.virtualNodes),
+  /** While a session's owner is lost: `prefer` moves it, `strict` answers 503. */
+  stickiness: v.optional(choice(["prefer", "strict"]), "prefer"),
+  hold: onlyDefault(true, "letting live sessions follow the ring when it changes"),
+  affinity: v.optional(choice(["on", "off"]), "on"),
+  rollout: onlyDefault(1, "affinity for only a share of the keys"),
+  panicShare: tunable(LIMITS.panicShare),
+  overprovisioning: onlyDefault(1.4, "spilling at another overprovisioning"),
+  failback: v.optional(choice(["sessions"], { new: "which brings only new sessions home" }), "sessions"),
+  holdDownMs: tunable(LIMITS.holdDownMs),
+  carriers: tunable(LIMITS.carriers),
+  carrier: v.optional(closed("a carrier's bounds", { maxConnections: tunable(LIMITS.maxConnections) }), {}),
+  /** How long two data centres may disagree; default 120,000, in `dev` 1,000. */
+  horizonMs: v.optional(quantity(LIMITS.horizonMs)),
+  faultBudget: v.optional(
+    closed("a session's fault budget", {
+      deaths: onlyDefault(3, "another fault budget"),
+      windowMs: onlyDefault(600_000, "another window of the fault budget"),
+    }),
+    {},
+  ),
+  closeDeadlineMs: tunable(LIMITS.closeDeadlineMs),
+  health: v.optional(health, {}),
+  ejection: v.optional(
+    closed("passive ejection", {
+      faults: onlyDefault(5, "ejection after another number of faults"),
+      baseMs: onlyDefault(30_000, "ejection for another time"),
+      maxShare: onlyDefault(0.5, "ejection of another share"),
+    }),
+    {},
+  ),
+  lease: v.optional(closed("an origin's lease", { ttlMs: onlyDefault(30_000, "membership by lease") }), {}),
+  slowStart: v.optional(closed("slow start", { windowMs: onlyDefault(30_000, "another window of slow start") }), {}),
+  drain: v.optional(drain, {}),
+  pace: v.optional(closed("the pace of moves", { perOriginPerSecond: onlyDefault(200, "another pace of moves") }), {}),
+  session: v.optional(closed("a session's life", { idleMs: tunable(LIMITS.sessionIdleMs), maxLifeMs: tunable(LIMITS.sessionMaxLifeMs) }), {}),
+  cookie: v.optional(cookie, {}),
+  headers: unbuiltGroup("sending own headers to a pool's origins"),
+  signature: unbuilt("signing requests to origins"),
+  seed: unbuilt("a pool's own hash seed"),
+  /** May be empty: the pool then answers 503 until an origin joins. */
+  origins: v.optional(list(origin, "origins"), []),
+});
+
+const source = closed("a session source", {
+  /** Name of a `:name` segment of the route's path. */
+  path: v.optional(leaf<string>(nameFault('the name of a ":name" segment'))),
+  cookie: v.optional(leaf<string>(tokenFault)),
+  header: v.optional(leaf<string>(tokenFault)),
+  /** `true`: Limpet makes a key up and keeps it in its own cookie. */
+  issue: v.optional(leaf<true>((value) => (value === true ? undefined : `found ${found(value)}; allowed is only true: else leave this source out`))),
+  query: unbuilt("a session key from the query"),
+  subprotocol: unbuilt("a session key from the WebSocket subprotocol"),
+  jwt: unbuilt("a session key from a token's claim"),
+  ip: unbuilt("a session key from the visitor's address"),
+  learn: unbuilt("learning the key that an origin issues"),
+});
+
+const prelude = closed("a prelude", {
+  /** The visitor's first frames that are remembered and replayed. */
+  frames: quantity(LIMITS.preludeFrames),
+  bytes: tunable(LIMITS.preludeBytes),
+  swallow: tunable(LIMITS.preludeSwallow),
+  mute: v.optional(flag(), false),
+});
+
+const resume = closed("how a connection resumes", {
+  mode: choice(["restart", "transparent"], { handover: "which moves state by a hook" }),
+  profile: v.optional(choice(["y-websocket"], { hocuspocus: "a profile", "graphql-ws": "a profile", mqtt: "a profile" })),
+  prelude: v.optional(prelude),
+  handover: unbuilt("moving state by a hand-over hook"),
+});
+
+const route = closed("a route", {
+  path: leaf<string>(routePathFault),
+  host: v.optional(leaf<string>(hostFault)),
+  /** Headers that a request must have, each with its exact value. */
+  header: v.optional(dictionary("headers and their values", leaf<string>(headerValueFault), tokenFault), {}),
+  pool: leaf<string>(nameFault("the id of one of pools")),
+  /** The first that yields a valid key wins; without any the route is stateless. */
+  session: v.optional(list(source, "session sources"), []),
+  /** `visitor`, `session` or a region's id. Default: `session`, and `visitor` for a stateless route. */
+  home: v.optional(leaf<string>(nameFault('"visitor", "session" or a region\'s id'))),
+  carry: v.optional(choice(["relay"], { splice: "which hands the origin's connection through" }), "relay"),
+  resume: v.optional(resume, { mode: "restart" }),
+  /** Close codes on which an origin's leg is re-homed instead of closing the visitor. */
+  rehomeOn: v.optional(list(quantity(LIMITS.closeCode), "close codes"), [1001, 1006, 1012]),
+  quietMs: tunable(LIMITS.quietMs),
+  /** Web pages that may connect; default: all. */
+  allowedOrigins: v.optional(list(leaf<string>(webOriginFault), "web pages' origins")),
+  originSilenceMs: unbuilt("giving up an origin that is silent"),
+  park: unbuilt("parking idle sessions"),
+  required: onlyDefault(false, "refusing requests without a session"),
+  preset: unbuilt("a preset of route options"),
+  exact: onlyDefault(false, "asking the ring object for every request"),
+  replay: v.optional(closed("what an origin may have replayed", { bodyBytes: onlyDefault(0, "replaying request bodies") }), {}),
+  deadlines: unbuiltGroup("a route's own deadlines"),
+  retry: v.optional(closed("what may be tried again", { idempotencyKey: onlyDefault(false, "retrying by Idempotency-Key") }), {}),
+});
+
+const adminFields = closed("false, or the admin API's settings", { host: v.optional(leaf<string>(hostFault)) });
+
+export const configSchema = closed("a configuration", {
+  /** Counted up with every change; may be left out only in `dev`. */
+  configRevision: v.optional(quantity(LIMITS.configRevision)),
+  /** Home of visitors of whom nothing is known. */
+  defaultRegion: leaf<string>(nameFault("the id of one of regions")),
+  regions: dictionary("regions by id", region),
+  pools: dictionary("pools by id", pool),
+  /** The first that matches takes the request. */
+  routes: list(route, "routes"),
+  /** Tells visitors origin, region, reason and epoch; always on in `dev`. */
+  expose: v.optional(flag(), false),
+  forwarded: v.optional(choice(["x-forwarded", "off"], { forwarded: "the RFC 7239 header" }), "x-forwarded"),
+  record: v.optional(closed("what is recorded", { sampleShare: tunable(LIMITS.sampleShare) }), {}),
+  /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one host name. */
+  admin: v.optional(v.lazy((value) => (value === false ? leaf<false>(() => undefined) : adminFields)), {}),
+});
+
+export type ParsedInput = v.InferOutput<typeof configSchema>;
+export type ParsedPool = ParsedInput["pools"][string];
+export type ParsedRegion = ParsedInput["regions"][string];
+export type ParsedRoute = ParsedInput["routes"][number];

@@ -1,0 +1,108 @@
+// What a parsed configuration looks like: complete, defaulted, readonly. Made only by `parseConfig` (config.ts), at the border.
+// Units are suffixes. Everything else in the house reads these types and never the raw input.
+
+export interface Config {
+  readonly configRevision: number;
+  readonly defaultRegion: string;
+  readonly regions: Readonly<Record<string, Region>>;
+  readonly pools: Readonly<Record<string, Pool>>;
+  readonly routes: readonly Route[];
+  /** Whether visitors are told origin, region, reason and epoch. */
+  readonly expose: boolean;
+  readonly forwarded: "x-forwarded" | "forwarded" | "off";
+  readonly record: { readonly sampleShare: number };
+  /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one hostname. */
+  readonly admin: false | { readonly host?: string };
+}
+
+export interface Region {
+  readonly id: string;
+  /** Regions that take over when this one cannot serve, in order. */
+  readonly secondary: readonly string[];
+  /** Share of `home: "session"` keys, relative to the other regions'. */
+  readonly weight: number;
+  /** Durable Object location hint; defaults to the region's id where that is a hint. */
+  readonly hint?: string;
+  /** Where it is, in degrees: given, or the hint's. Absent only for a region that has neither. */
+  readonly latitude?: number;
+  readonly longitude?: number;
+}
+
+export interface Origin {
+  /** The logical id that is hashed; unique in its pool. */
+  readonly id: string;
+  readonly region: string;
+  /** No path, no query, no trailing slash. */
+  readonly url: string;
+  readonly weight: number;
+  readonly salt: number;
+  readonly backup: boolean;
+}
+
+export interface Pool {
+  readonly id: string;
+  readonly balance: "ring" | "bounded-ring";
+  readonly boundFactor: number;
+  readonly virtualNodes: number;
+  readonly stickiness: "prefer" | "strict";
+  readonly affinity: "on" | "off";
+  readonly panicShare: number;
+  readonly holdDownMs: number;
+  readonly carriers: number;
+  readonly carrier: { readonly maxConnections: number };
+  /** How long two holders of a snapshot may disagree. */
+  readonly horizonMs: number;
+  readonly closeDeadlineMs: number;
+  readonly health: {
+    readonly path: string;
+    readonly intervalMs: number;
+    readonly timeoutMs: number;
+    readonly rise: number;
+    readonly fall: number;
+  };
+  readonly drain: { readonly deadlineMs: number; readonly graceMs: number };
+  readonly session: { readonly idleMs: number; readonly maxLifeMs: number };
+  readonly cookie: {
+    readonly domain?: string;
+    readonly path: string;
+    readonly sameSite: "lax" | "strict" | "none";
+  };
+  readonly origins: readonly Origin[];
+}
+
+export type SessionSource =
+  | { readonly kind: "path"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string }
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "issue" };
+
+export interface Prelude {
+  /** How many of the visitor's first frames are remembered, and of how many bytes together. */
+  readonly frames: number;
+  readonly bytes: number;
+  /** How many of the new origin's answers to the replay are swallowed. */
+  readonly swallow: number;
+  /** Whether an old leg is muted once it is told to close. */
+  readonly mute: boolean;
+}
+
+export type Resume =
+  | { readonly mode: "restart" }
+  | { readonly mode: "transparent"; readonly profile: "y-websocket" }
+  | { readonly mode: "transparent"; readonly prelude: Prelude };
+
+export interface Route {
+  /** As written: segments, `:name` for one segment, a closing `/*` for the rest. */
+  readonly path: string;
+  readonly host?: string;
+  /** Header names (lower case) with the exact value each must have. */
+  readonly header: Readonly<Record<string, string>>;
+  readonly pool: string;
+  readonly session: readonly SessionSource[];
+  /** `visitor`, `session`, or a region's id (`region`). */
+  readonly home: { readonly kind: "visitor" } | { readonly kind: "session" } | { readonly kind: "region"; readonly region: string };
+  readonly resume: Resume;
+  readonly rehomeOn: readonly number[];
+  readonly quietMs: number;
+  readonly allowedOrigins?: readonly string[];
+}

@@ -1,0 +1,48 @@
+// The border: a configuration from the user's hands (limpet.config.ts, a .json file, the admin API) is parsed here, once. `unknown` in,
+// a complete readonly `Config` out, or every fault together with its path. Pure: the Worker's bundle and Node both import it.
+// Its parts: config-schema (names and shapes) · config-limits (numbers) · config-texts (paths, hosts, URLs) · config-cross* (what needs
+// two places) · config-resolve (defaults) · config-faults (order).
+
+import * as v from "valibot";
+import { poolFaults, regionFaults } from "./config-cross.ts";
+import { routeFaults } from "./config-cross-routes.ts";
+import { inOrder, type ConfigFault, type FoundFault } from "./config-faults.ts";
+import { resolveConfig } from "./config-resolve.ts";
+import { configSchema } from "./config-schema.ts";
+import type { Config } from "./config-types.ts";
+
+export type { ConfigFault } from "./config-faults.ts";
+
+/** What a user writes: of every name only what is built, all of it optional that has a default. */
+export type ConfigInput = DeepReadonly<v.InferInput<typeof configSchema>>;
+
+export type ParsedConfig = { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
+
+/** Gives editors the names and their types; changes nothing. */
+export function defineConfig(config: ConfigInput): ConfigInput {
+  return config;
+}
+
+/** Checks an input and completes it. `dev`: http origins, no revision and short waits are allowed, and `expose` is on. */
+export function parseConfig(input: unknown, { dev }: { readonly dev: boolean }): ParsedConfig {
+  const shape = v.safeParse(configSchema, input);
+  const faults = [...(shape.issues ?? []).map(shapeFault), ...regionFaults(input, dev), ...poolFaults(input, dev), ...routeFaults(input)];
+  return shape.success && faults.length === 0 ? { ok: true, config: resolveConfig(shape.output, dev) } : { ok: false, faults: inOrder(input, faults) };
+}
+
+/** The faults as a text for a person: their number, then a line each. */
+export function formatFaults(faults: readonly ConfigFault[]): string {
+  const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
+  const lines = faults.map(({ path, message }) => `  ${path === "" ? "" : `${path}: `}${message}`);
+  return [`The configuration has ${count}:`, ...lines].join("\n");
+}
+
+function shapeFault(issue: v.BaseIssue<unknown>): FoundFault {
+  return { path: (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key))), message: issue.message };
+}
+
+type DeepReadonly<T> = T extends readonly (infer Item)[]
+  ? readonly DeepReadonly<Item>[]
+  : T extends object
+    ? { readonly [Name in keyof T]: DeepReadonly<T[Name]> }
+    : T;

@@ -1,0 +1,63 @@
+// The affinity cookie: what it holds, when it counts and how it is set. Sealing it (opaque, authenticated) is platform/seal.ts.
+// Forged, truncated, expired, of another pool or of a newer format: no cookie, no error.
+
+import * as v from "valibot";
+import type { Pool } from "./config-types.ts";
+
+const claimsSchema = v.object({
+  pool: v.string(),
+  /** The key that Limpet issued, where no source named one. */
+  issued: v.optional(v.string()),
+  /** Keyed hash of the key that the claim belongs to, and the source it came from. */
+  keyHash: v.string(),
+  source: v.picklist(["path", "cookie", "header", "issue"]),
+  home: v.string(),
+  /** The placement; absent for shared keys, whose visitors must all agree without it. */
+  origin: v.optional(v.string()),
+  fence: v.number(),
+  issuedAtMs: v.number(),
+  seenAtMs: v.number(),
+});
+
+export type Claims = Readonly<v.InferOutput<typeof claimsSchema>>;
+
+/** First character of the value: the format. A value of another format is no cookie. */
+export const COOKIE_FORMAT = "1";
+
+/** `__Host-` binds the cookie to the host; it forbids Domain and any Path but "/". Plain in dev, where there is no https. */
+export function cookieName(pool: Pool, dev: boolean): string {
+  if (dev) return `limpet-${pool.id}`;
+  const bound = pool.cookie.domain === undefined && pool.cookie.path === "/";
+  return `${bound ? "__Host-" : "__Secure-"}limpet-${pool.id}`;
+}
+
+/** The claims of an opened cookie, while they count: of this pool, not idle for too long, not too old, not from the future. */
+export function readClaims(opened: unknown, pool: Pool, nowMs: number): Claims | undefined {
+  const result = v.safeParse(claimsSchema, opened);
+  if (!result.success || result.output.pool !== pool.id) return undefined;
+  const { issuedAtMs, seenAtMs } = result.output;
+  const CLOCK_SKEW_MS = 60_000;
+  if (issuedAtMs > nowMs + CLOCK_SKEW_MS || seenAtMs > nowMs + CLOCK_SKEW_MS) return undefined;
+  if (nowMs - seenAtMs > pool.session.idleMs || nowMs - issuedAtMs > pool.session.maxLifeMs) return undefined;
+  return result.output;
+}
+
+/** Whether the cookie must be written again: the placement or the key changed, or a quarter of the idle time has passed. */
+export function needsRewrite(old: Claims | undefined, next: Claims, idleMs: number): boolean {
+  if (!old) return true;
+  const same = old.keyHash === next.keyHash && old.home === next.home && old.origin === next.origin && old.fence === next.fence;
+  return !same || next.seenAtMs - old.seenAtMs >= idleMs / 4;
+}
+
+/** The `Set-Cookie` value. Lives as long as the browser's session; the claims inside carry their own end. */
+export function setCookie(pool: Pool, dev: boolean, sealed: string): string {
+  const { domain, path, sameSite } = pool.cookie;
+  return [
+    `${cookieName(pool, dev)}=${sealed}`,
+    `Path=${path}`,
+    ...(domain === undefined ? [] : [`Domain=${domain}`]),
+    "HttpOnly",
+    ...(dev ? [] : ["Secure"]),
+    `SameSite=${sameSite[0]?.toUpperCase()}${sameSite.slice(1)}`,
+  ].join("; ");
+}

@@ -1,0 +1,114 @@
+// Step "identify": route table → pool and session key. Pure. A key is decoded once, bounded, and free of control characters;
+// the same text under two sources is the same session, its namespace is the pool.
+
+import type { Config, Route, SessionSource } from "./config-types.ts";
+
+/** What identification reads of a request. */
+export interface RequestFacts {
+  /** Path as received: percent-encoding intact, no query. */
+  readonly path: string;
+  /** Host without port, lower case. */
+  readonly host: string;
+  readonly header: (name: string) => string | null;
+  readonly cookies: ReadonlyMap<string, string>;
+}
+
+export interface RouteMatch {
+  readonly route: Route;
+  /** Named segments as received, still percent-encoded. */
+  readonly params: ReadonlyMap<string, string>;
+}
+
+export type KeyFinding =
+  | { readonly kind: "key"; readonly key: string; readonly source: SessionSource["kind"] }
+  | { readonly kind: "none" }
+  /** The path names a session that cannot be one. Going on without affinity would split that document in two. */
+  | { readonly kind: "unusable"; readonly fault: string };
+
+/** Greatest length of a session key in UTF-8 bytes. */
+export const KEY_MAX_BYTES = 256;
+
+/** The first route whose path, host and headers match. */
+export function matchRoute(config: Config, facts: RequestFacts): RouteMatch | undefined {
+  for (const route of config.routes) {
+    if (route.host !== undefined && route.host !== facts.host) continue;
+    if (!Object.entries(route.header).every(([name, value]) => facts.header(name) === value)) continue;
+    const params = matchPath(route.path, facts.path);
+    if (params) return { route, params };
+  }
+  return undefined;
+}
+
+/** The key that the first source with a valid one gives; `issued` is the key that our own verified cookie carries. */
+export function findKey(match: RouteMatch, facts: RequestFacts, issued: string | undefined): KeyFinding {
+  let fault: string | undefined;
+  for (const source of match.route.session) {
+    if (source.kind === "issue") {
+      if (issued !== undefined) return { kind: "key", key: issued, source: "issue" };
+      continue;
+    }
+    const parsed = parseKey(rawKey(source, match, facts));
+    if (parsed.kind === "valid") return { kind: "key", key: parsed.key, source: source.kind };
+    if (parsed.kind === "invalid" && source.kind === "path") fault = parsed.fault;
+  }
+  return fault === undefined ? { kind: "none" } : { kind: "unusable", fault };
+}
+
+type ParsedKey = { readonly kind: "valid"; readonly key: string } | { readonly kind: "absent" } | { readonly kind: "invalid"; readonly fault: string };
+
+/** Canonical form of a session key: percent-decoded once; at most 256 bytes of UTF-8; no control characters. */
+export function parseKey(raw: string | null | undefined): ParsedKey {
+  if (raw === null || raw === undefined || raw === "") return { kind: "absent" };
+  let key: string;
+  try {
+    key = decodeURIComponent(raw);
+  } catch {
+    return { kind: "invalid", fault: "it holds a percent sequence that is not UTF-8" };
+  }
+  const bytes = new TextEncoder().encode(key).length;
+  if (bytes > KEY_MAX_BYTES) return { kind: "invalid", fault: `it is ${bytes} bytes long; at most ${KEY_MAX_BYTES} are allowed` };
+  return /\p{Cc}/u.test(key) ? { kind: "invalid", fault: "it holds a control character" } : { kind: "valid", key };
+}
+
+/** Cookies of a `Cookie` header, unquoted, not decoded. Of two with one name the first counts (RFC 6265 §5.4: the more specific path). */
+export function parseCookies(header: string | null): Map<string, string> {
+  const cookies = new Map<string, string>();
+  for (const pair of header?.split(";") ?? []) {
+    const equals = pair.indexOf("=");
+    if (equals < 0) continue;
+    const name = pair.slice(0, equals).trim();
+    const value = pair.slice(equals + 1).trim().replace(/^"(.*)"$/, "$1");
+    if (!cookies.has(name)) cookies.set(name, value);
+  }
+  return cookies;
+}
+
+function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteMatch, facts: RequestFacts): string | null | undefined {
+  switch (source.kind) {
+    case "path":
+      return match.params.get(source.name);
+    case "cookie":
+      return facts.cookies.get(source.name);
+    case "header":
+      return facts.header(source.name);
+    default:
+      return source satisfies never;
+  }
+}
+
+function matchPath(pattern: string, path: string): Map<string, string> | undefined {
+  const wanted = pattern.split("/");
+  const given = path.split("/");
+  const open = wanted.at(-1) === "*";
+  if (open ? given.length < wanted.length : given.length !== wanted.length) return undefined;
+  const params = new Map<string, string>();
+  for (const [index, segment] of wanted.entries()) {
+    if (open && index === wanted.length - 1) break;
+    const value = given[index] ?? "";
+    if (segment.startsWith(":")) {
+      if (value === "") return undefined;
+      params.set(segment.slice(1), value);
+    } else if (segment !== value) return undefined;
+  }
+  return params;
+}

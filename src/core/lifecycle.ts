@@ -1,0 +1,69 @@
+// Three layers, stored apart, merged by one function: what the configuration says, what an operator ordered, what was observed.
+// A deploy changes the first only, so it never loses an operator's drain.
+
+import { FULL_SHARE } from "./share.ts";
+import type { SnapshotOrigin } from "./snapshot.ts";
+
+export interface ConfiguredOrigin {
+  readonly id: string;
+  readonly url: string;
+  readonly weight: number;
+  readonly salt: number;
+  readonly backup: boolean;
+}
+
+/** An operator's drain. */
+export interface DrainOrder {
+  readonly orderedAtMs: number;
+  /** When its closing epoch was made: pins and claims ended. `undefined` while sessions are leaving. */
+  readonly closedAtMs: number | undefined;
+  /** When KV had that epoch: from then on everyone learns of it within the horizon. */
+  readonly publishedAtMs: number | undefined;
+  /** When nothing could reach it any more, and its process may end. */
+  readonly drainedAtMs: number | undefined;
+}
+
+export interface Layers {
+  readonly configured: readonly ConfiguredOrigin[];
+  readonly drains: ReadonlyMap<string, DrainOrder>;
+  readonly down: ReadonlySet<string>;
+}
+
+/** The origins of a ring as its next snapshot shows them, sorted by id. */
+export function mergeLayers({ configured, drains, down }: Layers): SnapshotOrigin[] {
+  return configured
+    .map(({ id, url, weight, salt, backup }): SnapshotOrigin => {
+      const drain = drains.get(id);
+      const lifecycle = !drain ? "active" : drain.drainedAtMs === undefined ? "draining" : "drained";
+      return {
+        id, url, weight, salt, backup, lifecycle,
+        closed: drain?.closedAtMs !== undefined,
+        health: down.has(id) ? "down" : "healthy",
+        ejectedUntilMs: 0,
+        share: FULL_SHARE,
+      };
+    })
+    .toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/**
+ * When a drained origin's process may end: its closing epoch has reached everyone who plans by an older snapshot (`horizonMs`), and
+ * requests under way then have had their time (`graceMs`).
+ */
+export function drainedFromMs(publishedAtMs: number, pool: { readonly horizonMs: number; readonly drain: { readonly graceMs: number } }): number {
+  return publishedAtMs + pool.horizonMs + pool.drain.graceMs;
+}
+
+export type ConfigVerdict = "take" | "same" | "older" | "conflict";
+
+/**
+ * What a ring does with the configuration that its code brought: a smaller revision is ignored, an equal one with other content is
+ * refused and shown, so that two Worker versions cannot flip a ring. In dev the bundle always wins.
+ */
+export function judgeConfig(stored: { revision: number; content: string } | undefined, given: { revision: number; content: string }, dev: boolean): ConfigVerdict {
+  if (!stored) return "take";
+  if (stored.content === given.content && stored.revision === given.revision) return "same";
+  if (dev || given.revision > stored.revision) return "take";
+  if (given.revision < stored.revision) return "older";
+  return stored.content === given.content ? "same" : "conflict";
+}

@@ -1,0 +1,55 @@
+// The `Limpet` field (RFC 9651 dictionary): the one header in which Limpet speaks to origins and visitors. A visitor's own never gets
+// through: whoever forwards a request deletes it before setting ours.
+
+import { DisplayString, Token, serializeDictionary, type InnerList, type Item } from "structured-headers";
+import type { Reason } from "./decide.ts";
+
+export const LIMPET_FIELD = "Limpet";
+
+export interface FieldFacts {
+  readonly origin: string;
+  readonly region: string;
+  readonly epoch: number;
+  readonly reason: Reason;
+}
+
+export interface OriginFieldFacts extends FieldFacts {
+  /** The session key; absent on a stateless request. */
+  readonly session?: string | undefined;
+  readonly fence?: number | undefined;
+  readonly replicas: readonly string[];
+  readonly movedFrom?: string | undefined;
+}
+
+/** What the origin is told of a request or of a leg. */
+export function fieldForOrigin(facts: OriginFieldFacts): string {
+  const members = new Map<string, Item | InnerList>();
+  if (facts.session !== undefined) members.set("session", item(keyItem(facts.session)));
+  members.set("origin", item(facts.origin)).set("region", item(facts.region)).set("epoch", item(facts.epoch));
+  if (facts.fence !== undefined) members.set("fence", item(facts.fence));
+  members.set("reason", item(new Token(facts.reason)));
+  if (facts.replicas.length > 0) members.set("replicas", [facts.replicas.map((id) => item(id)), new Map()]);
+  if (facts.movedFrom !== undefined) members.set("moved-from", item(facts.movedFrom));
+  return serializeDictionary(members);
+}
+
+/** What a visitor is told, where the configuration exposes it. */
+export function fieldForVisitor(facts: FieldFacts): string {
+  return serializeDictionary(
+    new Map<string, Item>([
+      ["origin", item(facts.origin)],
+      ["region", item(facts.region)],
+      ["reason", item(new Token(facts.reason))],
+      ["epoch", item(facts.epoch)],
+    ]),
+  );
+}
+
+function item(value: string | number | Token | DisplayString): Item {
+  return [value, new Map()];
+}
+
+/** A string where ASCII suffices (RFC 9651 §3.3.3), else a Display String (§3.3.8). */
+function keyItem(key: string): string | DisplayString {
+  return /^[\x20-\x7e]*$/.test(key) ? key : new DisplayString(key);
+}

@@ -1,0 +1,123 @@
+// What carriers and ring objects say to each other, and what a Worker hands to a carrier. Versioned: each side understands its neighbour
+// one version older and newer. docs/formats.md describes it; test/formats holds stored samples.
+
+import type { Reason } from "./decide.ts";
+import type { Resume } from "./config-types.ts";
+
+export const PROTOCOL_VERSION = 1;
+
+/**
+ * Who calls, in which life, and the how-many-eth call of that life: a repeated `seq` gets its old answer, a gap a pull of the table.
+ * Incarnations are ordered as text (start time first): a call of an older life than the known one is refused.
+ */
+export interface Envelope {
+  readonly version: number;
+  readonly slice: number;
+  readonly incarnation: string;
+  readonly seq: number;
+}
+
+/** A session as the protocol names it: a keyed hash, and the two numbers that the decision needs. Never the key itself. */
+export interface SessionRef {
+  readonly keyHash: string;
+  readonly position: number;
+  readonly lot: number;
+  /** `false`: nothing names a session; the connection stands for itself. */
+  readonly keyed: boolean;
+}
+
+/** Carrier → ring: where does this session go? */
+export interface PlaceItem extends SessionRef {
+  /** Where the carrier has it now: a live placement, which counts for every key. */
+  readonly live?: LivePlacement | undefined;
+  /** What the visitor's cookie claims: counts for keys of one visitor. */
+  readonly claim?: { readonly origin: string; readonly fence: number } | undefined;
+  /** Origins that this carrier has just failed to reach: the ring object probes before it believes it. */
+  readonly excluded: readonly string[];
+}
+
+export interface LivePlacement {
+  readonly origin: string;
+  readonly region: string;
+  readonly fence: number;
+}
+
+/** Ring → carrier: a session's one origin. A carrier obeys the largest fence it has seen for a key. */
+export interface Placement extends LivePlacement {
+  readonly keyHash: string;
+  readonly url: string;
+  readonly epoch: number;
+  readonly reason: Reason;
+  readonly replicas: readonly string[];
+  readonly movedFrom?: string | undefined;
+}
+
+export type PlaceAnswer =
+  /** `probedAtMs`: the excluded origin was probed then, and answered: it still holds the session. */
+  | { readonly kind: "placed"; readonly placement: Placement; readonly probedAtMs?: number | undefined }
+  | { readonly kind: "refused"; readonly keyHash: string; readonly why: "no-origin" | "owner-lost"; readonly epoch: number };
+
+/** Ring → ring: a home ring asks another region's ring object, which has the only say over its origins. */
+export interface GuestItem extends SessionRef {
+  readonly homeRegion: string;
+  readonly excluded: readonly string[];
+  /** The asked region's origin that holds the session already, if one does. */
+  readonly held?: string | undefined;
+  /** The fence that this placement will have; the home ring gives it out. */
+  readonly fence: number;
+}
+
+export type GuestAnswer = { readonly kind: "placed"; readonly origin: string; readonly url: string; readonly epoch: number } | { readonly kind: "refused" };
+
+/** One live session of a carrier (`table`), or one guest of a ring (`guests`). */
+export interface TableRow extends SessionRef, LivePlacement {
+  readonly connections: number;
+  readonly reason: Reason;
+}
+
+export interface Table {
+  readonly rows: readonly TableRow[];
+  /** Key hashes of sessions whose placement the carrier has not heard yet. */
+  readonly asking: readonly string[];
+}
+
+export interface LeaveItem {
+  readonly keyHash: string;
+  /** Fence of the placement that is left; a carrier that has a larger one ignores the item. */
+  readonly fence: number;
+  /** `true`: the origin is alive and is given time to answer; `false`: it is lost, its legs are dropped. */
+  readonly planned: boolean;
+}
+
+export interface EndedItem {
+  readonly keyHash: string;
+  readonly fence: number;
+}
+
+/** What a Worker tells a carrier of a live request, by value: a Worker and an object may run different versions for a while. */
+export interface LiveRequest extends SessionRef {
+  readonly version: 1;
+  /** The session key, for the origin; absent where nothing names a session. */
+  readonly key?: string | undefined;
+  readonly claim?: { readonly origin: string; readonly fence: number } | undefined;
+  readonly requestId: string;
+  readonly resume: Resume;
+  readonly rehomeOn: readonly number[];
+  readonly quietMs: number;
+}
+
+/** The internal header that carries a `LiveRequest`: JSON as base64url of UTF-8. Set by the Worker after the visitor's own was deleted. */
+export const LIVE_HEADER = "limpet-live";
+
+export function encodeLiveRequest(live: LiveRequest): string {
+  const bytes = new TextEncoder().encode(JSON.stringify(live));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+/** Only a Worker of ours can have written it, so its shape is trusted beyond the version. */
+export function decodeLiveRequest(header: string | null): LiveRequest | undefined {
+  if (header === null) return undefined;
+  const bytes = Uint8Array.from(atob(header.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
+  const live = JSON.parse(new TextDecoder().decode(bytes)) as LiveRequest;
+  return live.version === 1 ? live : undefined;
+}

@@ -1,0 +1,108 @@
+// Steps "identify" and "locate" with what they need of the platform: cookies opened, keys hashed, the visitor's place read.
+
+import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
+import type { Pool, Route } from "../core/config-types.ts";
+import { keyPoint, type KeyPoint } from "../core/hash.ts";
+import { homeRegion, type VisitorPlace } from "../core/home.ts";
+import { findKey, matchRoute, parseCookies, type RequestFacts } from "../core/identity.ts";
+import type { Settings } from "../platform/env.ts";
+import { hex, keyedHash } from "../platform/keyed-hash.ts";
+import { open } from "../platform/seal.ts";
+
+/** A request that names its session, or none. */
+export interface Identified {
+  readonly kind: "identified";
+  readonly route: Route;
+  readonly pool: Pool;
+  /** `undefined`: stateless. */
+  readonly key: string | undefined;
+  readonly source: Claims["source"];
+  readonly point: KeyPoint;
+  readonly keyHash: () => Promise<string>;
+  /** A key that this request's answer must hand out. */
+  readonly issued: string | undefined;
+  /** What the visitor's cookie says, if it is ours and counts. */
+  readonly claims: Claims | undefined;
+  /** Whether the answer may set the affinity cookie. */
+  readonly remembers: boolean;
+}
+
+export type Identification = Identified | { readonly kind: "no-route" } | { readonly kind: "unusable"; readonly fault: string };
+
+export function factsOf(request: Request, url: URL): RequestFacts {
+  return {
+    path: url.pathname,
+    host: url.hostname.toLowerCase(),
+    header: (name) => request.headers.get(name),
+    cookies: parseCookies(request.headers.get("cookie")),
+  };
+}
+
+export async function identify(settings: Settings, facts: RequestFacts): Promise<Identification> {
+  const { config, dev, secrets } = settings;
+  const match = matchRoute(config, facts);
+  const pool = match && config.pools[match.route.pool];
+  if (!match || !pool) return { kind: "no-route" };
+  const { route } = match;
+  if (pool.affinity === "off") return identified(settings, route, pool, { key: undefined, source: "issue", claims: undefined, issued: undefined });
+
+  const issues = route.session.some((source) => source.kind === "issue");
+  const remembers = issues || route.home.kind === "visitor";
+  const opened = remembers ? readClaims(await open(secrets, facts.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
+  const finding = findKey(match, facts, opened?.issued);
+  if (finding.kind === "unusable") return finding;
+  const issued = issues ? (opened?.issued ?? (finding.kind === "none" ? newKey() : undefined)) : undefined;
+  const key = finding.kind === "key" ? finding.key : issued;
+  const source = finding.kind === "key" ? finding.source : "issue";
+  return identified(settings, route, pool, { key, source, claims: opened, issued });
+}
+
+async function identified(
+  { secrets }: Settings,
+  route: Route,
+  pool: Pool,
+  found: { key: string | undefined; source: Claims["source"]; claims: Claims | undefined; issued: string | undefined },
+): Promise<Identified> {
+  const { key, source, issued } = found;
+  // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
+  const own = key ?? newKey();
+  let hash: string | undefined;
+  const keyHash = async (): Promise<string> => (hash ??= await keyedHash(secrets.at(-1) ?? "", pool.id, own));
+  const remembers = key !== undefined && (route.home.kind === "visitor" || issued !== undefined);
+  // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
+  const foreign = found.claims !== undefined && found.claims.source === source && found.claims.keyHash !== (await keyHash());
+  const claims = foreign ? undefined : found.claims;
+  return { kind: "identified", route, pool, key, source, point: keyPoint(own), keyHash, issued, claims, remembers };
+}
+
+/** The home region of an identified request. */
+export function locate(settings: Settings, { route, point, claims }: Identified, place: VisitorPlace): string {
+  return homeRegion(settings.config, route, point.lot, place, claims?.home);
+}
+
+/** Where the platform says the visitor is; in dev a request header may say otherwise. Anything unreadable is not known. */
+export function placeOf(request: Request, dev: boolean): VisitorPlace {
+  const given = dev ? devCf(request) : {};
+  // A place that is set by hand replaces the platform's whole: half of one and half of the other is nowhere.
+  const placed = ["latitude", "longitude", "continent"].some((name) => name in given);
+  const cf: Record<string, unknown> = placed ? given : { ...(request.cf as Record<string, unknown> | undefined) };
+  return { latitude: degrees(cf["latitude"]), longitude: degrees(cf["longitude"]), continent: typeof cf["continent"] === "string" ? cf["continent"] : undefined };
+}
+
+function devCf(request: Request): Record<string, unknown> {
+  try {
+    const cf: unknown = JSON.parse(request.headers.get("limpet-dev-cf") ?? "{}");
+    return typeof cf === "object" && cf !== null ? { ...cf } : {};
+  } catch {
+    return {};
+  }
+}
+
+function degrees(value: unknown): number | undefined {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+function newKey(): string {
+  return hex(crypto.getRandomValues(new Uint8Array(16)));
+}

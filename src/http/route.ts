@@ -1,0 +1,132 @@
+// The way of a request: identify, locate, decide, carry, record. Start reading here.
+
+import { needsRewrite, setCookie, type Claims, cookieName } from "../core/cookie.ts";
+import type { Holding } from "../core/decide.ts";
+import { requestHeaders, responseHeaders } from "../core/headers.ts";
+import { GENERATION, sliceOf } from "../core/names.ts";
+import { requestProblem, type ProblemCode } from "../core/problem.ts";
+import { encodeLiveRequest, LIVE_HEADER, type LiveRequest } from "../core/protocol.ts";
+import { carryPlain } from "../platform/carry-http.ts";
+import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
+import type { Env, Settings } from "../platform/env.ts";
+import { exposeTo, record } from "../platform/record.ts";
+import { seal } from "../platform/seal.ts";
+import { carrierStub } from "../platform/stubs.ts";
+import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
+
+/** One request on its way: what every step may read. */
+interface Passage {
+  readonly env: Env;
+  readonly ctx: ExecutionContext;
+  readonly settings: Settings;
+  readonly request: Request;
+  readonly url: URL;
+  readonly requestId: string;
+}
+
+/** Routes a request. `undefined`: no route matches it. */
+export async function route(env: Env, ctx: ExecutionContext, settings: Settings, request: Request, requestId: string): Promise<Response | undefined> {
+  const passage: Passage = { env, ctx, settings, request, url: new URL(request.url), requestId };
+  const identified = await identify(settings, factsOf(request, passage.url));
+  if (identified.kind === "no-route") return undefined;
+  if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
+  const home = locate(settings, identified, placeOf(request, settings.dev));
+  return isLive(request) ? carryLive(passage, identified, home) : carryHttp(passage, identified, home);
+}
+
+/** WebSocket upgrades and event streams live long: a carrier object holds them, and can re-home them. */
+function isLive(request: Request): boolean {
+  if (request.headers.get("upgrade")?.toLowerCase() === "websocket") return true;
+  return request.method === "GET" && (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"));
+}
+
+async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
+  const { env, settings, request, url, requestId } = passage;
+  const { route: { resume, rehomeOn, quietMs, allowedOrigins }, pool, key, point } = identified;
+  const pageOrigin = request.headers.get("origin");
+  if (allowedOrigins && (pageOrigin === null || !allowedOrigins.includes(pageOrigin))) {
+    return requestProblem("origin-not-allowed", `The page's origin is ${pageOrigin ?? "not given"}; this route allows others.`, requestId);
+  }
+  const keyHash = await identified.keyHash();
+  const live: LiveRequest = {
+    version: 1, ...point, keyHash, keyed: key !== undefined, key, claim: claimOf(identified), requestId, resume, rehomeOn, quietMs,
+  };
+  const headers = originHeaders(passage, identified);
+  headers.set(LIVE_HEADER, encodeLiveRequest(live));
+  const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  if (upgrade) headers.set("upgrade", "websocket");
+  const ring = { pool: pool.id, region: home, generation: GENERATION };
+  const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
+  const response = await carrier.fetch(new Request(url, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
+
+  const placed = readPlaced(response.headers.get(PLACED_HEADER));
+  record({ requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status, fault: response.status >= 500 ? "not-carried" : undefined }, settings.config.record.sampleShare);
+  const answer = response.webSocket
+    ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
+    : new Response(response.body, { status: response.status, headers: responseHeaders(response.headers) });
+  if (placed) await tell(passage, identified, home, placed, answer.headers);
+  return answer;
+}
+
+async function carryHttp(passage: Passage, identified: Identified, home: string): Promise<Response> {
+  const { env, ctx, settings, request, url, requestId } = passage;
+  const { pool, key, point } = identified;
+  const headers = originHeaders(passage, identified);
+  const carried = await carryPlain(env, ctx, settings, {
+    request, headers, target: url.pathname + url.search, pool, home, key, point, keyHash: identified.keyHash, claim: claimOf(identified),
+  });
+  const facts = { requestId, pool: pool.id, kind: "http", attempts: carried.attempts } as const;
+  const { sampleShare } = settings.config.record;
+  if (carried.kind !== "answered") {
+    const [code, detail]: [ProblemCode, string] = carried.kind === "unreachable"
+      ? ["origin-unreachable", "The origin of this session did not answer. Try again shortly."]
+      : carried.why === "owner-lost"
+        ? ["owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly."]
+        : ["no-origin", "No origin of this pool can serve now. Try again shortly."];
+    record({ ...facts, status: 503, fault: code }, sampleShare);
+    return requestProblem(code, detail, requestId, { "retry-after": "1" });
+  }
+  const { response, decision, passing } = carried;
+  const placed: Placed = { origin: decision.origin.id, region: decision.region, epoch: decision.epoch, reason: decision.reason, fence: decision.fence ?? 0 };
+  record({ ...facts, ...placed, status: response.status }, sampleShare);
+  const answer = new Response(response.body, { status: response.status, statusText: response.statusText, headers: responseHeaders(response.headers) });
+  await tell(passage, identified, home, placed, answer.headers, passing);
+  return answer;
+}
+
+/** What the visitor is told beside the answer: who serves (where exposed), and the cookie that remembers it. */
+async function tell(passage: Passage, identified: Identified, home: string, placed: Placed, headers: Headers, passing = false): Promise<void> {
+  const { config, dev, secrets } = passage.settings;
+  if (config.expose) exposeTo(headers, placed);
+  const { pool, remembers, claims, issued, source } = identified;
+  if (!remembers || passing || placed.reason === "panic") return;
+  const nowMs = Date.now();
+  const shared = identified.route.home.kind !== "visitor";
+  const next: Claims = {
+    pool: pool.id, issued, keyHash: await identified.keyHash(), source, home,
+    origin: shared ? undefined : placed.origin, fence: shared ? 0 : placed.fence,
+    issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs,
+  };
+  if (needsRewrite(claims, next, pool.session.idleMs)) headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next)));
+}
+
+/** A cookie names an origin only for keys of one visitor: of a shared key everyone must agree. */
+function claimOf({ route: { home }, claims }: Identified): Holding | undefined {
+  if (home.kind !== "visitor" || claims?.origin === undefined) return undefined;
+  return { origin: claims.origin, fence: claims.fence };
+}
+
+function originHeaders({ request, url, settings }: Passage, { pool }: Identified): Headers {
+  return requestHeaders(request.headers, {
+    visitorIp: request.headers.get("cf-connecting-ip"),
+    host: url.host,
+    scheme: url.protocol.slice(0, -1),
+    cookieName: cookieName(pool, settings.dev),
+    style: settings.config.forwarded,
+  });
+}
+
+/** Written by our own carrier and by nobody else: an origin's header of that name is taken out there. */
+function readPlaced(header: string | null): Placed | undefined {
+  return header === null ? undefined : (JSON.parse(header) as Placed);
+}

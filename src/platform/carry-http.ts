@@ -1,0 +1,135 @@
+// Carrying plain HTTP: decided in the Worker on a snapshot, fetched, streamed. A Worker's own bad luck never re-places a keyed session:
+// it tries the same origin once more, then the ring object has the word. A stateless request walks on.
+
+import { decide, replicasOf, type Decision, type Holding, type Routed } from "../core/decide.ts";
+import { regionOrder } from "../core/home.ts";
+import type { KeyPoint } from "../core/hash.ts";
+import type { Pool } from "../core/config-types.ts";
+import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
+import type { Env, Settings } from "./env.ts";
+import { knownRing, learn, type KnownRing } from "./snapshots.ts";
+import { ringStub } from "./stubs.ts";
+
+export interface PlainRequest {
+  readonly request: Request;
+  /** What the origin gets beside the Limpet field. */
+  readonly headers: Headers;
+  readonly target: string;
+  readonly pool: Pool;
+  readonly home: string;
+  readonly key: string | undefined;
+  readonly point: KeyPoint;
+  readonly keyHash: () => Promise<string>;
+  readonly claim: Holding | undefined;
+}
+
+export type Carried =
+  | { readonly kind: "answered"; readonly response: Response; readonly decision: Routed; readonly attempts: number; /** Chosen for this request only. */ readonly passing: boolean }
+  | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly attempts: number }
+  /** The origin did not answer, and either the request must not be sent twice or the origin is said to be well. */
+  | { readonly kind: "unreachable"; readonly origin: string; readonly attempts: number };
+
+/** Tries of one request at all: the owner twice, then whoever the ring object's word brings. */
+const ATTEMPTS_MAX = 5;
+
+/** What this isolate has heard of origins it could not reach: while one ask is out nobody else asks. */
+const heard = new Map<string, { readonly what: "asking" | "well"; readonly untilMs: number }>();
+/** An ask that has not come back by then (its visitor left, and the request was ended) counts for nothing. */
+const ASKING_MS = 10_000;
+const WELL_MS = 1_000;
+
+export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Settings, plain: PlainRequest): Promise<Carried> {
+  const excluded = new Set<string>();
+  let failures = 0;
+  let passing = false;
+  for (let attempts = 1; ; attempts++) {
+    const { decision, views } = await decideOn(env, ctx, settings, plain, excluded);
+    if (decision.kind === "refused") return { kind: "refused", why: decision.why, attempts: attempts - 1 };
+    const response = await tryOrigin(plain, decision, views);
+    if (response) return { kind: "answered", response, decision, attempts, passing };
+    failures++;
+    const unreachable: Carried = { kind: "unreachable", origin: decision.origin.id, attempts };
+    if (plain.request.signal.aborted || attempts >= ATTEMPTS_MAX) return unreachable;
+    if (plain.key === undefined) {
+      if (!mayRepeat(plain.request)) return unreachable;
+      excluded.add(decision.origin.id);
+      continue;
+    }
+    if (failures === 1 && mayRepeat(plain.request)) continue; // the same origin once more
+    const word = await askRing(env, settings, plain.pool, decision);
+    if (!mayRepeat(plain.request)) return unreachable;
+    if (word === "down") failures = 0;
+    else if (word === "someone-asks" && plain.pool.stickiness === "prefer") {
+      excluded.add(decision.origin.id);
+      passing = true;
+    } else return unreachable;
+  }
+}
+
+/** Decides on the home ring alone while that serves; the others are read only when it does not, or hold the claim. */
+async function decideOn(
+  env: Env,
+  ctx: ExecutionContext,
+  settings: Settings,
+  plain: PlainRequest,
+  excluded: ReadonlySet<string>,
+): Promise<{ decision: Decision; views: KnownRing["view"][] }> {
+  const { pool, point, claim } = plain;
+  const order = regionOrder(settings.config, pool, plain.home);
+  const ring = (region: string): Promise<KnownRing> => knownRing(env, ctx, settings, pool, region);
+  const home = await ring(plain.home);
+  const hint = plain.key !== undefined && home.hints.size > 0 ? home.hints.get(await plain.keyHash()) : undefined;
+  const decideFor = (views: KnownRing["view"][]): Decision =>
+    decide({ key: point, keyed: plain.key !== undefined, regions: views, pin: hint, claim, excluded, stickiness: pool.stickiness, nowMs: Date.now() });
+
+  const abroad = [hint, claim].some((holding) => holding !== undefined && !home.view.byId.has(holding.origin));
+  if (!abroad || order.length === 1) {
+    const decision = decideFor([home.view]);
+    if (order.length === 1 || (decision.kind === "routed" && decision.reason !== "panic") || (decision.kind === "refused" && decision.why === "owner-lost")) {
+      return { decision, views: [home.view] };
+    }
+  }
+  const views = (await Promise.all(order.map(ring))).map((each) => each.view);
+  return { decision: decideFor(views), views };
+}
+
+/** The origin's answer, or `undefined` when it could not be reached. */
+async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
+  const { request, target, key, point } = plain;
+  const headers = new Headers(plain.headers);
+  const { origin, region, epoch, fence, reason } = decision;
+  const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
+  headers.set(LIMPET_FIELD, fieldForOrigin({ session: key, origin: origin.id, region, epoch, fence, reason, replicas }));
+  try {
+    return await fetch(origin.url + target, {
+      method: request.method, headers, body: request.body, redirect: "manual", cache: "no-store", signal: request.signal,
+    });
+  } catch {
+    return undefined; // refused, reset, or the visitor left: the caller looks
+  }
+}
+
+/** What the ring object says of an origin: it probes. Its newer snapshot is taken over. */
+async function askRing(env: Env, settings: Settings, pool: Pool, { origin, region }: Routed): Promise<"well" | "down" | "someone-asks"> {
+  const name = `${pool.id}/${origin.id}`;
+  const word = heard.get(name);
+  if (word && Date.now() < word.untilMs) return word.what === "asking" ? "someone-asks" : "well";
+  heard.set(name, { what: "asking", untilMs: Date.now() + ASKING_MS });
+  try {
+    const answer = await ringStub(env, settings.config, pool.id, region).verdict(origin.id);
+    learn(answer);
+    if (!answer.verdict.healthy) {
+      heard.delete(name);
+      return "down";
+    }
+  } catch (error) {
+    console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
+  }
+  heard.set(name, { what: "well", untilMs: Date.now() + WELL_MS });
+  return "well";
+}
+
+/** Idempotent (RFC 9110 §9.2.2), and with no body that was given away already. */
+function mayRepeat(request: Request): boolean {
+  return request.body === null && ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].includes(request.method);
+}

@@ -1,0 +1,45 @@
+// What a carried session asks of a connection, whatever its kind (WebSocket, SSE). A connection is a visitor's leg that stays and an
+// origin's leg that may be replaced.
+
+import type { Close } from "../core/close-codes.ts";
+import type { Placement } from "../core/protocol.ts";
+
+/** An attempt to open an origin's leg. Whoever gets it begins with it or discards it. */
+export type Opening =
+  | { readonly kind: "open"; readonly begin: () => void; readonly discard: () => void }
+  /** The origin answered something else than the leg: its own refusal. */
+  | { readonly kind: "answered"; readonly response: Response }
+  | { readonly kind: "unreachable" };
+
+export interface Connection {
+  /** `false`: the protocol cannot bear a replaced leg; the visitor is told to come back instead. */
+  readonly rehomeable: boolean;
+  /** The visitor is gone and nothing of theirs is left to deliver. */
+  readonly over: boolean;
+  /** Whether an origin's leg is there now. */
+  readonly legOpen: boolean;
+  /** Dials; nothing flows before `begin`. Never throws. */
+  open(placement: Placement): Promise<Opening>;
+  /** From now on the visitor's frames are held back. */
+  hold(): void;
+  /** Resolves once the origin has been quiet for a while (bounded): answers under way have arrived. */
+  quiet(): Promise<void>;
+  /** What the old leg still says is not delivered, where the protocol wants that. */
+  mute(): void;
+  /** Planned end of the leg: told to close, listened to until it has (bounded). */
+  closeLeg(): Promise<void>;
+  /** The leg is lost or must not be heard any more. */
+  dropLeg(): void;
+  /** Tells the visitor, and ends. */
+  end(close: Close): void;
+  /** What the visitor gets once the first leg has begun. */
+  response(): Response;
+}
+
+/** What a connection tells its session. */
+export interface ConnectionEvents {
+  /** The origin's leg is gone without the application's word. */
+  lost(connection: Connection): void;
+  /** The connection is over. */
+  ended(connection: Connection): void;
+}

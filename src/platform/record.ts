@@ -1,0 +1,29 @@
+// Step "record": one structured line for a decision, sampled; refusals, faults and moves always. Never a raw session key.
+
+import type { Reason } from "../core/decide.ts";
+import { LIMPET_FIELD, fieldForVisitor } from "../core/limpet-field.ts";
+
+export interface Recorded {
+  readonly requestId: string;
+  readonly pool: string;
+  readonly kind: "http" | "live";
+  readonly origin?: string | undefined;
+  readonly region?: string | undefined;
+  readonly epoch?: number | undefined;
+  readonly reason?: Reason | undefined;
+  readonly keyHash?: string | undefined;
+  readonly status: number;
+  readonly attempts?: number;
+  /** Why it is always recorded: a refusal or a fault. */
+  readonly fault?: string | undefined;
+}
+
+export function record(recorded: Recorded, sampleShare: number): void {
+  if (recorded.fault === undefined && Math.random() >= sampleShare) return;
+  console.log(JSON.stringify({ limpet: "decision", ...recorded }));
+}
+
+/** Tells the visitor who serves, where the configuration exposes it. */
+export function exposeTo(headers: Headers, facts: Parameters<typeof fieldForVisitor>[0]): void {
+  headers.set(LIMPET_FIELD, fieldForVisitor(facts));
+}

@@ -1,0 +1,143 @@
+// A carrier's line to its ring object: batched, numbered, repeated once on a new stub. While the ring object cannot be reached, the
+// carrier decides on its own copy of the snapshots, with fences that go on from the largest it has seen.
+
+import { decide, replicasOf } from "../core/decide.ts";
+import { nextFence } from "../core/fence.ts";
+import { regionOrder } from "../core/home.ts";
+import type { CarrierName } from "../core/names.ts";
+import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement } from "../core/protocol.ts";
+import { bootstrapSnapshot, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import type { Env, Settings } from "./env.ts";
+import { BATCH_MAX } from "./limits.ts";
+import type { RingObject } from "./ring-object.ts";
+import { ringStub } from "./stubs.ts";
+
+/** How long asks are gathered into one call. */
+const GATHER_MS = 2;
+
+interface Ask {
+  readonly item: PlaceItem;
+  readonly answer: (answer: PlaceAnswer) => void;
+}
+
+export class RingClient {
+  readonly #env: Env;
+  readonly #settings: Settings;
+  readonly #carrier: CarrierName;
+  readonly #incarnation = `${String(Date.now()).padStart(15, "0")}-${crypto.randomUUID()}`;
+  readonly #views = new Map<string, RegionView>();
+  /** Asks that make the ring object probe are gathered apart: nobody new waits for a probe. */
+  readonly #asks = { fresh: [] as Ask[], doubtful: [] as Ask[] };
+  #ended: EndedItem[] = [];
+  #gathering = false;
+  #seq = 0;
+  #largestFence = 0;
+
+  constructor(env: Env, settings: Settings, carrier: CarrierName) {
+    this.#env = env;
+    this.#settings = settings;
+    this.#carrier = carrier;
+    const { config } = settings;
+    const pool = config.pools[carrier.ring.pool];
+    if (!pool) return;
+    for (const region of regionOrder(config, pool, carrier.ring.region)) {
+      this.#views.set(region, viewOf(bootstrapSnapshot(pool, region, config.configRevision)));
+    }
+  }
+
+  /** Where a session goes. Never throws. */
+  place(item: PlaceItem): Promise<PlaceAnswer> {
+    return new Promise((answer) => {
+      (item.excluded.length > 0 ? this.#asks.doubtful : this.#asks.fresh).push({ item, answer });
+      this.#gather();
+    });
+  }
+
+  ended(item: EndedItem): void {
+    this.#ended.push(item);
+    this.#gather();
+  }
+
+  /** Connections by origin. A lost report is followed by the next. */
+  async report(counts: Readonly<Record<string, number>>): Promise<void> {
+    await this.#call((stub, envelope) => stub.report(envelope, counts)).catch(() => undefined);
+  }
+
+  adopt(snapshots: readonly Snapshot[]): void {
+    for (const snapshot of snapshots) {
+      const known = this.#views.get(snapshot.region);
+      if (known && isNewer(snapshot, known.snapshot)) this.#views.set(snapshot.region, viewOf(snapshot, known));
+    }
+  }
+
+  saw(fence: number): void {
+    this.#largestFence = Math.max(this.#largestFence, fence);
+  }
+
+  #gather(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setTimeout(() => {
+      this.#gathering = false;
+      this.#flush();
+    }, GATHER_MS);
+  }
+
+  #flush(): void {
+    const ended = this.#ended.splice(0);
+    // Ends first: a session that ended and began again in one batch must not be ended after it was placed.
+    if (ended.length > 0) void this.#call((stub, envelope) => stub.ended(envelope, ended)).catch(() => undefined); // a gap makes the ring object pull
+    for (const asks of [this.#asks.fresh, this.#asks.doubtful]) {
+      while (asks.length > 0) void this.#ask(asks.splice(0, BATCH_MAX));
+    }
+  }
+
+  async #ask(asks: readonly Ask[]): Promise<void> {
+    const items = asks.map((ask) => ask.item);
+    let answers: readonly PlaceAnswer[] = [];
+    try {
+      answers = await this.#call((stub, envelope) => stub.place(envelope, items));
+    } catch (error) {
+      console.error(JSON.stringify({ limpet: "ring-unreachable", ...this.#carrier.ring, slice: this.#carrier.slice, error: String(error) }));
+    }
+    asks.forEach((ask, index) => ask.answer(answers[index] ?? this.#ownAnswer(ask.item)));
+  }
+
+  /** One numbered call; repeated once, with its number, on a new stub: a stub that broke stays broken. */
+  async #call<T>(send: (stub: DurableObjectStub<RingObject>, envelope: Envelope) => Promise<T>): Promise<T> {
+    const envelope: Envelope = { version: PROTOCOL_VERSION, slice: this.#carrier.slice, incarnation: this.#incarnation, seq: ++this.#seq };
+    const { pool, region } = this.#carrier.ring;
+    const stub = (): DurableObjectStub<RingObject> => ringStub(this.#env, this.#settings.config, pool, region);
+    try {
+      return await send(stub(), envelope);
+    } catch (error) {
+      const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean }; // set by the runtime on its own errors
+      if (retryable !== true || overloaded === true) throw error;
+      return send(stub(), envelope);
+    }
+  }
+
+  /** The decision on our own copy: known sessions go on, a strict pool takes no new ones. */
+  #ownAnswer(item: PlaceItem): PlaceAnswer {
+    const pool = this.#settings.config.pools[this.#carrier.ring.pool];
+    const regions = [...this.#views.values()];
+    const epoch = regions[0]?.snapshot.epoch ?? 0;
+    const { keyHash, live, claim } = item;
+    if (!pool || (pool.stickiness === "strict" && !live)) return { kind: "refused", keyHash, why: "owner-lost", epoch };
+    const nowMs = Date.now();
+    const decision = decide({
+      key: item, keyed: item.keyed, regions, claim: live ?? claim, excluded: new Set(item.excluded), stickiness: pool.stickiness, nowMs,
+    });
+    if (decision.kind === "refused") return { ...decision, keyHash };
+    const { origin, region, reason } = decision;
+    const stays = live?.origin === origin.id;
+    this.#largestFence = stays ? this.#largestFence : nextFence(this.#largestFence, nowMs);
+    const placement: Placement = {
+      keyHash, origin: origin.id, url: origin.url, region, epoch: decision.epoch, reason,
+      fence: stays ? live.fence : this.#largestFence,
+      replicas: replicasOf({ key: item, regions, nowMs }, origin.id),
+      movedFrom: stays ? undefined : live?.origin,
+    };
+    return { kind: "placed", placement };
+  }
+}

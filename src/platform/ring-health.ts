@@ -1,0 +1,112 @@
+// Active health checks of one ring: who is probed when, and the verdict somebody asks for. Holds what was observed; what follows from a
+// change (an epoch, moves) is the ring object's.
+
+import { afterProbe, UNKNOWN_HEALTH, type Health } from "../core/health.ts";
+import type { Pool } from "../core/config-types.ts";
+import type { SnapshotOrigin } from "../core/snapshot.ts";
+import { delay, PROBE_SLOTS, VERDICT_FRESH_MS, VERDICT_SPACING_MS } from "./limits.ts";
+
+interface Observed {
+  health: Health;
+  nextAtMs: number;
+  lastOkAtMs: number;
+  probing: boolean;
+}
+
+export interface Verdict {
+  readonly healthy: boolean;
+  readonly atMs: number;
+}
+
+export class Prober {
+  readonly #policy: Pool["health"];
+  readonly #onChange: (originId: string, status: Health["status"]) => void;
+  readonly #observed = new Map<string, Observed>();
+  readonly #verdicts = new Map<string, Promise<Verdict>>();
+  #origins: readonly SnapshotOrigin[] = [];
+  #busy = 0;
+
+  constructor(policy: Pool["health"], onChange: (originId: string, status: Health["status"]) => void) {
+    this.#policy = policy;
+    this.#onChange = onChange;
+  }
+
+  /** Takes over the ring's origins; those that are known to be down start so. Origins that left are forgotten. */
+  watch(origins: readonly SnapshotOrigin[]): void {
+    this.#origins = origins;
+    const ids = new Set(origins.map((origin) => origin.id));
+    for (const id of this.#observed.keys()) if (!ids.has(id)) this.#observed.delete(id);
+    for (const { id, health } of origins) {
+      if (this.#observed.has(id)) continue;
+      const known: Health = health === "down" ? { status: "down", contrary: 0 } : UNKNOWN_HEALTH;
+      this.#observed.set(id, { health: known, nextAtMs: 0, lastOkAtMs: 0, probing: false });
+    }
+  }
+
+  nextDueAtMs(): number {
+    return Math.min(...[...this.#observed.values()].map((each) => (each.probing ? Infinity : each.nextAtMs)), Infinity);
+  }
+
+  /** Starts the probes that are due, failing origins first, as far as slots are free. Resolves when those it started are done. */
+  async probeDue(nowMs: number): Promise<void> {
+    const due = this.#origins
+      .flatMap((origin) => {
+        const observed = this.#observed.get(origin.id);
+        return observed && !observed.probing && observed.nextAtMs <= nowMs ? [{ origin, observed }] : [];
+      })
+      .toSorted((a, b) => b.observed.health.contrary - a.observed.health.contrary || a.observed.nextAtMs - b.observed.nextAtMs)
+      .slice(0, PROBE_SLOTS - this.#busy);
+    await Promise.all(due.map(({ origin }) => this.#probe(origin)));
+  }
+
+  /** Probes at once, up to `fall` times: somebody failed to reach this origin. Askers share one verdict. */
+  ask(originId: string): Promise<Verdict> {
+    const running = this.#verdicts.get(originId);
+    if (running) return running;
+    const verdict = this.#judge(originId).finally(() => this.#verdicts.delete(originId));
+    this.#verdicts.set(originId, verdict);
+    return verdict;
+  }
+
+  async #judge(originId: string): Promise<Verdict> {
+    const origin = this.#origins.find((each) => each.id === originId);
+    const observed = this.#observed.get(originId);
+    if (!origin || !observed) return { healthy: false, atMs: Date.now() };
+    if (observed.health.status === "down") return { healthy: false, atMs: Date.now() };
+    if (Date.now() - observed.lastOkAtMs < VERDICT_FRESH_MS) return { healthy: true, atMs: observed.lastOkAtMs };
+    for (let attempt = 0; attempt < this.#policy.fall; attempt++) {
+      if (attempt > 0) await delay(VERDICT_SPACING_MS);
+      if (await this.#probe(origin)) return { healthy: true, atMs: Date.now() };
+      if (this.#observed.get(originId)?.health.status === "down") break;
+    }
+    return { healthy: this.#observed.get(originId)?.health.status === "healthy", atMs: Date.now() };
+  }
+
+  async #probe(origin: SnapshotOrigin): Promise<boolean> {
+    const observed = this.#observed.get(origin.id);
+    if (!observed) return false;
+    observed.probing = true;
+    this.#busy++;
+    const ok = await answersWell(origin.url + this.#policy.path, this.#policy.timeoutMs);
+    this.#busy--;
+    observed.probing = false;
+    const nowMs = Date.now();
+    const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
+    observed.nextAtMs = nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1));
+    if (ok) observed.lastOkAtMs = nowMs;
+    const before = observed.health.status;
+    observed.health = afterProbe(observed.health, ok, this.#policy);
+    if (observed.health.status !== before) this.#onChange(origin.id, observed.health.status);
+    return ok;
+  }
+}
+
+async function answersWell(url: string, timeoutMs: number): Promise<boolean> {
+  try {
+    const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers: { "user-agent": "limpet-health" } });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false; // refused, reset or late: all are the answer "no"
+  }
+}

@@ -1,0 +1,413 @@
+// The ring object: the authority of one ring (pool × region). It alone places sessions, moves them, and writes the ring's snapshot.
+// This file is its surface: what carriers, Workers, other ring objects and the clock may ask. The work is in the ring-* files beside it.
+// What must stay true: no fence is given out twice; pins are on disk before the epoch that needs them is published; a session is at one
+// origin or between two; every change is one epoch, made whole and swapped in.
+
+import { DurableObject } from "cloudflare:workers";
+import { unavailability } from "../core/decide.ts";
+import { drainedFromMs } from "../core/lifecycle.ts";
+import { parseRingObjectName, sliceOf } from "../core/names.ts";
+import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, TableRow } from "../core/protocol.ts";
+import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
+import { settingsOf, type Env, type Settings } from "./env.ts";
+import { ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
+import { Callers } from "./ring-callers.ts";
+import { Prober, type Verdict } from "./ring-health.ts";
+import { Moves } from "./ring-moves.ts";
+import { Placing } from "./ring-placing.ts";
+import { Publisher } from "./ring-publisher.ts";
+import { RingState } from "./ring-state.ts";
+import { RingStore } from "./ring-store.ts";
+import { describeOrigin, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import { carrierStub, ringStub } from "./stubs.ts";
+
+export interface Published {
+  readonly snapshot: Snapshot;
+  readonly hints: Hints;
+}
+
+export class RingObject extends DurableObject<Env> {
+  readonly #settings: Settings;
+  readonly #state: RingState;
+  readonly #prober: Prober;
+  readonly #placing: Placing;
+  readonly #moves: Moves;
+  readonly #publisher: Publisher;
+  readonly #callers = new Callers();
+  readonly #connections = new Map<number, ReadonlyMap<string, number>>();
+  readonly #evacuating = new Set<string>();
+  readonly #orphanedAtMs = new Map<string, number>();
+  #pulled: Promise<void> | undefined;
+  /** Carriers whose tables have not been read in this life: until there are none, nothing is concluded from an absence. */
+  readonly #unread: Set<number>;
+  /** Sessions that ended while a table was being read, for each read under way. */
+  readonly #pulls = new Set<Set<string>>();
+  #servableSinceMs: number | undefined;
+  #alarmAtMs = Infinity;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#settings = settingsOf(env);
+    const store = new RingStore(ctx.storage.sql);
+    const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
+    const name = parseRingObjectName(objectName);
+    const pool = name && this.#settings.config.pools[name.pool];
+    if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
+    store.set("name", objectName);
+    this.#state = new RingState(this.#settings, name, pool, store);
+    this.#prober = new Prober(pool.health, (origin, status) => this.#onHealth(origin, status === "down"));
+    this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober);
+    this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
+    this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
+    this.#prober.watch(this.#state.view.snapshot.origins);
+    this.#unread = new Set(Array.from({ length: pool.carriers }, (_, slice) => slice));
+  }
+
+  // — asked by carriers —
+
+  async place(envelope: Envelope, items: readonly PlaceItem[]): Promise<PlaceAnswer[]> {
+    await this.#up();
+    return this.#once(envelope, async () => {
+      const before = this.#state.view.snapshot;
+      const answers = await Promise.all(items.map((item) => this.#placing.place(item, this.#unread.size === 0)));
+      if (this.#state.view.snapshot.hintsVersion !== before.hintsVersion) this.#announce();
+      return answers;
+    });
+  }
+
+  /** Sessions whose last connection closed; each ends only the placement with its fence. */
+  async ended(envelope: Envelope, items: readonly EndedItem[]): Promise<void> {
+    await this.#up();
+    await this.#once(envelope, async (late) => {
+      if (late) return; // a session that began again since must not end: what the carrier holds is being pulled
+      for (const { keyHash } of items) for (const pull of this.#pulls) pull.add(keyHash);
+      const gone = items.flatMap(({ keyHash, fence }) => {
+        const row = this.#state.live.get(keyHash);
+        return row && row.fence <= fence ? [row] : [];
+      });
+      for (const row of gone) this.#state.live.delete(row.keyHash);
+      this.#state.dropPins(gone.map((row) => row.keyHash));
+      await this.#placing.release(gone);
+      this.#announce();
+    });
+  }
+
+  /** Connections of each origin, as a carrier counts them. */
+  async report(envelope: Envelope, connections: Readonly<Record<string, number>>): Promise<void> {
+    await this.#once(envelope, async () => {
+      this.#connections.set(envelope.slice, new Map(Object.entries(connections)));
+    });
+  }
+
+  // — asked by Workers —
+
+  /** The newest snapshot and hints, for whoever KV cannot serve. */
+  async published(): Promise<Published> {
+    this.#wake();
+    return { snapshot: this.#state.view.snapshot, hints: this.#state.hints() };
+  }
+
+  /** Probes an origin that somebody could not reach. */
+  async verdict(origin: string): Promise<Published & { readonly verdict: Verdict }> {
+    await this.#up();
+    const verdict = await this.#prober.ask(origin);
+    return { ...(await this.published()), verdict };
+  }
+
+  // — asked by other ring objects of the pool —
+
+  /** A neighbour's newest snapshot. */
+  async neighbour(snapshot: Snapshot): Promise<void> {
+    this.#wake();
+    if (!this.#state.takeNeighbour(snapshot)) return;
+    this.#announce({ neighbours: false });
+    this.#leaveLost(snapshot.origins);
+  }
+
+  async guest(items: readonly GuestItem[]): Promise<GuestAnswer[]> {
+    await this.#up();
+    return items.map((item) => this.#placing.guest(item));
+  }
+
+  async guestsEnded(items: readonly EndedItem[]): Promise<void> {
+    for (const { keyHash, fence } of items) {
+      const row = this.#state.guests.get(keyHash);
+      if (row && row.fence <= fence) this.#state.guests.delete(keyHash);
+    }
+  }
+
+  /**
+   * Our sessions at a neighbour's origins: what it asks when it starts. Does not wait for our own tables (two that start together would
+   * wait for each other): once we have them, `guestsAre` tells.
+   */
+  async guestsAt(region: string): Promise<TableRow[]> {
+    this.#wake();
+    return this.#state.live.rows((row) => row.region === region).map((row) => ({ ...row, connections: 0 }));
+  }
+
+  /** All of a neighbour's sessions at our origins: replaces what we believed. */
+  async guestsAre(homeRegion: string, rows: readonly TableRow[]): Promise<void> {
+    const { guests } = this.#state;
+    for (const row of guests.rows((each) => each.homeRegion === homeRegion)) guests.delete(row.keyHash);
+    for (const { keyHash, position, lot, keyed, origin, fence } of rows) guests.set({ keyHash, position, lot, keyed, origin, fence, homeRegion });
+  }
+
+  // — asked by operators —
+
+  async status(): Promise<RingStatus> {
+    await this.#up();
+    const { snapshot } = this.#state.view;
+    const { pool, region, generation, epoch, configRevision, hintsVersion } = snapshot;
+    const connections = this.#connectionsByOrigin();
+    return {
+      pool, region, generation, epoch, configRevision, hintsVersion,
+      sessions: this.#state.live.size,
+      connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
+      connectionsByOrigin: Object.fromEntries(connections),
+      origins: snapshot.origins.map((origin) => this.#originStatus(origin.id)).filter((origin) => origin !== undefined),
+    };
+  }
+
+  async drain(origin: string): Promise<OriginStatus | undefined> {
+    await this.#up();
+    if (!this.#state.view.byId.has(origin)) return undefined;
+    if (!this.#state.drainOf(origin)) {
+      this.#state.setDrain(origin, { orderedAtMs: Date.now(), closedAtMs: undefined, publishedAtMs: undefined, drainedAtMs: undefined });
+      this.#announce();
+      this.#evacuate(origin, true);
+    }
+    return this.#originStatus(origin);
+  }
+
+  async undrain(origin: string): Promise<OriginStatus | undefined> {
+    await this.#up();
+    if (!this.#state.view.byId.has(origin)) return undefined;
+    if (this.#state.drainOf(origin)) {
+      this.#state.setDrain(origin, undefined);
+      this.#announce();
+    }
+    return this.#originStatus(origin);
+  }
+
+  async origin(origin: string): Promise<OriginStatus | undefined> {
+    await this.#up();
+    return this.#originStatus(origin);
+  }
+
+  async session(keyHash: string): Promise<SessionStatus | undefined> {
+    await this.#up();
+    const row = this.#state.live.get(keyHash);
+    if (!row) return undefined;
+    const { origin, region, fence, epoch, reason, movedFrom } = row;
+    const carrier = carrierStub(this.env, this.#settings.config, this.#state.name, sliceOf(row.lot, this.#state.pool.carriers));
+    const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
+    return { origin, region, fence, epoch, reason, movedFrom, connections, state: this.#placing.moving.has(keyHash) ? "moving" : "settled" };
+  }
+
+  // — the clock —
+
+  override async alarm(): Promise<void> {
+    this.#alarmAtMs = Infinity;
+    await this.#up();
+    const nowMs = Date.now();
+    this.ctx.waitUntil(this.#prober.probeDue(nowMs).then(() => this.#schedule()));
+    for (const slice of this.#unread) this.ctx.waitUntil(this.#pull(slice).catch(() => undefined)); // the next tick tries again
+    this.#advanceDrains(nowMs);
+    for (const view of this.#state.views()) this.#leaveLost(view.snapshot.origins);
+    this.#failBack(nowMs);
+    this.#sweepPins(nowMs);
+    await this.#publisher.run(nowMs);
+    this.#schedule();
+  }
+
+  // — what follows —
+
+  #onHealth(origin: string, down: boolean): void {
+    this.#state.setDown(origin, down);
+    console.log(JSON.stringify({ limpet: "health", pool: this.#state.name.pool, region: this.#state.name.region, origin, health: down ? "down" : "healthy", epoch: this.#state.view.snapshot.epoch }));
+    this.#announce();
+    if (!down) return;
+    this.#evacuate(origin, false);
+    // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
+    const others = this.#state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
+    this.ctx.waitUntil(Promise.all(others.map((each) => this.#prober.ask(each.id))).then(() => this.#schedule()));
+  }
+
+  #evacuate(origin: string, planned: boolean): void {
+    if (this.#evacuating.has(origin)) return;
+    this.#evacuating.add(origin);
+    this.ctx.waitUntil(this.#moved(this.#moves.evacuate(origin, planned)).finally(() => this.#evacuating.delete(origin)));
+  }
+
+  async #moved(work: Promise<void>): Promise<void> {
+    await work;
+    this.#advanceDrains(Date.now());
+    this.#announce();
+  }
+
+  /** Closes drains whose sessions are gone (or whose deadline has passed), and ends those whose time is over. */
+  #advanceDrains(nowMs: number): void {
+    const { pool } = this.#state;
+    for (const [origin, drain] of this.#state.drains()) {
+      const empty = this.#sessionsAt(origin) === 0 && this.#unread.size === 0;
+      if (drain.closedAtMs === undefined) {
+        if (!empty && nowMs < drain.orderedAtMs + pool.drain.deadlineMs) continue;
+        this.#state.setDrain(origin, { ...drain, closedAtMs: nowMs });
+      } else if (drain.publishedAtMs === undefined) {
+        if (!this.#publisher.upToDate()) continue;
+        this.#state.setDrain(origin, { ...drain, publishedAtMs: nowMs });
+      } else {
+        if (drain.drainedAtMs !== undefined || !empty || nowMs < drainedFromMs(drain.publishedAtMs, pool)) continue;
+        this.#state.setDrain(origin, { ...drain, drainedAtMs: nowMs });
+      }
+      this.#announce();
+    }
+  }
+
+  /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
+  #leaveLost(origins: readonly SnapshotOrigin[]): void {
+    for (const { id, health, lifecycle, closed } of origins) {
+      if (this.#state.live.countOf(id) === 0 || (health !== "down" && lifecycle === "active")) continue;
+      this.#evacuate(id, health !== "down");
+      if (closed && this.#state.view.byId.has(id)) this.ctx.waitUntil(this.#moves.expel(id));
+    }
+  }
+
+  /** `failback: "sessions"`: when our region has been able to serve for `holdDownMs`, sessions that went abroad come home. */
+  #failBack(nowMs: number): void {
+    const { view, live, pool, name } = this.#state;
+    const servable = view.snapshot.origins.some((origin) => !unavailability(origin, nowMs, new Set()));
+    this.#servableSinceMs = servable ? (this.#servableSinceMs ?? nowMs) : undefined;
+    if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
+    const abroad = live.rows((row) => row.region !== name.region);
+    if (abroad.length > 0) this.ctx.waitUntil(this.#moved(this.#moves.move(abroad, { planned: true, excluded: new Set() })));
+  }
+
+  #sweepPins(nowMs: number): void {
+    if (this.#unread.size > 0) return;
+    for (const keyHash of this.#state.pinnedKeys()) {
+      if (this.#state.live.get(keyHash)) this.#orphanedAtMs.delete(keyHash);
+      else if (!this.#orphanedAtMs.has(keyHash)) this.#orphanedAtMs.set(keyHash, nowMs);
+    }
+    const old = [...this.#orphanedAtMs].filter(([, sinceMs]) => nowMs - sinceMs >= ORPHAN_PIN_MS).map(([keyHash]) => keyHash);
+    for (const keyHash of old) this.#orphanedAtMs.delete(keyHash);
+    this.#state.dropPins(old);
+  }
+
+  /** Tells everyone who holds a copy, and KV when its turn comes. */
+  #announce({ neighbours = true } = {}): void {
+    const { name, view } = this.#state;
+    this.#prober.watch(view.snapshot.origins);
+    const { config } = this.#settings;
+    const snapshots = this.#state.views().map((each) => each.snapshot);
+    const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, config, name, slice).adopt(snapshots));
+    const told = neighbours ? this.#neighbourRegions().map((region) => ringStub(this.env, config, name.pool, region).neighbour(view.snapshot)) : [];
+    // Who misses a telling reads KV or is told the next time; nothing rests on one.
+    this.ctx.waitUntil(Promise.allSettled([...tellings, ...told]).then(() => undefined));
+    this.ctx.waitUntil(this.#publisher.run(Date.now()).then(() => this.#schedule()));
+  }
+
+  /** The first event of this life: tables are asked for, the clock is started. Waits until they are here, or too late. */
+  async #up(): Promise<void> {
+    this.#wake();
+    await this.#pulled;
+  }
+
+  #wake(): void {
+    this.#pulled ??= this.#pullAll();
+    this.#schedule();
+  }
+
+  async #pullAll(): Promise<void> {
+    const slices = Array.from({ length: this.#state.pool.carriers }, (_, slice) => slice);
+    await Promise.allSettled([
+      ...slices.map((slice) => this.#pull(slice)),
+      ...this.#neighbourRegions().map((region) => this.#pullNeighbour(region)),
+    ]);
+    for (const region of this.#neighbourRegions()) {
+      const rows = await this.guestsAt(region);
+      const told = ringStub(this.env, this.#settings.config, this.#state.name.pool, region).guestsAre(this.#state.name.region, rows);
+      this.ctx.waitUntil(told.catch(() => undefined)); // it asks us when it starts
+    }
+    this.#announce();
+  }
+
+  /** What a carrier holds replaces what we believed of its slice; what changed while it was read stays as it is. */
+  async #pull(slice: number): Promise<void> {
+    const { live } = this.#state;
+    const before = new Map(live.rows((row) => sliceOf(row.lot, this.#state.pool.carriers) === slice).map((row) => [row.keyHash, row.fence]));
+    const endedSince = new Set<string>();
+    this.#pulls.add(endedSince);
+    try {
+      const table = await within(carrierStub(this.env, this.#settings.config, this.#state.name, slice).table(), PULL_TIMEOUT_MS, "table");
+      const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
+      for (const [keyHash, fence] of before) {
+        if (!held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash)) live.delete(keyHash);
+      }
+      for (const row of table.rows) {
+        this.#state.fence(row.fence);
+        const known = live.get(row.keyHash);
+        if (!endedSince.has(row.keyHash) && (!known || known.fence < row.fence)) live.set({ ...row, epoch: this.#state.view.snapshot.epoch });
+      }
+      this.#unread.delete(slice);
+      this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
+    } finally {
+      this.#pulls.delete(endedSince);
+    }
+  }
+
+  async #pullNeighbour(region: string): Promise<void> {
+    const { config } = this.#settings;
+    const { name, guests } = this.#state;
+    const stub = ringStub(this.env, config, name.pool, region);
+    this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
+    for (const row of await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests")) {
+      const { keyHash, position, lot, keyed, origin, fence } = row;
+      guests.set({ keyHash, position, lot, keyed, origin, fence, homeRegion: region });
+    }
+  }
+
+  #once<T>(envelope: Envelope, work: (late: boolean) => Promise<T>): Promise<T> {
+    return this.#callers.once(
+      envelope,
+      (what) => {
+        if (what !== "in-order") this.ctx.waitUntil(this.#pull(envelope.slice).catch(() => undefined)); // its next call tells again
+      },
+      work,
+    );
+  }
+
+  #neighbourRegions(): string[] {
+    const own = this.#state.name.region;
+    const regions = new Set(this.#state.pool.origins.map((origin) => origin.region));
+    return [...regions].filter((region) => region !== own);
+  }
+
+  #sessionsAt(origin: string): number {
+    return this.#state.live.countOf(origin) + this.#state.guests.countOf(origin);
+  }
+
+  #connectionsByOrigin(): Map<string, number> {
+    const sums = new Map<string, number>();
+    for (const counts of this.#connections.values()) for (const [origin, count] of counts) sums.set(origin, (sums.get(origin) ?? 0) + count);
+    return sums;
+  }
+
+  #originStatus(id: string): OriginStatus | undefined {
+    const origin = this.#state.view.byId.get(id);
+    if (!origin) return undefined;
+    return describeOrigin(origin, this.#state.name.region, this.#sessionsAt(id), this.#connectionsByOrigin().get(id) ?? 0, Date.now());
+  }
+
+  #schedule(): void {
+    const nowMs = Date.now();
+    const TICK_MS = Math.min(1_000, this.#state.pool.horizonMs / 4); // drains, retries, failback: nothing of theirs is due sooner
+    const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
+    const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
+    const busy = drains || misplaced || this.#unread.size > 0 || this.#state.pinnedKeys().length > 0;
+    const dueAtMs = Math.min(this.#prober.nextDueAtMs(), this.#publisher.nextDueAtMs(), busy ? nowMs + TICK_MS : Infinity);
+    if (dueAtMs === Infinity || dueAtMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = dueAtMs;
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(Math.max(dueAtMs, nowMs)));
+  }
+}

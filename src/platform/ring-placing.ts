@@ -1,0 +1,173 @@
+// Placing: which origin a session goes to, asked of this ring object by its carriers, and by other ring objects for their guests.
+// Every choice is `decide`'s; here it is given what only the authority knows: live loads, pins, and the other region's word.
+
+import type { Config } from "../core/config-types.ts";
+import { decide, lossOf, replicasOf, type Decision, type Holding, type Reason } from "../core/decide.ts";
+import type { GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import type { RegionView } from "../core/snapshot.ts";
+import type { Env } from "./env.ts";
+import type { Prober, Verdict } from "./ring-health.ts";
+import type { RingState } from "./ring-state.ts";
+import type { LiveRow } from "./ring-table.ts";
+import { ringStub } from "./stubs.ts";
+
+export type Choice =
+  | { readonly kind: "routed"; readonly origin: string; readonly region: string; readonly epoch: number; readonly reason: Reason }
+  | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly epoch: number };
+
+export interface Wish extends SessionRef {
+  readonly claim?: Holding | undefined;
+  readonly excluded: ReadonlySet<string>;
+  /** The fence that the placement will have: a guest's region is told it. */
+  readonly fence: number;
+}
+
+export class Placing {
+  readonly #env: Env;
+  readonly #config: Config;
+  readonly #state: RingState;
+  readonly #prober: Prober;
+  /** Moves under way, by key hash: whoever asks for such a session waits for its new place. */
+  readonly moving = new Map<string, Promise<void>>();
+
+  constructor(env: Env, config: Config, state: RingState, prober: Prober) {
+    this.#env = env;
+    this.#config = config;
+    this.#state = state;
+    this.#prober = prober;
+  }
+
+  /** One session's place, for a carrier. `bounded`: the live table is complete, so the load bound may be applied. */
+  async place(item: PlaceItem, bounded: boolean): Promise<PlaceAnswer> {
+    await this.moving.get(item.keyHash);
+    const known = this.#state.live.get(item.keyHash) ?? this.#adopted(item);
+    if (known) {
+      const kept = await this.#kept(known, item);
+      if (kept) return kept;
+      await this.moving.get(item.keyHash);
+      const moved = this.#state.live.get(item.keyHash);
+      if (moved && moved.fence > known.fence) return { kind: "placed", placement: this.placementOf(moved) };
+    }
+    return this.#newPlace(item, known, bounded);
+  }
+
+  /** A guest's place among our own origins. */
+  guest(item: GuestItem): GuestAnswer {
+    const held = item.held === undefined ? undefined : { origin: item.held, fence: item.fence };
+    const decision = this.#decideOn([this.#state.view], { ...item, claim: held, excluded: new Set(item.excluded) }, true);
+    if (decision.kind === "refused" || decision.reason === "panic") return { kind: "refused" };
+    const { keyHash, position, lot, keyed, homeRegion, fence } = item;
+    this.#state.guests.set({ keyHash, position, lot, keyed, homeRegion, fence, origin: decision.origin.id });
+    return { kind: "placed", origin: decision.origin.id, url: decision.origin.url, epoch: decision.epoch };
+  }
+
+  /** The origin for a wish; where that is another region's, that region's ring object has the word while it can be reached. */
+  async choose(wish: Wish, bounded: boolean): Promise<Choice> {
+    let views = this.#state.views();
+    for (;;) {
+      const decision = this.#decideOn(views, { ...wish, pin: this.#state.pinOf(wish.keyHash) }, bounded);
+      if (decision.kind === "refused") return { kind: "refused", why: decision.why, epoch: decision.epoch };
+      const { region, epoch, reason } = decision;
+      const choice: Choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason };
+      if (region === this.#state.name.region || reason === "panic") return choice;
+      const answer = await this.#askRegion(region, wish, decision.fence === undefined ? undefined : decision.origin.id);
+      if (answer === "unreachable") return choice;
+      if (answer.kind === "placed") return { ...choice, origin: answer.origin, epoch: answer.epoch };
+      views = views.filter((view) => view.snapshot.region !== region);
+    }
+  }
+
+  placementOf(row: LiveRow): Placement {
+    const { keyHash, origin, region, fence, epoch, reason, movedFrom } = row;
+    const url = this.#state.viewOfRegion(region)?.byId.get(origin)?.url ?? "";
+    const replicas = replicasOf({ key: row, regions: this.#state.views(), nowMs: Date.now() }, origin);
+    return { keyHash, origin, region, url, fence, epoch, reason, replicas, movedFrom };
+  }
+
+  /** Whether an origin of any region can be reached: its own ring object probes it. */
+  async verdict(region: string, origin: string): Promise<Verdict> {
+    if (region === this.#state.name.region) return this.#prober.ask(origin);
+    try {
+      const answer = await ringStub(this.#env, this.#config, this.#state.name.pool, region).verdict(origin);
+      this.#state.takeNeighbour(answer.snapshot);
+      return answer.verdict;
+    } catch {
+      return { healthy: false, atMs: Date.now() }; // neither it nor its authority answers: the asker's word stands
+    }
+  }
+
+  /** Tells other regions that their origins are rid of these sessions. */
+  async release(rows: readonly { readonly keyHash: string; readonly region: string; readonly fence: number }[]): Promise<void> {
+    const away = Map.groupBy(rows.filter((row) => row.region !== this.#state.name.region), (row) => row.region);
+    for (const [region, items] of away) {
+      const ended = items.map(({ keyHash, fence }) => ({ keyHash, fence }));
+      // A lost call leaves rows behind that the next exchange of guests takes away.
+      await ringStub(this.#env, this.#config, this.#state.name.pool, region).guestsEnded(ended).catch(() => undefined);
+    }
+  }
+
+  /** The carrier has it and we do not (this object is younger): believed, if its fence is not older than a pin's. */
+  #adopted(item: PlaceItem): LiveRow | undefined {
+    const { live } = item;
+    if (!live || !this.#state.viewOfRegion(live.region)?.byId.has(live.origin)) return undefined;
+    const { keyHash, position, lot, keyed } = item;
+    const row: LiveRow = { keyHash, position, lot, keyed, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
+    this.#state.fence(live.fence);
+    this.#state.live.set(row);
+    this.#state.reconcilePins([row]);
+    return row;
+  }
+
+  /** The answer that leaves a session where it is; `undefined` when its origin is lost (and its move, if it has one, under way). */
+  async #kept(row: LiveRow, item: PlaceItem): Promise<PlaceAnswer | undefined> {
+    const lost = (): boolean => lossOf(this.#state.viewOfRegion(row.region)?.byId.get(row.origin), Date.now(), new Set()) !== undefined;
+    if (lost()) return undefined;
+    if (!item.excluded.includes(row.origin)) return { kind: "placed", placement: this.placementOf(row) };
+    const verdict = await this.verdict(row.region, row.origin);
+    if (!verdict.healthy || lost()) return undefined;
+    return { kind: "placed", placement: this.placementOf(row), probedAtMs: verdict.atMs };
+  }
+
+  async #newPlace(item: PlaceItem, old: LiveRow | undefined, bounded: boolean): Promise<PlaceAnswer> {
+    const { keyHash, position, lot, keyed } = item;
+    const claim = old ? undefined : item.claim; // it speaks of the time before the placement that was lost
+    const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
+    const fence = this.#state.fence();
+    const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
+    if (choice.kind === "refused") return { ...choice, keyHash };
+    const raced = this.#state.live.get(keyHash);
+    if (raced && raced.fence !== old?.fence) return { kind: "placed", placement: this.placementOf(raced) };
+    const row: LiveRow = { keyHash, position, lot, keyed, ...choice, fence, movedFrom: old?.origin };
+    this.#state.live.set(row);
+    this.#state.reconcilePins([row]);
+    if (old) await this.release([old]);
+    return { kind: "placed", placement: this.placementOf(row) };
+  }
+
+  #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
+    const { pool, live, guests } = this.#state;
+    const loadOf = (id: string): number => live.countOf(id) + guests.countOf(id);
+    const total = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + loadOf(id), 0);
+    return decide({
+      key: wish,
+      keyed: wish.keyed,
+      regions,
+      pin: wish.pin,
+      claim: wish.claim,
+      excluded: wish.excluded,
+      stickiness: pool.stickiness,
+      bound: bounded && pool.balance === "bounded-ring" ? { factor: pool.boundFactor, total, loadOf } : undefined,
+      nowMs: Date.now(),
+    });
+  }
+
+  async #askRegion(region: string, wish: Wish, held: string | undefined): Promise<GuestAnswer | "unreachable"> {
+    const { keyHash, position, lot, keyed, excluded, fence } = wish;
+    const item: GuestItem = { keyHash, position, lot, keyed, excluded: [...excluded], homeRegion: this.#state.name.region, held, fence };
+    try {
+      return (await ringStub(this.#env, this.#config, this.#state.name.pool, region).guest([item]))[0] ?? "unreachable";
+    } catch {
+      return "unreachable"; // the home ring then decides on its own copy of that region's snapshot
+    }
+  }
+}

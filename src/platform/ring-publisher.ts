@@ -1,0 +1,56 @@
+// Publishing: the ring's snapshot and hints to KV, coalesced, hints first, so that no reader sees a snapshot whose hints are not there.
+// What is on KV is remembered on disk: an object that is evicted between the change and the write catches up.
+
+import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
+import type { RingState } from "./ring-state.ts";
+import type { RingStore } from "./ring-store.ts";
+
+const RETRY_MS = 1_000;
+
+export class Publisher {
+  readonly #kv: KVNamespace;
+  readonly #state: RingState;
+  readonly #store: RingStore;
+  readonly #everyMs: number;
+  #notBeforeMs = 0;
+  #running = false;
+
+  constructor(kv: KVNamespace, state: RingState, store: RingStore, everyMs: number) {
+    this.#kv = kv;
+    this.#state = state;
+    this.#store = store;
+    this.#everyMs = everyMs;
+  }
+
+  /** When `run` has something to do; Infinity while KV has the newest. */
+  nextDueAtMs(): number {
+    return this.#running || this.upToDate() ? Infinity : this.#notBeforeMs;
+  }
+
+  upToDate(): boolean {
+    return this.#store.text("published") === this.#version();
+  }
+
+  /** Writes what KV lacks, if its time has come. Never throws: what failed is due again. */
+  async run(nowMs: number): Promise<void> {
+    if (nowMs < this.nextDueAtMs()) return;
+    this.#running = true;
+    this.#notBeforeMs = nowMs + this.#everyMs;
+    const [version, { snapshot }, hints] = [this.#version(), this.#state.view, this.#state.hints()];
+    try {
+      await this.#kv.put(hintsKvKey(snapshot.pool, snapshot.region), JSON.stringify(hints));
+      await this.#kv.put(snapshotKvKey(snapshot.pool, snapshot.region), JSON.stringify(snapshot));
+      this.#store.set("published", version);
+    } catch (error) {
+      this.#notBeforeMs = nowMs + RETRY_MS;
+      console.error(JSON.stringify({ limpet: "kv-write-failed", pool: snapshot.pool, region: snapshot.region, error: String(error) }));
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #version(): string {
+    const { epoch, hintsVersion } = this.#state.view.snapshot;
+    return `${epoch}.${hintsVersion}`;
+  }
+}

@@ -1,0 +1,216 @@
+// What a ring is at this moment: its layers, its epoch, its pins, its view and its neighbours'. Changes are written (SQLite) and made
+// whole here; telling others is the ring object's. No I/O beside the object's own storage.
+
+import type { Pool } from "../core/config-types.ts";
+import { decide, lossOf, type Holding } from "../core/decide.ts";
+import { markFor, nextFence } from "../core/fence.ts";
+import { regionOrder } from "../core/home.ts";
+import { judgeConfig, mergeLayers, type DrainOrder } from "../core/lifecycle.ts";
+import { GENERATION, type RingName } from "../core/names.ts";
+import { bootstrapSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import type { Settings } from "./env.ts";
+import type { Pin, RingStore } from "./ring-store.ts";
+import { SessionTable, type GuestRow, type LiveRow } from "./ring-table.ts";
+
+export class RingState {
+  readonly name: RingName;
+  readonly pool: Pool;
+  /** Sessions whose home this ring is; they may be at another region's origin. */
+  readonly live = new SessionTable<LiveRow>();
+  /** Other rings' sessions at our origins. */
+  readonly guests = new SessionTable<GuestRow>();
+  readonly #settings: Settings;
+  readonly #store: RingStore;
+  readonly #drains: Map<string, DrainOrder>;
+  readonly #down: Set<string>;
+  readonly #pins: Map<string, Pin>;
+  readonly #neighbours = new Map<string, RegionView>();
+  #view: RegionView;
+  #lastFence: number;
+
+  constructor(settings: Settings, name: RingName, pool: Pool, store: RingStore) {
+    this.#settings = settings;
+    this.name = name;
+    this.pool = pool;
+    this.#store = store;
+    this.#lastFence = store.number("fenceMark");
+    this.#drains = store.drains();
+    this.#down = store.down();
+    this.#pins = store.pins();
+    for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
+      this.#neighbours.set(region, viewOf(bootstrapSnapshot(pool, region, settings.config.configRevision)));
+    }
+    const changed = this.#takeConfig();
+    this.#view = this.#build();
+    if (changed || this.#view.snapshot.epoch === 0) this.commit();
+  }
+
+  get view(): RegionView {
+    return this.#view;
+  }
+
+  /** What a placement of this ring is decided on: own region first, then its secondaries. */
+  views(): RegionView[] {
+    return [this.#view, ...this.#neighbours.values()];
+  }
+
+  viewOfRegion(region: string): RegionView | undefined {
+    return region === this.name.region ? this.#view : this.#neighbours.get(region);
+  }
+
+  /** A neighbour's newer snapshot; `false` when it is none of ours or not newer. */
+  takeNeighbour(snapshot: Snapshot): boolean {
+    const known = this.#neighbours.get(snapshot.region);
+    if (!known || snapshot.pool !== this.pool.id || !isNewer(snapshot, known.snapshot)) return false;
+    this.#neighbours.set(snapshot.region, viewOf(snapshot, known));
+    return true;
+  }
+
+  /** The next fence; its high-water mark is on disk before it is given out. */
+  fence(seen = 0): number {
+    this.#lastFence = nextFence(Math.max(this.#lastFence, seen), Date.now());
+    const mark = markFor(this.#lastFence, this.#store.number("fenceMark"));
+    if (mark !== undefined) this.#store.set("fenceMark", mark);
+    return this.#lastFence;
+  }
+
+  drainOf(origin: string): DrainOrder | undefined {
+    return this.#drains.get(origin);
+  }
+
+  drains(): ReadonlyMap<string, DrainOrder> {
+    return this.#drains;
+  }
+
+  setDrain(origin: string, drain: DrainOrder | undefined): void {
+    if (drain) this.#drains.set(origin, drain);
+    else this.#drains.delete(origin);
+    this.#store.setDrain(origin, drain);
+    this.commit();
+  }
+
+  setDown(origin: string, down: boolean): void {
+    if (down) this.#down.add(origin);
+    else this.#down.delete(origin);
+    this.#store.setDown(origin, down);
+    this.commit();
+  }
+
+  /** One more epoch: everything that changed since the last one, with the pins it needs, in one new view. */
+  commit(): void {
+    this.#store.set("epoch", this.#store.number("epoch") + 1);
+    this.#view = this.#build();
+    this.reconcilePins(this.live.rows());
+  }
+
+  pinOf(keyHash: string): Holding | undefined {
+    return this.#pins.get(keyHash);
+  }
+
+  pinnedKeys(): string[] {
+    return [...this.#pins.keys()];
+  }
+
+  /** Writes pins for the sessions that are not where the ring says, takes those away that are. A change is a new hints version. */
+  reconcilePins(rows: readonly LiveRow[]): void {
+    let changed = false;
+    for (const row of rows) changed = this.#reconcilePin(row) || changed;
+    if (changed) this.#bumpHints();
+  }
+
+  dropPins(keyHashes: readonly string[]): void {
+    const known = keyHashes.filter((keyHash) => this.#pins.delete(keyHash));
+    for (const keyHash of known) this.#store.deletePin(keyHash);
+    if (known.length > 0) this.#bumpHints();
+  }
+
+  hints(): Hints {
+    const entries = [...this.#pins.values()]
+      .map(({ keyHash, origin, region, fence }) => ({ keyHash, origin, region, fence }))
+      .toSorted((a, b) => (a.keyHash < b.keyHash ? -1 : 1));
+    return { format: 1, pool: this.name.pool, region: this.name.region, version: this.#view.snapshot.hintsVersion, entries };
+  }
+
+  #reconcilePin(row: LiveRow): boolean {
+    if (!row.keyed) return false;
+    const decision = decide({
+      key: row, keyed: true, regions: this.views(), excluded: new Set(), stickiness: "prefer", nowMs: Date.now(),
+    });
+    const pin = this.#pins.get(row.keyHash);
+    if (decision.kind === "routed" && decision.origin.id === row.origin && !this.#mayBeElsewhere(row)) {
+      if (!pin) return false;
+      this.#pins.delete(row.keyHash);
+      this.#store.deletePin(row.keyHash);
+      return true;
+    }
+    if (pin?.origin === row.origin && pin.fence === row.fence) return false;
+    const { keyHash, position, lot, origin, region, fence } = row;
+    const next: Pin = { keyHash, position, lot, keyed: true, origin, region, fence };
+    this.#pins.set(keyHash, next);
+    this.#store.setPin(next);
+    return true;
+  }
+
+  /**
+   * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to where it came from, or because
+   * another region's ring, which changes without an epoch of ours, has the word.
+   */
+  #mayBeElsewhere(row: LiveRow): boolean {
+    if (row.region !== this.name.region) return true;
+    const from = row.movedFrom;
+    return from !== undefined && this.views().some((view) => view.byId.has(from) && !lossOf(view.byId.get(from), Date.now(), new Set()));
+  }
+
+  #bumpHints(): void {
+    const hintsVersion = this.#store.number("hintsVersion") + 1;
+    this.#store.set("hintsVersion", hintsVersion);
+    this.#view = { ...this.#view, snapshot: { ...this.#view.snapshot, hintsVersion, writtenAtMs: Date.now() } };
+  }
+
+  #build(): RegionView {
+    const config = this.#store.config();
+    const previous = this.#view as RegionView | undefined; // not yet there when the constructor builds the first one
+    const snapshot: Snapshot = {
+      format: 1,
+      pool: this.name.pool,
+      region: this.name.region,
+      generation: GENERATION,
+      epoch: this.#store.number("epoch"),
+      configRevision: config?.revision ?? 0,
+      writtenAtMs: Date.now(),
+      virtualNodes: config?.virtualNodes ?? this.pool.virtualNodes,
+      hintsVersion: this.#store.number("hintsVersion"),
+      origins: mergeLayers({ configured: config?.origins ?? [], drains: this.#drains, down: this.#down }),
+    };
+    return viewOf(snapshot, previous);
+  }
+
+  /** Takes the code's configuration if it is due; says whether the ring changes by it. */
+  #takeConfig(): boolean {
+    const origins = this.pool.origins
+      .filter((origin) => origin.region === this.name.region)
+      .map(({ id, url, weight, salt, backup }) => ({ id, url, weight, salt, backup }));
+    const { virtualNodes } = this.pool;
+    const given = { revision: this.#settings.config.configRevision, content: JSON.stringify([virtualNodes, origins]), virtualNodes, origins };
+    const verdict = judgeConfig(this.#store.config(), given, this.#settings.dev);
+    if (verdict === "conflict") {
+      console.error(JSON.stringify({ limpet: "config-conflict", ...this.name, configRevision: given.revision, what: "equal configRevision, other content: raise configRevision" }));
+    }
+    if (verdict !== "take") return false;
+    this.#store.setConfig(given);
+    const kept = new Set(origins.map((origin) => origin.id));
+    for (const id of [...this.#down]) if (!kept.has(id)) this.#forgetDown(id);
+    for (const id of [...this.#drains.keys()]) if (!kept.has(id)) this.#forgetDrain(id);
+    return true;
+  }
+
+  #forgetDown(id: string): void {
+    this.#down.delete(id);
+    this.#store.setDown(id, false);
+  }
+
+  #forgetDrain(id: string): void {
+    this.#drains.delete(id);
+    this.#store.setDrain(id, undefined);
+  }
+}

@@ -1,0 +1,49 @@
+// What operators see of a ring: the shapes of the admin API, made from what the ring object knows.
+
+import type { Reason } from "../core/decide.ts";
+import { shareAt } from "../core/share.ts";
+import type { SnapshotOrigin } from "../core/snapshot.ts";
+
+export interface OriginStatus {
+  readonly id: string;
+  readonly url: string;
+  readonly region: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly state: SnapshotOrigin["lifecycle"];
+  readonly health: SnapshotOrigin["health"];
+  /** 0–1, now. */
+  readonly share: number;
+  readonly sessions: number;
+  readonly connections: number;
+}
+
+export interface RingStatus {
+  readonly pool: string;
+  readonly region: string;
+  readonly generation: number;
+  readonly epoch: number;
+  readonly configRevision: number;
+  readonly hintsVersion: number;
+  /** Sessions whose home this ring is, and their connections, wherever their origins are. */
+  readonly sessions: number;
+  readonly connections: number;
+  readonly connectionsByOrigin: Readonly<Record<string, number>>;
+  readonly origins: readonly OriginStatus[];
+}
+
+export interface SessionStatus {
+  readonly origin: string;
+  readonly region: string;
+  readonly fence: number;
+  readonly epoch: number;
+  readonly reason: Reason;
+  readonly movedFrom?: string | undefined;
+  readonly connections: number;
+  readonly state: "settled" | "moving";
+}
+
+export function describeOrigin(origin: SnapshotOrigin, region: string, sessions: number, connections: number, nowMs: number): OriginStatus {
+  const { id, url, weight, backup, lifecycle, health, share } = origin;
+  return { id, url, region, weight, backup, state: lifecycle, health, share: shareAt(share, nowMs), sessions, connections };
+}

@@ -1,0 +1,100 @@
+// What a ring object writes down (SQLite): what must survive an eviction. Synchronous, one small function a fact.
+
+import type { ConfiguredOrigin, DrainOrder } from "../core/lifecycle.ts";
+import type { SessionRef } from "../core/protocol.ts";
+
+/** A session that is not where the walk would put it, or will not be at the next epoch. */
+export interface Pin extends SessionRef {
+  readonly origin: string;
+  readonly region: string;
+  readonly fence: number;
+}
+
+export interface StoredConfig {
+  readonly revision: number;
+  readonly content: string;
+  readonly virtualNodes: number;
+  readonly origins: readonly ConfiguredOrigin[];
+}
+
+type MetaKey = "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published";
+
+export class RingStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
+    sql.exec("CREATE TABLE IF NOT EXISTS drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER)");
+    sql.exec("CREATE TABLE IF NOT EXISTS down (origin TEXT PRIMARY KEY)");
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL)",
+    );
+  }
+
+  text(key: MetaKey): string | undefined {
+    const [row] = this.#sql.exec<{ value: string }>("SELECT value FROM meta WHERE key = ?", key);
+    return row?.value;
+  }
+
+  number(key: MetaKey): number {
+    return Number(this.text(key) ?? 0);
+  }
+
+  set(key: MetaKey, value: string | number): void {
+    this.#sql.exec("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, String(value));
+  }
+
+  config(): StoredConfig | undefined {
+    const text = this.text("config");
+    return text === undefined ? undefined : (JSON.parse(text) as StoredConfig); // written by setConfig alone
+  }
+
+  setConfig(config: StoredConfig): void {
+    this.set("config", JSON.stringify(config));
+  }
+
+  drains(): Map<string, DrainOrder> {
+    type DrainRow = { origin: string; ordered_at_ms: number; closed_at_ms: number | null; published_at_ms: number | null; drained_at_ms: number | null };
+    const rows = this.#sql.exec<DrainRow>("SELECT * FROM drains");
+    return new Map(
+      [...rows].map((row) => [
+        row.origin,
+        {
+          orderedAtMs: row.ordered_at_ms,
+          closedAtMs: row.closed_at_ms ?? undefined,
+          publishedAtMs: row.published_at_ms ?? undefined,
+          drainedAtMs: row.drained_at_ms ?? undefined,
+        },
+      ]),
+    );
+  }
+
+  setDrain(origin: string, drain: DrainOrder | undefined): void {
+    this.#sql.exec("DELETE FROM drains WHERE origin = ?", origin);
+    if (!drain) return;
+    const { orderedAtMs, closedAtMs, publishedAtMs, drainedAtMs } = drain;
+    this.#sql.exec("INSERT INTO drains VALUES (?, ?, ?, ?, ?)", origin, orderedAtMs, closedAtMs ?? null, publishedAtMs ?? null, drainedAtMs ?? null);
+  }
+
+  down(): Set<string> {
+    return new Set([...this.#sql.exec<{ origin: string }>("SELECT origin FROM down")].map((row) => row.origin));
+  }
+
+  setDown(origin: string, down: boolean): void {
+    this.#sql.exec(down ? "INSERT OR IGNORE INTO down VALUES (?)" : "DELETE FROM down WHERE origin = ?", origin);
+  }
+
+  pins(): Map<string, Pin> {
+    const rows = this.#sql.exec<{ key_hash: string; position: number; lot: number; origin: string; region: string; fence: number }>("SELECT * FROM pins");
+    return new Map([...rows].map(({ key_hash: keyHash, ...pin }) => [keyHash, { keyHash, keyed: true, ...pin }]));
+  }
+
+  setPin({ keyHash, position, lot, origin, region, fence }: Pin): void {
+    this.#sql.exec("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", keyHash, position, lot, origin, region, fence);
+  }
+
+  deletePin(keyHash: string): void {
+    this.#sql.exec("DELETE FROM pins WHERE key_hash = ?", keyHash);
+  }
+}
