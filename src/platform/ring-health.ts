@@ -92,7 +92,7 @@ export class Prober {
     observed.probing = false;
     const nowMs = Date.now();
     const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
-    observed.nextAtMs = nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1));
+    observed.nextAtMs = Math.ceil(nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
     if (ok) observed.lastOkAtMs = nowMs;
     const before = observed.health.status;
     observed.health = afterProbe(observed.health, ok, this.#policy);

@@ -208,7 +208,7 @@ export class RingObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     this.#alarmAtMs = Infinity;
-    await this.#up();
+    await (this.#pulled ??= this.#pullAll());
     const nowMs = Date.now();
     this.ctx.waitUntil(this.#prober.probeDue(nowMs).then(() => this.#schedule()));
     for (const slice of this.#unread) this.ctx.waitUntil(this.#pull(slice).catch(() => undefined)); // the next tick tries again
@@ -405,9 +405,11 @@ export class RingObject extends DurableObject<Env> {
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
     const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
     const busy = drains || misplaced || this.#unread.size > 0 || this.#state.pinnedKeys().length > 0;
+    // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
+    const SPACING_MS = 5;
     const dueAtMs = Math.min(this.#prober.nextDueAtMs(), this.#publisher.nextDueAtMs(), busy ? nowMs + TICK_MS : Infinity);
     if (dueAtMs === Infinity || dueAtMs >= this.#alarmAtMs) return;
-    this.#alarmAtMs = dueAtMs;
-    this.ctx.waitUntil(this.ctx.storage.setAlarm(Math.max(dueAtMs, nowMs)));
+    this.#alarmAtMs = Math.max(Math.ceil(dueAtMs), nowMs + SPACING_MS);
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(this.#alarmAtMs));
   }
 }

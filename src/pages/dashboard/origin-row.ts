@@ -40,7 +40,8 @@ export function newRow({ id }: Origin): OriginRow {
 }
 
 export function showRow(row: OriginRow, origin: Origin): void {
-  setText(row.url, origin.url);
+  setText(row.url, origin.url.replace(/^https?:\/\//, ""));
+  row.url.title = origin.url;
   row.backup.hidden = !origin.backup;
   setText(row.state, origin.state);
   setTone(row.state, toneOf(origin.state));

@@ -13,7 +13,7 @@ export class Journal {
 
   write(sentence: string): void {
     const now = new Date();
-    const time = make("time", "", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
+    const time = make("time", "", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }));
     time.dateTime = now.toISOString();
     this.#list.prepend(make("li", "", time, make("span", "", sentence)));
     while (this.#list.children.length > ENTRIES_MAX) this.#list.lastElementChild?.remove();

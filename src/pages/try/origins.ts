@@ -10,7 +10,9 @@ export interface KnownOrigin {
   /** The most telling of process, health and lifecycle. */
   readonly state: string;
   readonly isKilled: boolean;
+  /** Draining or drained. */
   readonly isOut: boolean;
+  readonly isBackup: boolean;
   readonly sessions: number;
 }
 
@@ -22,7 +24,7 @@ export function knownOrigins(rings: readonly Ring[], killed: ReadonlySet<string>
         const isKilled = killed.has(origin.id);
         const isOut = origin.state === "draining" || origin.state === "drained";
         const state = isKilled ? "killed" : origin.health === "healthy" || origin.health === "unknown" ? origin.state : origin.health;
-        return { id: origin.id, region: ring.region, state, isKilled, isOut, sessions: origin.sessions };
+        return { id: origin.id, region: ring.region, state, isKilled, isOut, isBackup: origin.backup, sessions: origin.sessions };
       }),
     );
 }

@@ -45,8 +45,10 @@ export class OwnSession {
   }
 
   async #moveTo(place: Place): Promise<void> {
-    this.#journal.write(`You are in ${place.name} now.`);
+    const before = this.#last;
     if (localStorage.getItem(HAS_COUNTED) !== null) await this.#ask("GET");
+    const stays = before !== undefined && before === this.#last;
+    this.#journal.write(stays ? `You are in ${place.name} now; your own session stays on ${before}.` : `You are in ${place.name} now.`);
   }
 
   async #ask(method: "GET" | "POST"): Promise<void> {

@@ -69,9 +69,9 @@ function newRegion([name]: RegionOrigins): Region {
   return { element, rocks: new Children(rocks, newRock, showRock) };
 }
 
-function newRock({ id }: KnownOrigin): Rock {
+function newRock({ id, isBackup }: KnownOrigin): Rock {
   const [state, load] = [make("p", "rock-state"), make("p", "muted small number")];
-  const element = make("li", "rock", make("p", "rock-name", id), state, load);
+  const element = make("li", "rock", make("p", "rock-name", id, make("span", "muted small", isBackup ? " backup" : "")), state, load);
   element.dataset["origin"] = id;
   return { element, state, load };
 }
@@ -79,7 +79,7 @@ function newRock({ id }: KnownOrigin): Rock {
 function showRock(rock: Rock, origin: KnownOrigin): void {
   setText(rock.state, origin.state);
   setTone(rock.state, toneOf(origin.state));
-  setText(rock.load, counted(origin.sessions, "session"));
+  setText(rock.load, origin.sessions === 0 ? "" : counted(origin.sessions, "session"));
 }
 
 function shell(): SVGSVGElement {
