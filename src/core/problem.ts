@@ -9,7 +9,7 @@ const PROBLEMS = {
   unauthorized: { status: 401, title: "A valid token is needed", proxyError: "http_request_denied" },
   "not-found": { status: 404, title: "There is no such thing", proxyError: "destination_not_found" },
   "method-not-allowed": { status: 405, title: "This method is not offered here", proxyError: "http_request_denied" },
-  "origin-unreachable": { status: 502, title: "The origin cannot be reached", proxyError: "destination_unavailable" },
+  "origin-unreachable": { status: 503, title: "The origin cannot be reached", proxyError: "destination_unavailable" },
   "origin-timeout": { status: 504, title: "The origin did not answer in time", proxyError: "http_response_timeout" },
   "no-origin": { status: 503, title: "No origin can serve now", proxyError: "destination_unavailable" },
   "owner-lost": { status: 503, title: "The origin of this session is away", proxyError: "destination_unavailable" },

@@ -36,11 +36,13 @@ const ATTEMPTS_MAX = 5;
 const heard = new Map<string, { readonly what: "asking" | "well"; readonly untilMs: number }>();
 /** An ask that has not come back by then (its visitor left, and the request was ended) counts for nothing. */
 const ASKING_MS = 10_000;
-const WELL_MS = 1_000;
+/** How long "it is well" keeps this isolate from asking again. */
+const wellMs = (pool: Pool): number => Math.min(1_000, pool.horizonMs / 8);
 
 export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Settings, plain: PlainRequest): Promise<Carried> {
   const excluded = new Set<string>();
   let failures = 0;
+  let wells = 0;
   let passing = false;
   for (let attempts = 1; ; attempts++) {
     const { decision, views } = await decideOn(env, ctx, settings, plain, excluded);
@@ -59,6 +61,7 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
     const word = await askRing(env, settings, plain.pool, decision);
     if (!mayRepeat(plain.request)) return unreachable;
     if (word === "down") failures = 0;
+    else if (word === "well" && wells++ === 0) continue; // it has just answered the ring object
     else if (word === "someone-asks" && plain.pool.stickiness === "prefer") {
       excluded.add(decision.origin.id);
       passing = true;
@@ -125,7 +128,7 @@ async function askRing(env: Env, settings: Settings, pool: Pool, { origin, regio
   } catch (error) {
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
   }
-  heard.set(name, { what: "well", untilMs: Date.now() + WELL_MS });
+  heard.set(name, { what: "well", untilMs: Date.now() + wellMs(pool) });
   return "well";
 }
 

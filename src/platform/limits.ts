@@ -38,8 +38,6 @@ export const PULL_TIMEOUT_MS = 1_500;
 export const PROBE_SLOTS = 4;
 /** Between probes of one verdict that somebody asked for. */
 export const VERDICT_SPACING_MS = 100;
-/** A success this recent answers the next who asks. */
-export const VERDICT_FRESH_MS = 200;
 
 /** Answers kept for calls that a carrier repeats. */
 export const ANSWERS_KEPT = 64;

@@ -4,12 +4,11 @@
 import { afterProbe, UNKNOWN_HEALTH, type Health } from "../core/health.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
-import { delay, PROBE_SLOTS, VERDICT_FRESH_MS, VERDICT_SPACING_MS } from "./limits.ts";
+import { delay, PROBE_SLOTS, VERDICT_SPACING_MS } from "./limits.ts";
 
 interface Observed {
   health: Health;
   nextAtMs: number;
-  lastOkAtMs: number;
   probing: boolean;
 }
 
@@ -39,7 +38,7 @@ export class Prober {
     for (const { id, health } of origins) {
       if (this.#observed.has(id)) continue;
       const known: Health = health === "down" ? { status: "down", contrary: 0 } : UNKNOWN_HEALTH;
-      this.#observed.set(id, { health: known, nextAtMs: 0, lastOkAtMs: 0, probing: false });
+      this.#observed.set(id, { health: known, nextAtMs: 0, probing: false });
     }
   }
 
@@ -73,7 +72,6 @@ export class Prober {
     const observed = this.#observed.get(originId);
     if (!origin || !observed) return { healthy: false, atMs: Date.now() };
     if (observed.health.status === "down") return { healthy: false, atMs: Date.now() };
-    if (Date.now() - observed.lastOkAtMs < VERDICT_FRESH_MS) return { healthy: true, atMs: observed.lastOkAtMs };
     for (let attempt = 0; attempt < this.#policy.fall; attempt++) {
       if (attempt > 0) await delay(VERDICT_SPACING_MS);
       if (await this.#probe(origin)) return { healthy: true, atMs: Date.now() };
@@ -93,7 +91,6 @@ export class Prober {
     const nowMs = Date.now();
     const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
     observed.nextAtMs = Math.ceil(nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
-    if (ok) observed.lastOkAtMs = nowMs;
     const before = observed.health.status;
     observed.health = afterProbe(observed.health, ok, this.#policy);
     if (observed.health.status !== before) this.#onChange(origin.id, observed.health.status);

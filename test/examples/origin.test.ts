@@ -186,6 +186,12 @@ describe("the process", () => {
       socket.resume();
       await within(closed, JSON.stringify(bytes.slice(0, 40)));
     }
+    for (let attempt = 0; attempt < 50; attempt++) {
+      const socket = connect(first.port, "127.0.0.1");
+      await within(once(socket, "connect"), "connect");
+      socket.write("GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", () => socket.resetAndDestroy());
+      await within(once(socket, "close"), "close after a reset");
+    }
     for (const path of ["/", "/events/", "/events/%", "/api/counter/x", "/../etc/passwd"]) expect((await fetch(first.url + path)).status, path).toBe(404);
     expect((await fetch(`${first.url}/api/counter`, { method: "DELETE" })).status).toBe(405);
     expect(first.isRunning()).toBe(true);

@@ -44,13 +44,13 @@ export interface RingView {
 
 /** Origins `weur-1 weur-2 enam-1 enam-2`, unless others are named; the configuration may be changed before it is used. */
 export async function startStack(
-  change: (config: ReturnType<typeof collabConfig>) => object = (config) => config,
+  change: (config: ReturnType<typeof collabConfig>) => object | Promise<object> = (config) => config,
   ids: readonly string[] = ["weur-1", "weur-2", "enam-1", "enam-2"],
 ): Promise<Stack> {
   const fleet = new Fleet(ids.map((id) => ({ id, region: id.split("-")[0] ?? "" })));
   await fleet.start();
   try {
-    const router = await startDev(change(collabConfig(fleet)));
+    const router = await startDev(await change(collabConfig(fleet)));
     return { fleet, ...router, stop: async () => void (await Promise.all([router.stop(), fleet.stop()])) };
   } catch (error) {
     await fleet.stop();

@@ -1,0 +1,246 @@
+// Plain HTTP through the router: cookie sessions, faults on the way, and what comes back when something is wrong.
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { parseDictionary } from "structured-headers";
+import { openDoor, type Door } from "../support/door.ts";
+import { eventually, NEW_YORK, PARIS, startStack, type Stack } from "../support/stack.ts";
+
+let stack: Stack;
+
+interface Counted {
+  readonly origin: string;
+  readonly region: string;
+  readonly session: string;
+  readonly count: number;
+  readonly limpet: string;
+}
+
+/** A browser as far as cookies go. */
+class Visitor {
+  cookie = "";
+  async count(init: RequestInit & { from?: object } = {}): Promise<Counted & { reason: string; status: number }> {
+    const headers = new Headers(init.headers);
+    if (this.cookie) headers.set("cookie", this.cookie);
+    const response = await stack.fetch("/api/counter", { from: PARIS, ...init, headers });
+    const set = response.headers.get("set-cookie");
+    if (set) this.cookie = set.split(";")[0] ?? "";
+    const body = (await response.json()) as Counted;
+    return { ...body, status: response.status, reason: reasonOf(response) };
+  }
+}
+
+function reasonOf(response: Response): string {
+  const field = response.headers.get("limpet");
+  return field ? String(parseDictionary(field).get("reason")?.[0]) : "";
+}
+
+describe("a visitor with a cookie", () => {
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+
+  test("is placed in the region nearest to them, and stays there when they travel", async () => {
+    const [parisian, newYorker] = [new Visitor(), new Visitor()];
+    expect((await parisian.count()).region).toBe("weur");
+    expect((await newYorker.count({ from: NEW_YORK })).region).toBe("enam");
+    expect((await parisian.count({ from: NEW_YORK })).region).toBe("weur");
+  });
+
+  test("keeps one origin: the counter goes up by one each time", async () => {
+    const visitor = new Visitor();
+    const first = await visitor.count({ method: "POST" });
+    expect([first.count, first.reason]).toEqual([1, "owner"]);
+    for (let n = 2; n <= 20; n++) {
+      const next = await visitor.count({ method: "POST" });
+      expect([next.count, next.origin, next.reason]).toEqual([n, first.origin, "claim"]);
+    }
+  });
+
+  test("keeps its origin by a key of its own, from any place: header and cookie name the same session", async () => {
+    const byHeader = await stack.fetch("/api/counter", { from: PARIS, headers: { "x-session-id": "user-7" } });
+    const byCookie = await stack.fetch("/api/counter", { from: PARIS, headers: { cookie: "sid=user-7" } });
+    const [one, two] = [(await byHeader.json()) as Counted, (await byCookie.json()) as Counted];
+    expect([two.origin, two.session]).toEqual([one.origin, "user-7"]);
+  });
+
+  test("keeps its placement when a key of another source appears (a log-in)", async () => {
+    const visitor = new Visitor();
+    const before = await visitor.count();
+    for (let n = 0; n < 8; n++) {
+      const fresh = Object.assign(new Visitor(), { cookie: visitor.cookie });
+      const after = await fresh.count({ headers: { "x-session-id": `account-${n}` } });
+      expect([after.origin, after.reason, after.session]).toEqual([before.origin, "claim", `account-${n}`]);
+    }
+  });
+
+  test("is forgotten by a forged, truncated or foreign cookie, without an error", async () => {
+    const visitor = new Visitor();
+    await visitor.count();
+    const [name = "", value = ""] = visitor.cookie.split(/=(.*)/s);
+    const forgeries = [value.slice(0, -4), `${value.slice(0, -6)}AAAAAA`, value.replace(/^1\./, "2."), "1.", "garbage", "x".repeat(8000), "1.eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..a.b.c"];
+    for (const forged of forgeries) {
+      const answer = await Object.assign(new Visitor(), { cookie: `${name}=${forged}` }).count();
+      expect([answer.status, answer.reason]).toEqual([200, "owner"]);
+    }
+  });
+
+  test("never sends our cookie on to the origin", async () => {
+    const visitor = new Visitor();
+    await visitor.count();
+    const response = await stack.fetch("/api/echo-missing", { headers: { cookie: `${visitor.cookie}; theme=dark` } });
+    expect(response.status).toBe(404); // the origin's own answer: it came through
+  });
+});
+
+describe("when something is wrong with the request", () => {
+  beforeAll(async () => {
+    stack = await startStack((config) => ({ ...config, pools: { ...config.pools, empty: { origins: [] } }, routes: [...config.routes, { path: "/empty/*", pool: "empty", session: [{ header: "x-session-id" }], home: "session" }] }));
+  });
+  afterAll(() => stack.stop());
+
+  async function problemOf(response: Response): Promise<string> {
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+    expect(response.headers.get("proxy-status")).toMatch(/^limpet; error=/);
+    const body = (await response.json()) as { code: string; status: number; detail: string; requestId: string };
+    expect(body.status).toBe(response.status);
+    expect(body.requestId).toBeTruthy();
+    expect(JSON.stringify(body)).not.toMatch(/\bat .*:\d+:\d+|node_modules|Error:/);
+    return body.code;
+  }
+
+  test("an unknown route is told so", async () => {
+    const response = await stack.fetch("/nowhere");
+    expect([response.status, await problemOf(response)]).toEqual([404, "no-route"]);
+  });
+
+  test.each([
+    ["longer than 256 bytes", `/doc/${"x".repeat(257)}/page`],
+    ["longer than 256 bytes of UTF-8", `/doc/${encodeURIComponent("é".repeat(129))}/page`],
+    ["with a broken percent sequence", "/doc/a%ZZ/page"],
+    ["with a control character", "/doc/a%00b/page"],
+  ])("a path whose session key is %s is refused", async (_, path) => {
+    const response = await stack.fetch(path);
+    expect([response.status, await problemOf(response)]).toEqual([400, "invalid-session-key"]);
+  });
+
+  test("an oversized key in a header is no key: the next source serves", async () => {
+    const response = await stack.fetch("/api/counter", { headers: { "x-session-id": "x".repeat(300) } });
+    expect(((await response.json()) as Counted).session).toMatch(/^[0-9a-f]{32}$/);
+    const stateless = await stack.fetch("/whoami", { headers: { "x-session-id": "x".repeat(300) } });
+    expect([stateless.status, reasonOf(stateless)]).toEqual([200, "balance"]);
+  });
+
+  test("a pool without origins answers 503 with Retry-After", async () => {
+    const response = await stack.fetch("/empty/x", { headers: { "x-session-id": "a" } });
+    expect(response.headers.get("retry-after")).toBe("1");
+    expect([response.status, await problemOf(response)]).toEqual([503, "no-origin"]);
+  });
+
+  test("a visitor's own Limpet headers reach nobody", async () => {
+    const spoofed = { limpet: 'session="root", origin="evil"', "limpet-live": "eyJ2ZXJzaW9uIjoxfQ", "limpet-placed": "{}", "x-session-id": "me" };
+    const answer = (await (await stack.fetch("/api/counter", { headers: spoofed })).json()) as Counted;
+    expect(answer.session).toBe("me");
+    expect(answer.limpet).not.toContain("evil");
+  });
+
+  test("the admin API wants a token, and says so", async () => {
+    for (const authorization of ["", "Bearer wrong", "Bearer ", "Basic ZGV2", `Bearer ${"x".repeat(5000)}`]) {
+      const response = await fetch(`${stack.url}/_limpet/v1/rings`, { headers: { authorization } });
+      expect([response.status, await problemOf(response)]).toEqual([401, "unauthorized"]);
+    }
+    const unknown = await fetch(`${stack.url}/_limpet/v1/rings/nope/nowhere`, { headers: { authorization: "Bearer dev" } });
+    expect([unknown.status, await problemOf(unknown)]).toEqual([404, "not-found"]);
+  });
+
+  test("a key that is not ASCII reaches the origin as it was", async () => {
+    const response = await stack.fetch(`/api/counter`, { headers: { cookie: `sid=${encodeURIComponent("日誌 ☃")}` } });
+    expect(((await response.json()) as Counted).session).toBe("日誌 ☃");
+  });
+});
+
+describe("when an origin fails", () => {
+  beforeAll(async () => {
+    stack = await startStack();
+  });
+  afterAll(() => stack.stop());
+  const killed: string[] = [];
+  afterEach(async () => {
+    for (const id of killed.splice(0)) await stack.fleet.revive(id);
+    await eventually("everyone is healthy", async () => {
+      const { rings } = await stack.admin<{ rings: { origins: { health: string }[] }[] }>("rings");
+      return rings.every((ring) => ring.origins.every((origin) => origin.health === "healthy"));
+    });
+  });
+
+  async function kill(id: string): Promise<void> {
+    killed.push(id);
+    await stack.fleet.kill(id);
+  }
+
+  test("the next request is answered by another, and says why; the session then stays there", async () => {
+    const visitor = new Visitor();
+    const before = await visitor.count();
+    await kill(before.origin);
+    const after = await visitor.count();
+    expect([after.status, after.reason]).toEqual([200, "next"]);
+    expect(after.origin).not.toBe(before.origin);
+    const later = await visitor.count();
+    expect([later.origin, later.reason]).toEqual([after.origin, "claim"]);
+  });
+
+  test("a POST that may have reached the dead origin is not sent twice; the one after it is served", async () => {
+    const visitor = new Visitor();
+    const before = await visitor.count();
+    await kill(before.origin);
+    const lost = await visitor.count({ method: "POST", body: "x" });
+    expect([502, 503]).toContain(lost.status);
+    const after = await visitor.count({ method: "POST" });
+    expect([after.status, after.count]).toEqual([200, 1]);
+  });
+
+  test("a stateless request walks on at once", async () => {
+    await kill("weur-1");
+    const statuses = await Promise.all(Array.from({ length: 20 }, async () => (await stack.fetch("/whoami")).status));
+    expect(new Set(statuses)).toEqual(new Set([200]));
+  });
+
+  test("when the whole home region is gone, the secondary region answers", async () => {
+    const visitor = new Visitor();
+    expect((await visitor.count()).region).toBe("weur");
+    await Promise.all([kill("weur-1"), kill("weur-2")]);
+    const after = await eventually("the other region answers", async () => {
+      const answer = await visitor.count();
+      return answer.status === 200 && answer;
+    });
+    expect([after.region, after.reason]).toEqual(["enam", "failover"]);
+  });
+});
+
+test("a few refused connections never move a session whose origin lives: the counter never jumps back", async () => {
+  const doors: Door[] = [];
+  stack = await startStack(async (config) => {
+    for (const origin of config.pools.collab.origins) doors.push(await openDoor(origin.url));
+    return { ...config, pools: { collab: { ...config.pools.collab, origins: config.pools.collab.origins.map((origin, index) => ({ ...origin, url: doors[index]?.url ?? "" })) } } };
+  });
+  const visitor = new Visitor();
+  try {
+    const first = await visitor.count({ method: "POST" });
+    let counted = first.count;
+    for (let round = 0; round < 12; round++) {
+      for (const door of doors) door.refuse(1 + (round % 2));
+      const read = await visitor.count();
+      if (read.status === 200) expect([read.origin, read.count]).toEqual([first.origin, counted]);
+      else expect(read.status).toBe(503);
+      for (const door of doors) door.refuse(0);
+      const next = await eventually("it is served again", async () => {
+        const answer = await visitor.count({ method: "POST" });
+        return answer.status === 200 && answer;
+      });
+      expect([next.origin, next.count]).toEqual([first.origin, ++counted]);
+    }
+  } finally {
+    await stack.stop();
+    for (const door of doors) door.close();
+  }
+});
