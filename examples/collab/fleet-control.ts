@@ -9,8 +9,8 @@ import type { Fleet } from "./fleet.ts";
 const HOST = "127.0.0.1";
 
 export interface ControlOptions {
-  /** The router's own web origin, for example `http://127.0.0.1:8787`: the only one whose pages may call. */
-  readonly routerOrigin: string;
+  /** The web origins under which the router's own pages are opened, for example `http://127.0.0.1:8787`: only these may call. */
+  readonly routerOrigins: readonly string[];
   /** 0 or absent: any free port. */
   readonly port?: number;
 }
@@ -21,9 +21,8 @@ export interface Control {
 }
 
 export async function startControl(fleet: Fleet, options: ControlOptions): Promise<Control> {
-  const routerOrigin = new URL(options.routerOrigin).origin;
   const server = createServer((request, response) => {
-    answer(fleet, routerOrigin, request, response).catch((error: unknown) => {
+    answer(fleet, options.routerOrigins, request, response).catch((error: unknown) => {
       reply(response, 500, { error: error instanceof Error ? error.message : String(error) });
     });
   });
@@ -32,10 +31,11 @@ export async function startControl(fleet: Fleet, options: ControlOptions): Promi
   return { url: `http://${HOST}:${portOf(server)}`, stop: () => stopped(server) };
 }
 
-async function answer(fleet: Fleet, routerOrigin: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(fleet: Fleet, routerOrigins: readonly string[], request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (!isLoopback(request.headers.host)) return reply(response, 421, { error: "this server answers to 127.0.0.1 and localhost only" });
-  if (request.headers.origin !== routerOrigin) return reply(response, 403, { error: `only pages of ${routerOrigin} may call this` });
-  response.setHeader("access-control-allow-origin", routerOrigin);
+  const { origin } = request.headers;
+  if (origin === undefined || !routerOrigins.includes(origin)) return reply(response, 403, { error: `only pages of ${routerOrigins.join(" or ")} may call this` });
+  response.setHeader("access-control-allow-origin", origin);
   response.setHeader("vary", "origin");
   if (request.method === "OPTIONS") return preflight(response);
   if (request.method === "GET" && request.url === "/fleet") return reply(response, 200, { origins: fleet.report() });

@@ -6,7 +6,6 @@ import { startRouter } from "./router.ts";
 import { untilStopped } from "./until-stopped.ts";
 
 export async function dev({ config: file, port, json }: { config: string; port: number; json: boolean }): Promise<void> {
-  const stopped = untilStopped();
   const { raw, config } = await loadConfig(file);
   const router = await startRouter({ raw, port, pagesDir: await builtPages(), devInfo: {}, onLog: (line) => process.stderr.write(`${line}\n`) });
   if (json) console.log(JSON.stringify({ ready: router.url }));
@@ -14,7 +13,7 @@ export async function dev({ config: file, port, json }: { config: string; port: 
     const origins = Object.values(config.pools).reduce((sum, pool) => sum + pool.origins.length, 0);
     console.log(`Limpet is ready on ${router.url}: ${origins} origins in ${Object.keys(config.pools).length} pools; dashboard at ${router.url}/_limpet/. Ctrl-C ends it.`);
   }
-  await stopped;
+  await untilStopped();
   await router.stop();
   process.exit(0);
 }

@@ -38,7 +38,7 @@ export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: Route
     log: new Log(LogLevel.NONE),
     logRequests: false,
     telemetry: { enabled: false },
-    handleStructuredLogs: ({ message }) => onLog(message),
+    handleStructuredLogs: ({ message }: { message: string }) => onLog(message),
     workers: [
       {
         config: {
@@ -78,9 +78,9 @@ async function bundle(raw: unknown): Promise<string> {
     plugins: [
       {
         name: "limpet-config",
-        setup({ onResolve, onLoad }) {
-          onResolve({ filter: /\/limpet\.config\.ts$/ }, () => ({ path: "limpet.config", namespace: "limpet" }));
-          onLoad({ filter: /.*/, namespace: "limpet" }, () => ({ contents: JSON.stringify(raw), loader: "json" }));
+        setup(hooks) {
+          hooks.onResolve({ filter: /\/limpet\.config\.ts$/ }, () => ({ path: "limpet.config", namespace: "limpet" }));
+          hooks.onLoad({ filter: /.*/, namespace: "limpet" }, () => ({ contents: JSON.stringify(raw), loader: "json" }));
         },
       },
     ],

@@ -12,11 +12,10 @@ import { untilStopped } from "./until-stopped.ts";
 const CONFIG_FILE = fileURLToPath(new URL("../../limpet.config.ts", import.meta.url));
 
 export async function start({ port }: { port: number }): Promise<void> {
-  const stopped = untilStopped();
   const endings: (() => Promise<void>)[] = [];
   try {
     await startAll(port, endings);
-    await stopped;
+    await untilStopped();
     console.log("\nEnding …");
   } finally {
     for (const end of endings.reverse()) await end();
@@ -38,7 +37,7 @@ async function startAll(port: number, endings: (() => Promise<void>)[]): Promise
     }
   });
   endings.push(() => fleet.stop());
-  const control = await startControl(fleet, { routerOrigin: `http://127.0.0.1:${port}` });
+  const control = await startControl(fleet, { routerOrigins: [`http://127.0.0.1:${port}`, `http://localhost:${port}`] });
   endings.push(() => control.stop());
 
   const router = await step("Starting the router", () => startRouter({ raw, port, pagesDir, devInfo: { control: control.url }, onLog: () => undefined }));

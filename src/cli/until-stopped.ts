@@ -1,9 +1,11 @@
-// Waiting for Ctrl-C (or SIGTERM, SIGHUP): resolves at the first; a second one ends the process at once.
+// Waiting for Ctrl-C (or SIGTERM, SIGHUP): resolves at the first; a second one ends the process at once. Called once all is started:
+// before that a signal simply ends the process, and what it started ends with it.
 
 export function untilStopped(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let asked = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.removeAllListeners(signal); // Miniflare's own would end the process before we have ended the rest
     process.on(signal, () => {
       if (asked) process.exit(130);
       asked = true;

@@ -44,7 +44,7 @@ function passing(incoming: Headers): Headers {
     if (/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(token)) headers.delete(token);
   }
   for (const name of [...HOP_BY_HOP, ...HANDSHAKE]) headers.delete(name);
-  for (const name of [...headers.keys()]) if (OURS.test(name)) headers.delete(name);
+  for (const name of Array.from(headers.keys()).filter((each) => OURS.test(each))) headers.delete(name);
   return headers;
 }
 

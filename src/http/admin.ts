@@ -67,11 +67,11 @@ export const admin = new Hono<Admin>()
   });
 
 /** The rings of all pools and regions, with the connections that any ring's carriers hold to each origin. */
-async function allRings(c: Context<Admin>): Promise<Omit<RingStatus, "connectionsByOrigin">[]> {
+async function allRings(c: Context<Admin>): Promise<RingStatus[]> {
   const { config } = c.env.settings;
   const names = Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map((region) => ({ pool, region: region.id })));
   const rings: RingStatus[] = await Promise.all(names.map(({ pool, region }) => ringStub(c.env.env, config, pool, region).status()));
-  return rings.map(({ connectionsByOrigin: _, ...ring }) => {
+  return rings.map((ring) => {
     const ofPool = rings.filter((each) => each.pool === ring.pool);
     const connectionsTo = (id: string): number => ofPool.reduce((sum, each) => sum + (each.connectionsByOrigin[id] ?? 0), 0);
     return { ...ring, origins: ring.origins.map((origin) => ({ ...origin, connections: connectionsTo(origin.id) })) };

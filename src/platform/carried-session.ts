@@ -4,7 +4,7 @@
 import { RESTART, type Close } from "../core/close-codes.ts";
 import type { LeaveItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
-import { delay, MOVE_DEADLINE_MS, RECONNECT_BACKOFF_MS, RECONNECT_DEADLINE_MS, RESETS_MAX, RESETS_WINDOW_MS } from "./limits.ts";
+import { ARRIVAL_DEADLINE_MS, delay, MOVE_DEADLINE_MS, RECONNECT_BACKOFF_MS, RECONNECT_DEADLINE_MS, RESETS_MAX, RESETS_WINDOW_MS } from "./limits.ts";
 
 type Refusal = Extract<PlaceAnswer, { kind: "refused" }>;
 
@@ -157,7 +157,7 @@ export class CarriedSession implements ConnectionEvents {
   async #connect(connection: Connection, { first }: { first: boolean }): Promise<Connected> {
     this.#connecting.add(connection);
     try {
-      return await this.#connectUntil(connection, first, Date.now() + RECONNECT_DEADLINE_MS);
+      return await this.#connectUntil(connection, first, Date.now() + (first ? ARRIVAL_DEADLINE_MS : RECONNECT_DEADLINE_MS));
     } finally {
       this.#connecting.delete(connection);
     }

@@ -62,7 +62,7 @@ export class CarrierObject extends DurableObject<Env> {
 
   /** First phase of a move; resolves with those that have left. */
   async leave(items: readonly LeaveItem[]): Promise<string[]> {
-    await Promise.all(items.map((item) => this.#sessions.get(item.keyHash)?.leave(item)));
+    await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item)));
     return items.map((item) => item.keyHash);
   }
 

@@ -6,6 +6,9 @@ export const HANDSHAKE_TIMEOUT_MS = 5_000;
 /** How long a visitor's connection may be without an origin before the visitor is told (close 1012, 503). */
 export const RECONNECT_DEADLINE_MS = 15_000;
 
+/** The same for a visitor who is just arriving: nobody waits longer for a first answer. */
+export const ARRIVAL_DEADLINE_MS = 5_000;
+
 /** Waits between attempts to reach an origin, in order; the last repeats. The first re-dial is immediate. */
 export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
 

@@ -199,8 +199,8 @@ export class RingState {
     if (verdict !== "take") return false;
     this.#store.setConfig(given);
     const kept = new Set(origins.map((origin) => origin.id));
-    for (const id of [...this.#down]) if (!kept.has(id)) this.#forgetDown(id);
-    for (const id of [...this.#drains.keys()]) if (!kept.has(id)) this.#forgetDrain(id);
+    for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
+    for (const id of this.#drains.keys()) if (!kept.has(id)) this.#forgetDrain(id);
     return true;
   }
 

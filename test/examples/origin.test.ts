@@ -203,7 +203,7 @@ describe("fleet", () => {
   test("a killed origin comes back on the same port, and only the router's pages may ask for it", async () => {
     const fleet = new Fleet([{ id: "enam-1", region: "enam" }, { id: "enam-2", region: "enam" }]);
     await fleet.start();
-    const control = await startControl(fleet, { routerOrigin: "http://127.0.0.1:8787" });
+    const control = await startControl(fleet, { routerOrigins: ["http://127.0.0.1:8787"] });
     try {
       const url = fleet.url("enam-1");
       const ours = { origin: "http://127.0.0.1:8787" };

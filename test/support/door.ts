@@ -45,7 +45,10 @@ export async function openDoor(originUrl: string): Promise<Door> {
     },
     freeze: (now) => {
       frozen = now;
-      for (const socket of open) now ? socket.pause() : socket.resume();
+      for (const socket of open) {
+        if (now) socket.pause();
+        else socket.resume();
+      }
     },
     close: () => {
       server.close();

@@ -45,7 +45,7 @@ export async function openEditor(wsUrl: string, room: string, name: string, cf?:
     statuses,
     vanished,
     type: (words) => text.insert(text.length, words),
-    seen: () => [...provider.awareness.getStates().values()].map((state) => state["user"]?.name ?? "?").toSorted(),
+    seen: () => [...provider.awareness.getStates().values()].map((state) => state["user"]?.name ?? "?").toSorted((a, b) => a.localeCompare(b)),
     close: () => {
       provider.destroy();
       doc.destroy();

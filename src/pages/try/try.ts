@@ -43,7 +43,7 @@ let control: string | undefined;
 let rings: readonly Ring[] = [];
 let killed: ReadonlySet<string> = new Set();
 
-window.limpetTry = { text: editor.text };
+window.limpetTry = { text: () => editor.text() };
 setText(byId("document-name", HTMLElement), documentName);
 byId("open-second", HTMLButtonElement).addEventListener("click", openSecondWindow);
 showPeople();

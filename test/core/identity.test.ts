@@ -1,0 +1,182 @@
+// Which route and which session key a request has.
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/core/config.ts";
+import type { Config, SessionSource } from "../../src/core/config-types.ts";
+import { findKey, matchRoute, parseCookies, parseKey, type RequestFacts } from "../../src/core/identity.ts";
+
+/** A route as a test names it: its pattern, host, headers and key sources; the rest is defaulted. */
+function config(...routes: { path: string; host?: string; header?: Record<string, string>; session?: object[] }[]): Config {
+  const parsed = parseConfig(
+    {
+      defaultRegion: "weur",
+      regions: { weur: {} },
+      pools: { web: { origins: [{ id: "weur-1", region: "weur", url: "http://weur-1.example.com" }] } },
+      routes: routes.map((route) => ({ pool: "web", session: [], ...route })),
+    },
+    { dev: true },
+  );
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  return parsed.config;
+}
+
+function facts(path: string, { host = "app.example.com", headers = {}, cookie = null }: { host?: string; headers?: Record<string, string>; cookie?: string | null } = {}): RequestFacts {
+  return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie) };
+}
+
+describe("a path pattern", () => {
+  const NONE = undefined;
+  test.each<[pattern: string, path: string, params: Record<string, string> | undefined]>([
+    ["/", "/", {}],
+    ["/", "/a", NONE],
+    ["/a/b", "/a/b", {}],
+    ["/a/b", "/a/b/", NONE],
+    ["/a/b", "/A/b", NONE],
+    ["/a/b", "/a", NONE],
+    ["/collab/:session", "/collab/doc-1", { session: "doc-1" }],
+    ["/collab/:session", "/collab/a%2Fb", { session: "a%2Fb" }],
+    ["/collab/:session", "/collab/", NONE],
+    ["/collab/:session", "/collab", NONE],
+    ["/collab/:session", "/collab/doc-1/more", NONE],
+    ["/:tenant/d/:session", "/acme/d/7", { tenant: "acme", session: "7" }],
+    ["/:tenant/d/:session", "//d/7", NONE],
+    ["/*", "/", {}],
+    ["/*", "/any/thing", {}],
+    ["/api/*", "/api/", {}],
+    ["/api/*", "/api/v1/x", {}],
+    ["/api/*", "/api", NONE],
+    ["/api/*", "/apis/x", NONE],
+    ["/d/:session/*", "/d/7/ws", { session: "7" }],
+    ["/d/:session/*", "/d/7", NONE],
+  ])("%s against %s", (pattern, path, params) => {
+    const match = matchRoute(config({ path: pattern }), facts(path));
+    expect(match && Object.fromEntries(match.params)).toEqual(params);
+  });
+});
+
+describe("a route", () => {
+  const routes = config({ path: "/*", host: "beta.example.com" }, { path: "/*", header: { "X-Tier": "gold" } }, { path: "/api/*" }, { path: "/*" });
+
+  test.each<[what: string, facts: RequestFacts, index: number]>([
+    ["by host", facts("/api/x", { host: "beta.example.com" }), 0],
+    ["by header, whose name has no case", facts("/api/x", { headers: { "x-tier": "gold" } }), 1],
+    ["not by another value of the header", facts("/api/x", { headers: { "x-tier": "Gold" } }), 2],
+    ["the first that matches", facts("/api/x"), 2],
+    ["the last resort", facts("/x"), 3],
+  ])("is found %s", (_, facts, index) => {
+    expect(matchRoute(routes, facts)?.route).toBe(routes.routes[index]);
+  });
+
+  test("is not found where none matches", () => {
+    expect(matchRoute(config({ path: "/a" }), facts("/b"))).toBeUndefined();
+  });
+});
+
+describe("a key", () => {
+  const valid = (key: string) => ({ kind: "valid", key });
+  const invalid = (fault: string) => ({ kind: "invalid", fault: expect.stringContaining(fault) });
+  const absent = { kind: "absent" };
+
+  test.each<[what: string, raw: string | null | undefined, parsed: object]>([
+    ["plain", "doc-1", valid("doc-1")],
+    ["absent", null, absent],
+    ["undefined", undefined, absent],
+    ["empty", "", absent],
+    ["percent-encoded", "Z%C3%BCrich%20%F0%9F%90%9A", valid("Zürich 🐚")],
+    ["encoded in lower case", "%c3%bc", valid("ü")],
+    ["decoded once only", "a%2541", valid("a%41")],
+    ["with a slash inside", "a%2Fb", valid("a/b")],
+    ["with a plus, which is none of our business", "a+b", valid("a+b")],
+    ["with a broken sequence", "%zz", invalid("percent")],
+    ["with half a sequence", "100%", invalid("percent")],
+    ["with a sequence that is not UTF-8", "%ff", invalid("percent")],
+    ["with half a surrogate pair", "%ED%A0%80", invalid("percent")],
+    ["of 256 bytes", "x".repeat(256), valid("x".repeat(256))],
+    ["of 257 bytes", "x".repeat(257), invalid("257 bytes")],
+    ["of 256 bytes in 64 characters", "🐚".repeat(64), valid("🐚".repeat(64))],
+    ["of 257 bytes in 65 characters", `${"🐚".repeat(64)}x`, invalid("257 bytes")],
+    ["of 256 bytes once decoded", "%78".repeat(256), valid("x".repeat(256))],
+    ["with NUL", "a%00b", invalid("control")],
+    ["with a line feed", "a%0Ab", invalid("control")],
+    ["with DEL", "a%7F", invalid("control")],
+    ["with a C1 control character", "a%C2%85", invalid("control")],
+    ["with a space at the end", "a%20", valid("a ")],
+  ])("%s", (_, raw, parsed) => {
+    expect(parseKey(raw)).toEqual(parsed);
+  });
+
+  test("comes back from any text that it is the encoding of, if it is short and has no control characters", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 40 }), (text) => {
+        fc.pre(!/\p{Cc}/u.test(text) && new TextEncoder().encode(text).length <= 256);
+        expect(parseKey(encodeURIComponent(text))).toEqual(valid(text));
+      }),
+    );
+  });
+
+  test("is never an exception", () => {
+    fc.assert(fc.property(fc.string({ unit: "binary" }), (raw) => void parseKey(raw)));
+  });
+});
+
+describe("the first source that yields a valid key wins", () => {
+  const BY_PATH = [{ path: "session" }, { cookie: "sid" }, { header: "X-Session-Id" }];
+  const BY_COOKIE = [{ cookie: "sid" }, { header: "x-session-id" }, { issue: true }];
+  const find = (session: object[], path: string, more: { cookie?: string; header?: string; issued?: string } = {}) => {
+    const request = facts(path, { cookie: more.cookie ?? null, headers: more.header === undefined ? {} : { "x-session-id": more.header } });
+    const pattern = session === BY_PATH ? "/d/:session" : "/*";
+    const match = matchRoute(config({ path: pattern, session }), request);
+    return match && findKey(match, request, more.issued);
+  };
+  const key = (key: string, source: SessionSource["kind"]) => ({ kind: "key", key, source });
+
+  test.each<[what: string, found: unknown, wanted: unknown]>([
+    ["the path before all", find(BY_PATH, "/d/p", { cookie: "sid=c", header: "h" }), key("p", "path")],
+    ["the cookie", find(BY_COOKIE, "/", { cookie: "sid=c", header: "h", issued: "i" }), key("c", "cookie")],
+    ["the header", find(BY_COOKIE, "/", { header: "h", issued: "i" }), key("h", "header")],
+    ["what we issued", find(BY_COOKIE, "/", { issued: "i" }), key("i", "issue")],
+    ["none", find(BY_COOKIE, "/"), { kind: "none" }],
+    ["not a cookie that is no key", find(BY_COOKIE, "/", { cookie: "sid=%zz", header: "h" }), key("h", "header")],
+    ["not an empty cookie", find(BY_COOKIE, "/", { cookie: "sid=", header: "h" }), key("h", "header")],
+    ["a bad cookie and a bad header are no fault", find(BY_COOKIE, "/", { cookie: "sid=%00", header: "%ff" }), { kind: "none" }],
+    ["a path that names no session is a fault", find(BY_PATH, "/d/%ff"), { kind: "unusable", fault: expect.stringContaining("percent") }],
+    ["so is one that is too long", find(BY_PATH, `/d/${"x".repeat(257)}`), { kind: "unusable", fault: expect.stringContaining("257") }],
+    ["a later source heals it", find(BY_PATH, "/d/%ff", { cookie: "sid=c" }), key("c", "cookie")],
+    ["the same text is the same key from everywhere", find(BY_COOKIE, "/", { cookie: "sid=Z%C3%BC" }), key("Zü", "cookie")],
+  ])("%s", (_, found, wanted) => {
+    expect(found).toEqual(wanted);
+  });
+});
+
+describe("cookies", () => {
+  test.each<[header: string | null, cookies: [string, string][]]>([
+    [null, []],
+    ["", []],
+    ["sid=1", [["sid", "1"]]],
+    ["a=1; b=2;c=3", [["a", "1"], ["b", "2"], ["c", "3"]]],
+    ["  a =  1  ;; b", [["a", "1"]]],
+    ["a=1; a=2", [["a", "1"]]],
+    ['a="quoted"; b="half; c=""', [["a", "quoted"], ["b", '"half'], ["c", ""]]],
+    ["a=b=c==", [["a", "b=c=="]]],
+    ["a=%20", [["a", "%20"]]],
+    ["__proto__=1; constructor=2", [["__proto__", "1"], ["constructor", "2"]]],
+    [";=;===;", [["", ""]]],
+  ])("of %j", (header, cookies) => {
+    expect([...parseCookies(header)]).toEqual(cookies);
+  });
+
+  test("of any header are read without an exception, and without white space around them", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary", maxLength: 300 }), (header) => {
+        for (const [name, value] of parseCookies(header)) expect([name.trim(), value.includes(";")]).toEqual([name, false]);
+      }),
+    );
+  });
+
+  test("of a hostile header are read in no time", () => {
+    expect(parseCookies(`a="${'"'.repeat(100_000)}`).size).toBe(1);
+    expect(parseCookies("a;".repeat(100_000)).size).toBe(0);
+    expect(parseCookies(`a=${" ".repeat(100_000)}x`).get("a")).toBe("x");
+  });
+});
