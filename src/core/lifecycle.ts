@@ -46,11 +46,16 @@ export function mergeLayers({ configured, drains, down }: Layers): SnapshotOrigi
     .toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
+export interface DrainPolicy {
+  readonly horizonMs: number;
+  readonly drain: { readonly deadlineMs: number; readonly graceMs: number };
+}
+
 /**
  * When a drained origin's process may end: its closing epoch has reached everyone who plans by an older snapshot (`horizonMs`), and
  * requests under way then have had their time (`graceMs`).
  */
-export function drainedFromMs(publishedAtMs: number, pool: { readonly horizonMs: number; readonly drain: { readonly graceMs: number } }): number {
+export function drainedFromMs(publishedAtMs: number, pool: DrainPolicy): number {
   return publishedAtMs + pool.horizonMs + pool.drain.graceMs;
 }
 
@@ -66,4 +71,16 @@ export function judgeConfig(stored: { revision: number; content: string } | unde
   if (dev || given.revision > stored.revision) return "take";
   if (given.revision < stored.revision) return "older";
   return stored.content === given.content ? "same" : "conflict";
+}
+
+/**
+ * The next step of a drain, or `undefined` while nothing changes: closed when its sessions are gone or its deadline has passed; published
+ * when KV has that epoch; drained when that has reached everyone, requests under way have had their time, and no session is left.
+ */
+export function advanceDrain(drain: DrainOrder, facts: { readonly empty: boolean; readonly published: boolean; readonly nowMs: number }, pool: DrainPolicy): DrainOrder | undefined {
+  const { empty, published, nowMs } = facts;
+  if (drain.drainedAtMs !== undefined) return undefined;
+  if (drain.closedAtMs === undefined) return empty || nowMs >= drain.orderedAtMs + pool.drain.deadlineMs ? { ...drain, closedAtMs: nowMs } : undefined;
+  if (drain.publishedAtMs === undefined) return published ? { ...drain, publishedAtMs: nowMs } : undefined;
+  return empty && nowMs >= drainedFromMs(drain.publishedAtMs, pool) ? { ...drain, drainedAtMs: nowMs } : undefined;
 }

@@ -5,11 +5,12 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { unavailability } from "../core/decide.ts";
-import { drainedFromMs } from "../core/lifecycle.ts";
+import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName, sliceOf } from "../core/names.ts";
 import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, TableRow } from "../core/protocol.ts";
 import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
 import { settingsOf, type Env, type Settings } from "./env.ts";
+import { RingTables } from "./ring-tables.ts";
 import { ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
@@ -37,11 +38,8 @@ export class RingObject extends DurableObject<Env> {
   readonly #connections = new Map<number, ReadonlyMap<string, number>>();
   readonly #evacuating = new Set<string>();
   readonly #orphanedAtMs = new Map<string, number>();
-  #pulled: Promise<void> | undefined;
-  /** Carriers whose tables have not been read in this life: until there are none, nothing is concluded from an absence. */
-  readonly #unread: Set<number>;
-  /** Sessions that ended while a table was being read, for each read under way. */
-  readonly #pulls = new Set<Set<string>>();
+  readonly #tables: RingTables;
+  #reading: Promise<void> | undefined;
   #servableSinceMs: number | undefined;
   #alarmAtMs = Infinity;
 
@@ -60,7 +58,7 @@ export class RingObject extends DurableObject<Env> {
     this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
-    this.#unread = new Set(Array.from({ length: pool.carriers }, (_, slice) => slice));
+    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing);
   }
 
   // — asked by carriers —
@@ -69,7 +67,7 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     return this.#once(envelope, async () => {
       const before = this.#state.view.snapshot;
-      const answers = await Promise.all(items.map((item) => this.#placing.place(item, this.#unread.size === 0)));
+      const answers = await Promise.all(items.map((item) => this.#placing.place(item, this.#tables.complete)));
       if (this.#state.view.snapshot.hintsVersion !== before.hintsVersion) this.#announce();
       return answers;
     });
@@ -80,7 +78,7 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     await this.#once(envelope, async (late) => {
       if (late) return; // a session that began again since must not end: what the carrier holds is being pulled
-      for (const { keyHash } of items) for (const pull of this.#pulls) pull.add(keyHash);
+      this.#tables.ended(items);
       const gone = items.flatMap(({ keyHash, fence }) => {
         const row = this.#state.live.get(keyHash);
         return row && row.fence <= fence ? [row] : [];
@@ -208,10 +206,10 @@ export class RingObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     this.#alarmAtMs = Infinity;
-    await (this.#pulled ??= this.#pullAll());
+    await this.#read();
     const nowMs = Date.now();
     this.ctx.waitUntil(this.#prober.probeDue(nowMs).then(() => this.#schedule()));
-    for (const slice of this.#unread) this.ctx.waitUntil(this.#pull(slice).catch(() => undefined)); // the next tick tries again
+    this.ctx.waitUntil(this.#tables.readMissing());
     this.#advanceDrains(nowMs);
     for (const view of this.#state.views()) this.#leaveLost(view.snapshot.origins);
     this.#failBack(nowMs);
@@ -245,21 +243,12 @@ export class RingObject extends DurableObject<Env> {
     this.#announce();
   }
 
-  /** Closes drains whose sessions are gone (or whose deadline has passed), and ends those whose time is over. */
   #advanceDrains(nowMs: number): void {
-    const { pool } = this.#state;
     for (const [origin, drain] of this.#state.drains()) {
-      const empty = this.#sessionsAt(origin) === 0 && this.#unread.size === 0;
-      if (drain.closedAtMs === undefined) {
-        if (!empty && nowMs < drain.orderedAtMs + pool.drain.deadlineMs) continue;
-        this.#state.setDrain(origin, { ...drain, closedAtMs: nowMs });
-      } else if (drain.publishedAtMs === undefined) {
-        if (!this.#publisher.upToDate()) continue;
-        this.#state.setDrain(origin, { ...drain, publishedAtMs: nowMs });
-      } else {
-        if (drain.drainedAtMs !== undefined || !empty || nowMs < drainedFromMs(drain.publishedAtMs, pool)) continue;
-        this.#state.setDrain(origin, { ...drain, drainedAtMs: nowMs });
-      }
+      const empty = this.#sessionsAt(origin) === 0 && this.#tables.complete;
+      const next = advanceDrain(drain, { empty, published: this.#publisher.upToDate(), nowMs }, this.#state.pool);
+      if (!next) continue;
+      this.#state.setDrain(origin, next);
       this.#announce();
     }
   }
@@ -284,7 +273,7 @@ export class RingObject extends DurableObject<Env> {
   }
 
   #sweepPins(nowMs: number): void {
-    if (this.#unread.size > 0) return;
+    if (!this.#tables.complete) return;
     for (const keyHash of this.#state.pinnedKeys()) {
       if (this.#state.live.get(keyHash)) this.#orphanedAtMs.delete(keyHash);
       else if (!this.#orphanedAtMs.has(keyHash)) this.#orphanedAtMs.set(keyHash, nowMs);
@@ -309,69 +298,24 @@ export class RingObject extends DurableObject<Env> {
 
   /** The first event of this life: tables are asked for, the clock is started. Waits until they are here, or too late. */
   async #up(): Promise<void> {
-    this.#wake();
-    await this.#pulled;
+    this.#schedule();
+    await this.#read();
   }
 
   #wake(): void {
-    this.#pulled ??= this.#pullAll();
-    this.#schedule();
+    this.ctx.waitUntil(this.#up());
   }
 
-  async #pullAll(): Promise<void> {
-    const slices = Array.from({ length: this.#state.pool.carriers }, (_, slice) => slice);
-    await Promise.allSettled([
-      ...slices.map((slice) => this.#pull(slice)),
-      ...this.#neighbourRegions().map((region) => this.#pullNeighbour(region)),
-    ]);
-    for (const region of this.#neighbourRegions()) {
-      const rows = await this.guestsAt(region);
-      const told = ringStub(this.env, this.#settings.config, this.#state.name.pool, region).guestsAre(this.#state.name.region, rows);
-      this.ctx.waitUntil(told.catch(() => undefined)); // it asks us when it starts
-    }
-    this.#announce();
-  }
-
-  /** What a carrier holds replaces what we believed of its slice; what changed while it was read stays as it is. */
-  async #pull(slice: number): Promise<void> {
-    const { live } = this.#state;
-    const before = new Map(live.rows((row) => sliceOf(row.lot, this.#state.pool.carriers) === slice).map((row) => [row.keyHash, row.fence]));
-    const endedSince = new Set<string>();
-    this.#pulls.add(endedSince);
-    try {
-      const table = await within(carrierStub(this.env, this.#settings.config, this.#state.name, slice).table(), PULL_TIMEOUT_MS, "table");
-      const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
-      for (const [keyHash, fence] of before) {
-        if (!held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash)) live.delete(keyHash);
-      }
-      for (const row of table.rows) {
-        this.#state.fence(row.fence);
-        const known = live.get(row.keyHash);
-        if (!endedSince.has(row.keyHash) && (!known || known.fence < row.fence)) live.set({ ...row, epoch: this.#state.view.snapshot.epoch });
-      }
-      this.#unread.delete(slice);
-      this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
-    } finally {
-      this.#pulls.delete(endedSince);
-    }
-  }
-
-  async #pullNeighbour(region: string): Promise<void> {
-    const { config } = this.#settings;
-    const { name, guests } = this.#state;
-    const stub = ringStub(this.env, config, name.pool, region);
-    this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
-    for (const row of await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests")) {
-      const { keyHash, position, lot, keyed, origin, fence } = row;
-      guests.set({ keyHash, position, lot, keyed, origin, fence, homeRegion: region });
-    }
+  /** Never rejects: what could not be read is read later. */
+  #read(): Promise<void> {
+    return (this.#reading ??= this.#tables.readAll(this.#neighbourRegions()).then(() => this.#announce()));
   }
 
   #once<T>(envelope: Envelope, work: (late: boolean) => Promise<T>): Promise<T> {
     return this.#callers.once(
       envelope,
       (what) => {
-        if (what !== "in-order") this.ctx.waitUntil(this.#pull(envelope.slice).catch(() => undefined)); // its next call tells again
+        if (what !== "in-order") this.ctx.waitUntil(this.#tables.read(envelope.slice).catch(() => undefined)); // its next call tells again
       },
       work,
     );
@@ -404,7 +348,7 @@ export class RingObject extends DurableObject<Env> {
     const TICK_MS = Math.min(1_000, this.#state.pool.horizonMs / 4); // drains, retries, failback: nothing of theirs is due sooner
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
     const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
-    const busy = drains || misplaced || this.#unread.size > 0 || this.#state.pinnedKeys().length > 0;
+    const busy = drains || misplaced || !this.#tables.complete || this.#state.pinnedKeys().length > 0;
     // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
     const SPACING_MS = 5;
     const dueAtMs = Math.min(this.#prober.nextDueAtMs(), this.#publisher.nextDueAtMs(), busy ? nowMs + TICK_MS : Infinity);

@@ -1,0 +1,171 @@
+// The y-websocket profile against y-protocols itself: real frames in, and what is replayed is understood by real peers.
+
+import fc from "fast-check";
+import * as decoding from "lib0/decoding";
+import * as encoding from "lib0/encoding";
+import { afterEach, describe, expect, test } from "vitest";
+import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from "y-protocols/awareness";
+import { writeSyncStep1, writeSyncStep2, writeUpdate } from "y-protocols/sync";
+import * as Y from "yjs";
+import { yWebsocket } from "../../src/core/profile-y-websocket.ts";
+import type { Frame } from "../../src/core/profiles.ts";
+
+const opened: Awareness[] = [];
+afterEach(() => {
+  for (const awareness of opened.splice(0)) awareness.destroy();
+});
+
+/** A peer with an awareness, as a y-websocket provider has one; destroyed with the test, because it holds a timer. */
+function peer(name: string): Awareness {
+  const awareness = new Awareness(new Y.Doc());
+  opened.push(awareness);
+  awareness.setLocalState({ name });
+  return awareness;
+}
+
+function frame(write: (encoder: encoding.Encoder) => void): ArrayBuffer {
+  const encoder = encoding.createEncoder();
+  write(encoder);
+  return encoding.toUint8Array(encoder).slice().buffer;
+}
+
+const sync = (write: (encoder: encoding.Encoder) => void): ArrayBuffer =>
+  frame((encoder) => {
+    encoding.writeVarUint(encoder, 0);
+    write(encoder);
+  });
+
+const presence = (awareness: Awareness, clients: number[] = [awareness.clientID]): ArrayBuffer =>
+  frame((encoder) => {
+    encoding.writeVarUint(encoder, 1);
+    encoding.writeVarUint8Array(encoder, encodeAwarenessUpdate(awareness, clients));
+  });
+
+/** What a peer makes of an awareness frame. */
+function receive(awareness: Awareness, data: Frame): void {
+  if (typeof data === "string") throw new Error("an awareness frame is binary");
+  const decoder = decoding.createDecoder(new Uint8Array(data));
+  expect(decoding.readVarUint(decoder)).toBe(1);
+  applyAwarenessUpdate(awareness, decoding.readVarUint8Array(decoder), "router");
+}
+
+const remember = (frames: readonly Frame[]): readonly Frame[] => frames.reduce<readonly Frame[]>((memory, each) => yWebsocket.remember(memory, each), []);
+const docWith = (text: string): Y.Doc => {
+  const doc = new Y.Doc();
+  doc.getText().insert(0, text);
+  return doc;
+};
+const hello = sync((encoder) => writeSyncStep1(encoder, docWith("hello")));
+
+describe("it remembers", () => {
+  test("the first sync step 1 and nothing else of the document", () => {
+    const doc = docWith("more");
+    const others: Frame[] = [
+      sync((encoder) => writeSyncStep2(encoder, doc)),
+      sync((encoder) => writeUpdate(encoder, Y.encodeStateAsUpdate(doc))),
+      sync((encoder) => writeSyncStep1(encoder, doc)),
+    ];
+    expect(remember([hello, ...others])).toEqual([hello]);
+  });
+
+  test("the visitor's newest own state, behind the hello whichever came first", () => {
+    const ann = peer("Ann");
+    const first = presence(ann);
+    expect(remember([hello, first])).toEqual([hello, first]);
+    expect(remember([first, hello])).toEqual([hello, first]);
+    ann.setLocalState({ name: "Ann", cursor: 7 });
+    const second = presence(ann);
+    expect(remember([hello, first, second])).toEqual([hello, second]);
+    expect(remember([hello, second, first])).toEqual([hello, second]);
+  });
+
+  test("none of the others' states that a provider repeats", () => {
+    const [ann, bo] = [peer("Ann"), peer("Bo")];
+    const own = presence(ann);
+    receive(ann, presence(bo));
+    expect(remember([hello, own, presence(ann, [bo.clientID])])).toEqual([hello, own]);
+    expect(remember([hello, own, presence(ann, [bo.clientID, ann.clientID])])).toEqual([hello, own]);
+  });
+
+  test("nothing for a visitor who shows no state", () => {
+    const ann = peer("Ann");
+    ann.setLocalState(null);
+    expect(remember([hello, presence(ann)])).toEqual([hello]);
+  });
+
+  test("not more, however long the visitor stays", () => {
+    const ann = peer("Ann");
+    let memory = remember([hello]);
+    for (let n = 0; n < 100; n++) {
+      ann.setLocalState({ cursor: n });
+      memory = yWebsocket.remember(memory, presence(ann));
+    }
+    expect(memory).toHaveLength(2);
+  });
+});
+
+describe("on a new leg", () => {
+  test("the visitor is told that its own state was removed, and answers with a higher clock, which the new origin takes", () => {
+    const [ann, origin] = [peer("Ann"), peer("origin")];
+    const memory = remember([hello, presence(ann)]);
+    receive(origin, presence(ann));
+    const clock = ann.meta.get(ann.clientID)?.clock ?? 0;
+    origin.states.delete(ann.clientID); // the leg went: the state is removed, its clock stays
+    const answers: ArrayBuffer[] = [];
+    ann.on("update", ({ updated }: { updated: number[] }) => answers.push(presence(ann, updated)));
+
+    const greeting = yWebsocket.greet(memory);
+    expect(greeting).toHaveLength(1);
+    for (const each of greeting) receive(ann, each);
+
+    expect(ann.getLocalState()).toEqual({ name: "Ann" });
+    expect(ann.meta.get(ann.clientID)?.clock).toBeGreaterThan(clock);
+    for (const answer of answers) receive(origin, answer);
+    expect(origin.getStates().get(ann.clientID)).toEqual({ name: "Ann" });
+  });
+
+  test("the replayed state alone is enough for an origin that never saw the visitor", () => {
+    const [ann, origin] = [peer("Ann"), peer("origin")];
+    const [, own] = remember([hello, presence(ann)]);
+    if (own !== undefined) receive(origin, own);
+    expect(origin.getStates().get(ann.clientID)).toEqual({ name: "Ann" });
+  });
+
+  test("a visitor who has left, or never showed a state, is not greeted", () => {
+    const ann = peer("Ann");
+    const shown = presence(ann);
+    ann.setLocalState(null);
+    expect([remember([]), remember([hello]), remember([hello, shown, presence(ann)])].map(yWebsocket.greet)).toEqual([[], [], []]);
+  });
+});
+
+describe("rubbish", () => {
+  const bytes = (...values: number[]): ArrayBuffer => Uint8Array.from(values).buffer;
+  test.each<[what: string, frame: Frame]>([
+    ["an empty frame", bytes()],
+    ["a text", "0"],
+    ["an awareness frame of nothing", bytes(1)],
+    ["a length that goes beyond the frame", bytes(1, 255, 255, 255, 255, 15)],
+    ["a number that never ends", bytes(1, ...Array.from({ length: 40 }, () => 255))],
+    ["an update of four billion states", bytes(1, 5, 255, 255, 255, 255, 15)],
+    ["a state that breaks off", bytes(1, 4, 1, 7, 1, 9)],
+    ["a state that is not UTF-8", bytes(1, 6, 1, 7, 1, 2, 0xc3, 0x28)],
+    ["a kind of message that nobody knows", bytes(42, 0, 0)],
+  ])("%s is not remembered", (_, frame) => {
+    const memory = [hello];
+    expect(yWebsocket.remember(memory, frame)).toBe(memory);
+  });
+
+  test("never throws, nor makes the memory grow", () => {
+    const kind = fc.constantFrom(0, 1, 2, 255);
+    const any = fc.oneof(fc.string(), fc.tuple(kind, fc.uint8Array({ maxLength: 40 })).map(([kind, rest]) => bytes(kind, ...rest)));
+    fc.assert(
+      fc.property(fc.array(any, { maxLength: 20 }), (frames) => {
+        const memory = remember(frames);
+        expect(memory.length).toBeLessThanOrEqual(2);
+        expect(yWebsocket.greet(memory).length).toBeLessThanOrEqual(1);
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

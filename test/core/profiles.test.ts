@@ -1,0 +1,56 @@
+// Which profile a route has, and the bounds of a prelude.
+
+import { describe, expect, test } from "vitest";
+import { frameBytes, profileOf, type Frame } from "../../src/core/profiles.ts";
+
+const prelude = (frames: number, bytes: number) => {
+  const profile = profileOf({ mode: "transparent", prelude: { frames, bytes, swallow: 2, mute: false } });
+  if (!profile) throw new Error("no profile");
+  return profile;
+};
+const binary = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
+
+test("a protocol that cannot bear a replaced leg has none", () => {
+  expect(profileOf({ mode: "restart" })).toBeUndefined();
+});
+
+test("y-websocket's swallows nothing and mutes the old leg; a prelude's does as it is told", () => {
+  expect(profileOf({ mode: "transparent", profile: "y-websocket" })).toMatchObject({ swallow: 0, mute: true });
+  expect(prelude(1, 1)).toMatchObject({ swallow: 2, mute: false });
+  expect(prelude(1, 1).greet(["x"])).toEqual([]);
+});
+
+describe("a frame's size", () => {
+  test.each<[frame: Frame, bytes: number]>([["", 0], ["abc", 6], ["🐚", 4], [binary(0), 0], [binary(5), 5]])("of %j", (frame, bytes) => {
+    expect(frameBytes(frame)).toBe(bytes);
+  });
+});
+
+describe("a prelude remembers the first frames", () => {
+  test.each<[what: string, frames: number, bytes: number, sent: Frame[], kept: number[]]>([
+    ["none of none", 0, 100, ["a"], []],
+    ["one less than its bound", 3, 100, ["a", "b"], [0, 1]],
+    ["as many as its bound", 2, 100, ["a", "b"], [0, 1]],
+    ["not one more", 2, 100, ["a", "b", "c"], [0, 1]],
+    ["one byte below its bytes", 9, 8, [binary(4), binary(3)], [0, 1]],
+    ["as many bytes as it may", 9, 8, [binary(4), binary(4)], [0, 1]],
+    ["not one byte more", 9, 8, [binary(4), binary(5)], [0]],
+    ["texts by what they take in memory", 9, 4, ["ab", "c"], [0]],
+  ])("%s", (_, frames, bytes, sent, kept) => {
+    const { remember } = prelude(frames, bytes);
+    const memory = sent.reduce<readonly Frame[]>((memory, frame) => remember(memory, frame), []);
+    expect(memory.map((frame) => sent.indexOf(frame))).toEqual(kept);
+  });
+
+  test("and gives back the same array when it adds nothing", () => {
+    const memory = ["a"];
+    expect(prelude(1, 100).remember(memory, "b")).toBe(memory);
+    expect(memory).toEqual(["a"]);
+  });
+
+  // "The first frames": with a hole in the middle the replay would not be what the visitor sent.
+  test("ends at the first frame that does not fit", () => {
+    const { remember } = prelude(9, 8);
+    expect([binary(4), binary(5), binary(1)].reduce<readonly Frame[]>((memory, frame) => remember(memory, frame), [])).toHaveLength(1);
+  });
+});
