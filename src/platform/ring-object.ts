@@ -345,7 +345,7 @@ export class RingObject extends DurableObject<Env> {
 
   #schedule(): void {
     const nowMs = Date.now();
-    const TICK_MS = Math.min(1_000, this.#state.pool.horizonMs / 4); // drains, retries, failback: nothing of theirs is due sooner
+    const TICK_MS = Math.min(1_000, Math.max(50, this.#state.pool.horizonMs / 4)); // drains, retries, failback: nothing of theirs is due sooner
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
     const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
     const busy = drains || misplaced || !this.#tables.complete || this.#state.pinnedKeys().length > 0;

@@ -1,13 +1,15 @@
 // Three layers merged into one picture, and which configuration a ring takes.
 
 import { describe, expect, test } from "vitest";
-import { drainedFromMs, judgeConfig, mergeLayers, type ConfigVerdict, type ConfiguredOrigin, type DrainOrder } from "../../src/core/lifecycle.ts";
+import { advanceDrain, drainedFromMs, judgeConfig, mergeLayers, type ConfigVerdict, type ConfiguredOrigin, type DrainOrder, type DrainPolicy } from "../../src/core/lifecycle.ts";
 
 const configured = (id: string): ConfiguredOrigin => ({ id, url: `https://${id}.example.com`, weight: 2, salt: 5, backup: false });
 const ordered: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
 const closed: DrainOrder = { ...ordered, closedAtMs: 2 };
 const published: DrainOrder = { ...closed, publishedAtMs: 3 };
 const drained: DrainOrder = { ...published, drainedAtMs: 4 };
+
+const POLICY: DrainPolicy = { horizonMs: 120_000, drain: { deadlineMs: 60_000, graceMs: 30_000 } };
 
 const one = (drain: DrainOrder | undefined, down: boolean): unknown => {
   const [origin] = mergeLayers({ configured: [configured("a")], drains: new Map(drain && [["a", drain]]), down: new Set(down ? ["a"] : []) });
@@ -48,7 +50,41 @@ test("what an operator ordered and what was seen of an origin that is not config
 });
 
 test("a drained origin's process may end one horizon and the grace after the closing epoch was published", () => {
-  expect(drainedFromMs(1000, { horizonMs: 120_000, drain: { graceMs: 30_000 } })).toBe(151_000);
+  expect(drainedFromMs(1000, POLICY)).toBe(151_000);
+});
+
+describe("a drain goes on", () => {
+  type Row = readonly [nowMs: number, empty: boolean, published: boolean, after: Partial<DrainOrder>];
+  test.each<[what: string, rows: readonly Row[]]>([
+    ["when its sessions are gone, KV has its closing epoch, and the horizon and the grace have passed", [
+      [2_000, false, true, {}],
+      [9_000, true, false, { closedAtMs: 9_000 }],
+      [9_500, true, false, {}],
+      [10_000, true, true, { publishedAtMs: 10_000 }],
+      [159_999, true, true, {}],
+      [160_000, true, true, { drainedAtMs: 160_000 }],
+      [999_999, true, true, {}],
+    ]],
+    ["at its deadline, with sessions left; but its process ends only when none is", [
+      [60_999, false, false, {}],
+      [61_000, false, false, { closedAtMs: 61_000 }],
+      [61_001, false, true, { publishedAtMs: 61_001 }],
+      [300_000, false, true, {}],
+      [300_001, true, true, { drainedAtMs: 300_001 }],
+    ]],
+    ["one step at a time", [
+      [500_000, true, true, { closedAtMs: 500_000 }],
+      [500_000, true, true, { publishedAtMs: 500_000 }],
+      [500_000, true, true, {}],
+    ]],
+  ])("%s", (_, rows) => {
+    let drain: DrainOrder = { ...ordered, orderedAtMs: 1_000 };
+    for (const [nowMs, empty, published, after] of rows) {
+      const next = advanceDrain(drain, { nowMs, empty, published }, POLICY);
+      expect(next, `at ${nowMs}`).toEqual(Object.keys(after).length === 0 ? undefined : { ...drain, ...after });
+      drain = next ?? drain;
+    }
+  });
 });
 
 describe("what a ring does with a configuration", () => {

@@ -9,7 +9,7 @@ test.each<[code: ProblemCode, status: number, proxyError: string]>([
   ["origin-not-allowed", 403, "http_request_denied"],
   ["no-route", 404, "destination_not_found"],
   ["internal", 500, "proxy_internal_error"],
-  ["origin-unreachable", 502, "destination_unavailable"],
+  ["origin-unreachable", 503, "destination_unavailable"],
   ["no-origin", 503, "destination_unavailable"],
   ["owner-lost", 503, "destination_unavailable"],
   ["origin-timeout", 504, "http_response_timeout"],

@@ -112,7 +112,9 @@ describe("on a new leg", () => {
     const clock = ann.meta.get(ann.clientID)?.clock ?? 0;
     origin.states.delete(ann.clientID); // the leg went: the state is removed, its clock stays
     const answers: ArrayBuffer[] = [];
-    ann.on("update", ({ updated }: { updated: number[] }) => answers.push(presence(ann, updated)));
+    ann.on("update", (changes: Record<"added" | "updated" | "removed", number[]>) => {
+      answers.push(presence(ann, [...changes.added, ...changes.updated, ...changes.removed])); // as a y-websocket provider does
+    });
 
     const greeting = yWebsocket.greet(memory);
     expect(greeting).toHaveLength(1);
