@@ -23,6 +23,8 @@ export interface RouterOptions {
 
 export interface Router {
   readonly url: string;
+  /** For tests that look into KV and objects, or evict them. */
+  readonly miniflare: Miniflare;
   stop(): Promise<void>;
 }
 
@@ -61,7 +63,7 @@ export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: Route
   const url = (await miniflare.ready).origin;
   // Ring objects start checking health when they are first asked; an admin API that is switched off leaves that to the first visitor.
   await fetch(`${url}/_limpet/v1/rings`, { headers: { authorization: "Bearer dev" } });
-  return { url, stop: () => miniflare.dispose() };
+  return { url, miniflare, stop: () => miniflare.dispose() };
 }
 
 /** The Worker as one module, with this configuration in the place of limpet.config.ts. */

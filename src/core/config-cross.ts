@@ -15,7 +15,7 @@ export function regionFaults(input: unknown, dev: boolean): FoundFault[] {
   const regions = field(input, "regions");
   const ids = namesOf(regions);
   const faults: FoundFault[] = [];
-  if (!dev && field(input, "configRevision") === undefined) {
+  if (!dev && isFields(input) && field(input, "configRevision") === undefined) {
     faults.push({ path: ["configRevision"], message: "found nothing; needed outside dev is a whole number from 1 that grows with every change, so that an old bundle never undoes a new one" });
   }
   const fallback = field(input, "defaultRegion");

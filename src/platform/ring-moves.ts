@@ -75,6 +75,7 @@ export class Moves {
       // A carrier that answered neither is gone, and its connections with it; one that only did not hear `enter` asks by itself.
       const absent = await within(carrier.enter(entering), MOVE_DEADLINE_MS, "enter").catch(() => (left ? [] : all));
       for (const { to } of moves) if (absent.includes(to.keyHash)) this.#end(to);
+      this.#record(moves, order);
       await this.#placing.release(moves.filter(({ from, to }) => from.region !== to.region).map(({ from }) => from));
     } finally {
       for (const row of rows) this.#placing.moving.delete(row.keyHash);
@@ -95,6 +96,14 @@ export class Moves {
     }
     const { origin, region, epoch, reason } = choice;
     return { from, to: { keyHash, position, lot, keyed, origin, region, epoch, reason, fence, movedFrom: from.origin } };
+  }
+
+  /** One line for the sessions that moved together: moves are always recorded. */
+  #record(moves: readonly { from: LiveRow; to: LiveRow }[], { planned }: MoveOrder): void {
+    const { pool, region } = this.#state.name;
+    const to = Object.fromEntries([...Map.groupBy(moves, (move) => move.to.origin)].map(([origin, group]) => [origin, group.length]));
+    const from = [...new Set(moves.map((move) => move.from.origin))];
+    console.log(JSON.stringify({ limpet: "moved", pool, region, planned, sessions: moves.length, from, to, epoch: this.#state.view.snapshot.epoch }));
   }
 
   /** Its last visitor left while it moved. */

@@ -82,7 +82,7 @@ export async function startDev(config: object): Promise<Omit<Stack, "fleet">> {
   return { url, wsUrl: url.replace("http", "ws"), stop, ...clientOf(url) };
 }
 
-function clientOf(url: string): Pick<Stack, "fetch" | "admin" | "session"> {
+export function clientOf(url: string): Pick<Stack, "fetch" | "admin" | "session"> {
   const admin = async <T>(path: string, method = "GET"): Promise<T> => {
     const response = await fetch(`${url}/_limpet/v1/${path}`, { method, headers: { authorization: "Bearer dev" } });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
