@@ -31,8 +31,6 @@ export const LIMITS = {
   virtualNodes: whole(256, 1, 2048, "", "more points cost memory and start-up time and even out nothing"),
   /** Points of one ring (pool × region): the sum of weight × virtualNodes over its origins. About 2.5 µs each to build (Node 24, 2 cores). */
   ringPoints: whole(undefined, 0, 131_072, "points", "building a larger ring would hold up every fresh isolate for a third of a second and more"),
-  /** Share of a region's origins below which nothing more is ejected passively. */
-  panicShare: real(0.5, 0, 1, "", "a share is between 0 and 1"),
   /** How long a region must be well before keys come home. */
   holdDownMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "sessions would stay away from a region that has long recovered"),
   /** Carrier objects of a ring. */
@@ -84,10 +82,11 @@ export const LIMITS = {
 } as const;
 
 /**
- * The shortest `horizonMs` that can be true outside `dev`: KV may take 60 s to be seen elsewhere, and its `cacheTtl` is at least 30 s
- * (Cloudflare's documentation, November 2026). A drained origin could be killed while a data centre still sends to it.
+ * The shortest `horizonMs` that can be true outside `dev`: KV may take 60 s to be seen elsewhere, its `cacheTtl` is at least 30 s
+ * (Cloudflare's documentation, November 2026), and an isolate serves what it has confirmed within a quarter of the horizon. A drained
+ * origin could be killed while a data centre still sends to it.
  */
-export const HORIZON_LEAST_MS = 60 * SECOND_MS + 30 * SECOND_MS;
+export const HORIZON_LEAST_MS = ((60 + 30) * SECOND_MS * 4) / 3;
 
 /** Defaults that differ in `dev`, where KV is local and nobody wants to wait. */
 export const DEV_HORIZON_MS = SECOND_MS;

@@ -72,7 +72,7 @@ const pool = closed("a pool", {
   hold: onlyDefault(true, "letting live sessions follow the ring when it changes"),
   affinity: v.optional(choice(["on", "off"]), "on"),
   rollout: onlyDefault(1, "affinity for only a share of the keys"),
-  panicShare: tunable(LIMITS.panicShare),
+  panicShare: onlyDefault(0.5, "another panic share"),
   overprovisioning: onlyDefault(1.4, "spilling at another overprovisioning"),
   failback: v.optional(choice(["sessions"], { new: "which brings only new sessions home" }), "sessions"),
   holdDownMs: tunable(LIMITS.holdDownMs),

@@ -46,7 +46,6 @@ export interface Pool {
   readonly virtualNodes: number;
   readonly stickiness: "prefer" | "strict";
   readonly affinity: "on" | "off";
-  readonly panicShare: number;
   readonly holdDownMs: number;
   readonly carriers: number;
   readonly carrier: { readonly maxConnections: number };

@@ -23,10 +23,10 @@ export function found(value: unknown): string {
   }
 }
 
-/** A text in quotes, on one line, cut where it is long. */
+/** A text in quotes, on one line, cut where it is long. What may be credentials goes first: a cut in them would hide the "@". */
 export function quoted(text: string): string {
-  const cut = text.length > SHOWN_LENGTH ? `${text.slice(0, SHOWN_LENGTH)}…` : text;
-  return JSON.stringify(cut.replace(/\/\/[^/]*@/g, "//…@"));
+  const shown = text.replace(/\/\/.*@/s, "//…@");
+  return JSON.stringify(shown.length > SHOWN_LENGTH ? `${shown.slice(0, SHOWN_LENGTH)}…` : shown);
 }
 
 /** `"a", "b" or "c"`; of many the first few. */

@@ -121,7 +121,7 @@ describe("the rendezvous of a key with its region", () => {
       const home = rendezvous(list, Math.imul(n, 0x9e3779b1) >>> 0);
       counts.set(home, (counts.get(home) ?? 0) + 1);
     }
-    expect([...counts.keys()].toSorted()).toEqual(["one", "three"]);
+    expect(new Set(counts.keys())).toEqual(new Set(["one", "three"]));
     expect(counts.get("one")).toBeGreaterThan(1800); // 2,000 ± 5 standard deviations of 39
     expect(counts.get("one")).toBeLessThan(2200);
   });
