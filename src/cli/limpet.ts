@@ -27,8 +27,9 @@ program
   .option("--port <number>", "where to listen on 127.0.0.1", port, 8787)
   .action(start);
 
-// Started by an older Node (bin/limpet.js): when that one is gone, however it ended, nobody is left to work for.
-if (process.env["LIMPET_PARENT_IPC"] === "1") process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
+// When the watchman (bin/limpet.js) is gone, however it ended, nobody is left to work for.
+process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
+process.channel?.unref(); // and listening for that is no reason to go on
 
 try {
   await program.parseAsync();

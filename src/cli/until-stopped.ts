@@ -3,12 +3,13 @@
 
 export function untilStopped(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  let asked = false;
+  let askedAtMs = Infinity;
+  const TWICE_MS = 500; // a terminal's Ctrl-C reaches the watchman and us, and the watchman passes his on
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.removeAllListeners(signal); // Miniflare's own would end the process before we have ended the rest
     process.on(signal, () => {
-      if (asked) process.exit(130);
-      asked = true;
+      if (Date.now() - askedAtMs > TWICE_MS) process.exit(130);
+      askedAtMs = Math.min(askedAtMs, Date.now());
       resolve();
     });
   }

@@ -1,0 +1,277 @@
+// Everything that outlives a version of the code: written by one, read by the next. Each stored sample is decoded and compared with the
+// value written out here, and the value is encoded and compared with the sample. A red test here says that a format has changed:
+// docs/formats.md says what must happen then. `Complete` values make the compiler notice a field that was added.
+
+import { readFileSync } from "node:fs";
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { describe, expect, test } from "vitest";
+import { parseConfig } from "../../src/core/config.ts";
+import { cookieName, readClaims, setCookie, type Claims } from "../../src/core/cookie.ts";
+import { markFor, nextFence } from "../../src/core/fence.ts";
+import { keyPoint } from "../../src/core/hash.ts";
+import { parseCookies } from "../../src/core/identity.ts";
+import { mergeLayers } from "../../src/core/lifecycle.ts";
+import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
+import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
+import {
+  decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
+  type EndedItem, type Envelope, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type Table,
+} from "../../src/core/protocol.ts";
+import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
+import { keyedHash } from "../../src/platform/keyed-hash.ts";
+import { open, seal } from "../../src/platform/seal.ts";
+
+/** Every field written out, those that may be absent among them. */
+type Complete<T> = T extends readonly (infer Item)[] ? readonly Complete<Item>[] : T extends object ? { [Name in keyof T]-?: Complete<Exclude<T[Name], undefined>> } : T;
+
+const stored = (name: string): string => readFileSync(new URL(`samples/${name}`, import.meta.url), "utf8");
+// The samples are ours; what they hold is what every test here compares.
+const sample = <T = unknown>(name: string): T => JSON.parse(stored(name)) as T;
+const asJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+const KEY_HASH = "320eec8987125e2172380785d4f87f98";
+const OTHER_HASH = "08799791fbbcd916edb2a6332d3030ad";
+const POINT = { position: 0xfec2ae0e, lot: 0xc4be4887 };
+
+describe("names of objects and KV keys", () => {
+  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey } = sample<{
+    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string;
+  }>("names.json");
+
+  test("are found as they were created: another name is another, empty object", () => {
+    expect([ringObjectName(ring), carrierObjectName({ ring, slice }), GENERATION]).toEqual([ringObject, carrierObject, 1]);
+    expect([parseRingObjectName(ringObject), parseCarrierObjectName(carrierObject)]).toEqual([ring, { ring, slice }]);
+    expect([snapshotKvKey(ring.pool, ring.region), hintsKvKey(ring.pool, ring.region)]).toEqual([snapshotKey, hintsKey]);
+  });
+});
+
+describe("the snapshot", () => {
+  const configured = (id: string, weight: number, salt: number) => ({ id, url: `https://${id}.example.com`, weight, salt, backup: false });
+  const value: Complete<Snapshot> = {
+    format: 1, pool: "collab", region: "weur", generation: 1, epoch: 12, configRevision: 3, writtenAtMs: 1_800_000_000_000, virtualNodes: 256, hintsVersion: 4,
+    origins: [
+      ...mergeLayers({
+        configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
+        drains: new Map([["weur-2", { orderedAtMs: 1, closedAtMs: 2, publishedAtMs: undefined, drainedAtMs: undefined }]]),
+        down: new Set(["weur-2"]),
+      }),
+      {
+        id: "weur-3", url: "https://weur-3.example.com", weight: 1, salt: 0xffffffff, backup: true, lifecycle: "joining", closed: false,
+        health: "ejected", ejectedUntilMs: 1_800_000_030_000, share: { from: 0.1, to: 1, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_150_000 },
+      },
+    ],
+  };
+
+  test("is read and written as it was stored", () => {
+    expect(decodeSnapshot(sample("snapshot.json"))).toStrictEqual(value);
+    expect(asJson(value)).toStrictEqual(sample("snapshot.json"));
+  });
+
+  test("may have got fields that are not known here, at every level; another format is refused", () => {
+    const [origin, ...rest] = value.origins;
+    expect(decodeSnapshot({ ...value, later: 1, origins: [{ ...origin, later: 1 }, ...rest] })).toStrictEqual(value);
+    expect(decodeSnapshot({ ...value, format: 2 })).toBeUndefined();
+  });
+});
+
+test("hints are read and written as they were stored; another format is refused", () => {
+  const value: Complete<Hints> = {
+    format: 1, pool: "collab", region: "weur", version: 4,
+    entries: [
+      { keyHash: OTHER_HASH, origin: "weur-1", region: "weur", fence: 460_800_000_000_031 },
+      { keyHash: KEY_HASH, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 },
+    ],
+  };
+  expect(decodeHints(sample("hints.json"))).toStrictEqual(value);
+  expect(asJson(value)).toStrictEqual(sample("hints.json"));
+  expect(decodeHints({ ...value, later: 1 })).toStrictEqual(value);
+  expect(decodeHints({ ...value, format: 2 })).toBeUndefined();
+});
+
+describe("the affinity cookie", () => {
+  const { secret, nowMs, claims, sealed, setCookie: header } = sample<{ secret: string; nowMs: number; claims: unknown; sealed: string; setCookie: string }>("cookie.json");
+  const value: Complete<Claims> = {
+    pool: "web", issued: "3f2a1b0c9d8e7f60123456789abcdef0", keyHash: "39d79fc1b2cb89f8b340b6809f064fa3", source: "issue", home: "weur",
+    origin: "weur-1", fence: 460_800_000_000_031, issuedAtMs: 1_800_000_000_000, seenAtMs: 1_800_000_060_000,
+  };
+  const parsed = parseConfig(
+    {
+      defaultRegion: "weur", regions: { weur: {} }, pools: { web: { origins: [{ id: "weur-1", region: "weur", url: "http://weur-1.example.com" }] } },
+      routes: [{ path: "/*", pool: "web", session: [{ issue: true }] }],
+    },
+    { dev: true },
+  );
+  const pool = parsed.ok ? parsed.config.pools["web"] : undefined;
+  if (!pool) throw new Error("the configuration of this test is not valid");
+
+  test("holds the claims that were stored", () => {
+    expect(readClaims(claims, pool, nowMs)).toStrictEqual(value);
+    expect(asJson(value)).toStrictEqual(claims);
+  });
+
+  test("still opens, by the secret that sealed it, wherever in the list that stands", async () => {
+    for (const secrets of [[secret], ["newer", secret]]) expect(readClaims(await open(secrets, sealed), pool, nowMs)).toStrictEqual(value);
+  });
+
+  test("is set, and found again, as it was", () => {
+    expect(setCookie(pool, false, sealed)).toBe(header);
+    expect(parseCookies(header.split(";")[0] ?? null).get(cookieName(pool, false))).toBe(sealed);
+  });
+
+  test("sealed now has the same form and opens", async () => {
+    const now = await seal([secret, "older"], value);
+    expect(now.split(".").map((part, n) => (n < 3 ? part : part.length))).toEqual(sealed.split(".").map((part, n) => (n < 3 ? part : part.length)));
+    expect(await open([secret], now)).toStrictEqual(value);
+    expect(now).not.toBe(sealed);
+  });
+
+  test.each<[what: string, secrets: string[], value: string | undefined]>([
+    ["absent", [secret], undefined],
+    ["empty", [secret], ""],
+    ["of another secret", ["other"], sealed],
+    ["with no secret at all", [], sealed],
+    ["of a newer format", [secret], `2${sealed.slice(1)}`],
+    ["without its format", [secret], sealed.slice(2)],
+    ["cut short", [secret], sealed.slice(0, -1)],
+    ["with one bit changed", [secret], sealed.replace(".jvZ", ".jvY")],
+    ["longer than any of ours", [secret], `${sealed}${"A".repeat(4096)}`],
+    ["of an algorithm of the sender's choice", [secret], `1.${btoa('{"alg":"none"}')}..${sealed.split(".").slice(3).join(".")}`],
+  ])("%s is no cookie and no error", async (_, secrets, value) => {
+    expect(await open(secrets, value)).toBeUndefined();
+  });
+});
+
+test("the keyed hash of a session key is the one that tables, KV and records hold", async () => {
+  const { secret, hashes } = sample<{ secret: string; hashes: { pool: string; key: string; keyHash: string }[] }>("keyed-hash.json");
+  for (const { pool, key, keyHash: hash } of hashes) expect(await keyedHash(secret, pool, key)).toBe(hash);
+});
+
+test("a fence and its mark are made as they were", () => {
+  const { placedAtMs, last, fence, mark } = sample<{ placedAtMs: number; last: number; fence: number; mark: number }>("fence.json");
+  expect([nextFence(last, placedAtMs), markFor(fence, last), Math.floor(fence / 256)]).toEqual([fence, mark, placedAtMs]);
+});
+
+describe("the live request", () => {
+  const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
+  const value: Complete<LiveRequest> = {
+    version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
+    requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
+  };
+
+  test("is read from its header and written into it as it was", () => {
+    expect(LIVE_HEADER).toBe("limpet-live");
+    expect(decodeLiveRequest(header)).toStrictEqual(value);
+    expect(request).toStrictEqual(value);
+    const padded = header.replaceAll("-", "+").replaceAll("_", "/");
+    expect(JSON.parse(Buffer.from(padded, "base64").toString())).toStrictEqual(value);
+    expect(decodeLiveRequest(encodeLiveRequest(value))).toStrictEqual(value);
+  });
+
+  test("carries the hashes of placement v1", () => {
+    expect(keyPoint(value.key)).toEqual({ position: value.position, lot: value.lot });
+  });
+});
+
+describe("carrier and ring object", () => {
+  const session = { keyHash: KEY_HASH, ...POINT, keyed: true };
+  const placement: Complete<Placement> = {
+    keyHash: KEY_HASH, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, url: "https://weur-2.example.com", epoch: 12, reason: "next",
+    replicas: ["weur-3", "enam-1"], movedFrom: "weur-1",
+  };
+  const values: {
+    readonly envelope: Complete<Envelope>;
+    readonly placeItem: Complete<PlaceItem>;
+    readonly placed: Complete<Extract<PlaceAnswer, { kind: "placed" }>>;
+    readonly refused: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
+    readonly leaveItem: Complete<LeaveItem>;
+    readonly endedItem: Complete<EndedItem>;
+    readonly table: Complete<Table>;
+    readonly guestItem: Complete<GuestItem>;
+    readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
+    readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
+    readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
+  } = {
+    envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
+    placeItem: {
+      ...session, live: { origin: "weur-1", region: "weur", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
+    },
+    placed: { kind: "placed", placement, probedAtMs: 1_800_000_000_000 },
+    refused: { kind: "refused", keyHash: KEY_HASH, why: "owner-lost", epoch: 12 },
+    leaveItem: { keyHash: KEY_HASH, fence: 460_800_000_000_031, planned: true },
+    endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
+    table: { rows: [{ ...session, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, connections: 2, reason: "next" }], asking: [OTHER_HASH] },
+    guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033 },
+    guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30 },
+    guestRefused: { kind: "refused" },
+    placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
+  };
+  const samples = sample<Record<string, unknown>>("protocol.json");
+
+  test.each(Object.entries(values))("%s has the shape that was stored, and passes by value", (name, value) => {
+    expect(value).toStrictEqual(samples[name]);
+    expect(structuredClone(value)).toStrictEqual(value);
+  });
+
+  test("has a sample of everything", () => {
+    expect(Object.keys(samples)).toEqual(Object.keys(values));
+  });
+
+  test("a carrier's later life is the larger text", () => {
+    const { incarnation } = values.envelope;
+    const [startedAtMs = ""] = incarnation.split("-");
+    expect([Number(startedAtMs), startedAtMs.length]).toEqual([1_800_000_000_000, 15]);
+    expect(incarnation.replace("0018", "0019") > incarnation).toBe(true);
+  });
+});
+
+test("the Limpet field is written as origins and visitors parse it", () => {
+  const { toOrigin, toOriginDisplayString, toVisitor } = sample<Record<"toOrigin" | "toOriginDisplayString" | "toVisitor", string>>("limpet-field.json");
+  const facts: Complete<OriginFieldFacts> = {
+    session: "doc-1", origin: "weur-1", region: "weur", epoch: 12, fence: 460_800_000_000_031, reason: "owner", replicas: ["weur-2", "enam-1"], movedFrom: "weur-4",
+  };
+  const { fence: _fence, movedFrom: _movedFrom, ...stateless } = facts;
+  expect(LIMPET_FIELD).toBe("Limpet");
+  expect(fieldForOrigin(facts)).toBe(toOrigin);
+  expect(fieldForOrigin({ ...stateless, session: "Zürich 🐚", reason: "claim", replicas: [] })).toBe(toOriginDisplayString);
+  expect(fieldForVisitor(facts)).toBe(toVisitor);
+});
+
+describe("the database of a ring object", () => {
+  interface Store {
+    text(key: string): string | undefined;
+    number(key: string): number;
+    config(): unknown;
+    drains(): Map<string, unknown>;
+    down(): Set<string>;
+    pins(): Map<string, unknown>;
+  }
+
+  /** Opened by the store itself, on Node's SQLite in place of the platform's. Loaded by name: its types are the platform's. */
+  async function openStore(db: DatabaseSync): Promise<Store> {
+    const { RingStore } = (await import(/* @vite-ignore */ new URL("../../src/platform/ring-store.ts", import.meta.url).pathname)) as { RingStore: new (sql: unknown) => Store };
+    return new RingStore({ exec: (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).all(...values) });
+  }
+  const schemaOf = (db: DatabaseSync): unknown =>
+    db.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name").all().map((row) => String(row["sql"]));
+
+  test("written by the stored version is read", async () => {
+    const db = new DatabaseSync(":memory:");
+    db.exec(stored("ring-store.sql"));
+    const store = await openStore(db);
+    expect([store.text("name"), store.number("epoch"), store.number("hintsVersion"), store.number("fenceMark"), store.text("published")]).toEqual([
+      "v1:collab@weur#g1", 12, 4, 460_800_002_560_031, "12.4",
+    ]);
+    const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
+    expect(store.config()).toEqual({ revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins });
+    expect(store.drains()).toEqual(new Map([["weur-2", { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined }]]));
+    expect(store.down()).toEqual(new Set(["weur-2"]));
+    expect(store.pins()).toEqual(new Map([[KEY_HASH, { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 }]]));
+  });
+
+  test("made now has the stored version's tables", async () => {
+    const [then, now] = [new DatabaseSync(":memory:"), new DatabaseSync(":memory:")];
+    then.exec(stored("ring-store.sql"));
+    await openStore(now);
+    expect(schemaOf(now)).toEqual(schemaOf(then));
+  });
+});
