@@ -9,7 +9,7 @@ export interface Config {
   readonly routes: readonly Route[];
   /** Whether visitors are told origin, region, reason and epoch. */
   readonly expose: boolean;
-  readonly forwarded: "x-forwarded" | "forwarded" | "off";
+  readonly forwarded: "x-forwarded" | "off";
   readonly record: { readonly sampleShare: number };
   /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one hostname. */
   readonly admin: false | { readonly host?: string };

@@ -77,6 +77,7 @@ export function decide(situation: Situation): Decision {
   return (
     byHolding(situation, situation.pin, "pin", passed) ??
     byHolding(situation, situation.claim, "claim", passed) ??
+    byStrictHolder(situation, epoch, passed) ??
     byStrictOwner(situation, epoch, passed) ??
     byRegions(situation, passed) ??
     byPanic(situation, passed) ?? { kind: "refused", why: "no-origin", epoch, passed }
@@ -128,6 +129,12 @@ function byHolding(situation: Situation, holding: Holding | undefined, reason: "
     return undefined;
   }
   return routed(view, origin, reason, passed, holding.fence === 0 ? undefined : holding.fence);
+}
+
+/** A strict session whose pin or claim is lost to a fault waits for that origin, wherever the ring would have it. */
+function byStrictHolder(situation: Situation, epoch: number, passed: readonly Passed[]): Refused | undefined {
+  const ill = passed.some(({ why }) => why === "down" || why === "ejected" || why === "excluded");
+  return situation.stickiness === "strict" && situation.keyed && ill ? { kind: "refused", why: "owner-lost", epoch, passed } : undefined;
 }
 
 function byStrictOwner(situation: Situation, epoch: number, passed: Passed[]): Refused | undefined {
@@ -206,7 +213,7 @@ function weightShare(situation: Situation, view: RegionView, origin: SnapshotOri
 function byPanic(situation: Situation, passed: Passed[]): Routed | undefined {
   for (const ignored of ["ejected", "down"] as const) {
     for (const view of situation.regions) {
-      for (const id of walk(view.ring, situation.key.position)) {
+      for (const id of [...walk(view.ring, situation.key.position), ...walk(view.backups, situation.key.position)]) {
         const origin = view.byId.get(id);
         if (!origin || situation.excluded.has(id) || origin.lifecycle !== "active") continue;
         if (ignored === "down" || origin.health !== "down") return routed(view, origin, "panic", passed);

@@ -16,7 +16,7 @@ export interface Forwarded {
   readonly scheme: string;
   /** Name of our cookie on this pool: the origin does not see it. */
   readonly cookieName: string;
-  readonly style: "x-forwarded" | "forwarded" | "off";
+  readonly style: "x-forwarded" | "off";
 }
 
 /** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */

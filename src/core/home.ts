@@ -27,10 +27,16 @@ export function homeRegion(config: Config, route: Route, lot: number, place: Vis
       return rendezvous(regions, lot) ?? config.defaultRegion;
     case "visitor":
       if (remembered !== undefined && regions.some((region) => region.id === remembered)) return remembered;
-      return nearest(regions, place) ?? config.defaultRegion;
+      return nearest(regions, place) ?? unknownVisitorsRegion(config, regions);
     default:
       return route.home satisfies never;
   }
+}
+
+/** The default region, where the pool is there; else the first of its regions, so that nobody is at home where nobody serves. */
+function unknownVisitorsRegion(config: Config, regions: readonly Region[]): string {
+  const known = regions.some((region) => region.id === config.defaultRegion);
+  return known ? config.defaultRegion : (regions[0]?.id ?? config.defaultRegion);
 }
 
 /** Home first, then its secondary regions in which the pool has origins. */

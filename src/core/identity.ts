@@ -41,7 +41,6 @@ export function matchRoute(config: Config, facts: RequestFacts): RouteMatch | un
 
 /** The key that the first source with a valid one gives; `issued` is the key that our own verified cookie carries. */
 export function findKey(match: RouteMatch, facts: RequestFacts, issued: string | undefined): KeyFinding {
-  let fault: string | undefined;
   for (const source of match.route.session) {
     if (source.kind === "issue") {
       if (issued !== undefined) return { kind: "key", key: issued, source: "issue" };
@@ -49,9 +48,9 @@ export function findKey(match: RouteMatch, facts: RequestFacts, issued: string |
     }
     const parsed = parseKey(rawKey(source, match, facts));
     if (parsed.kind === "valid") return { kind: "key", key: parsed.key, source: source.kind };
-    if (parsed.kind === "invalid" && source.kind === "path") fault = parsed.fault;
+    if (parsed.kind === "invalid" && source.kind === "path") return { kind: "unusable", fault: parsed.fault };
   }
-  return fault === undefined ? { kind: "none" } : { kind: "unusable", fault };
+  return { kind: "none" };
 }
 
 type ParsedKey = { readonly kind: "valid"; readonly key: string } | { readonly kind: "absent" } | { readonly kind: "invalid"; readonly fault: string };

@@ -69,8 +69,7 @@ export function judgeConfig(stored: { revision: number; content: string } | unde
   if (!stored) return "take";
   if (stored.content === given.content && stored.revision === given.revision) return "same";
   if (dev || given.revision > stored.revision) return "take";
-  if (given.revision < stored.revision) return "older";
-  return stored.content === given.content ? "same" : "conflict";
+  return given.revision < stored.revision ? "older" : "conflict";
 }
 
 /**

@@ -8,8 +8,8 @@ import { yWebsocket } from "./profile-y-websocket.ts";
 export type Frame = string | ArrayBuffer;
 
 export interface Profile {
-  /** The frames to replay, after the visitor sent this one; the same array when it adds nothing. */
-  readonly remember: (memory: readonly Frame[], frame: Frame) => readonly Frame[];
+  /** The frames to replay, after the visitor sent this one as its `index`-th (from 0); the same array when it adds nothing. */
+  readonly remember: (memory: readonly Frame[], frame: Frame, index: number) => readonly Frame[];
   /** What the visitor gets when a new leg has begun. */
   readonly greet: (memory: readonly Frame[]) => readonly Frame[];
   /** How many of the new origin's answers to the replay the visitor must not see. */
@@ -23,12 +23,13 @@ export function profileOf(resume: Resume): Profile | undefined {
   return "profile" in resume ? yWebsocket : preludeProfile(resume.prelude);
 }
 
-/** The user's own: the first `frames` frames, as long as they fit into `bytes` together. */
+/** The user's own: the first `frames` frames, up to the first that does not fit into `bytes` any more: a replay never has a hole. */
 function preludeProfile(prelude: { readonly frames: number; readonly bytes: number; readonly swallow: number; readonly mute: boolean }): Profile {
   return {
-    remember(memory, frame) {
+    remember(memory, frame, index) {
+      if (index !== memory.length || index >= prelude.frames) return memory;
       const bytes = memory.reduce((sum, each) => sum + frameBytes(each), frameBytes(frame));
-      return memory.length < prelude.frames && bytes <= prelude.bytes ? [...memory, frame] : memory;
+      return bytes <= prelude.bytes ? [...memory, frame] : memory;
     },
     greet: () => [],
     swallow: prelude.swallow,

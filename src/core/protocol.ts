@@ -6,6 +6,11 @@ import type { Resume } from "./config-types.ts";
 
 export const PROTOCOL_VERSION = 1;
 
+/** Neighbours may be one version older or newer: a newer one only adds names, which an older one does not read. */
+export function isUnderstood(version: number): boolean {
+  return version >= PROTOCOL_VERSION - 1 && version <= PROTOCOL_VERSION + 1;
+}
+
 /**
  * Who calls, in which life, and the how-many-eth call of that life: a repeated `seq` gets its old answer, a gap a pull of the table.
  * Incarnations are ordered as text (start time first): a call of an older life than the known one is refused.
@@ -96,7 +101,7 @@ export interface EndedItem {
 
 /** What a Worker tells a carrier of a live request, by value: a Worker and an object may run different versions for a while. */
 export interface LiveRequest extends SessionRef {
-  readonly version: 1;
+  readonly version: number;
   /** The session key, for the origin; absent where nothing names a session. */
   readonly key?: string | undefined;
   readonly claim?: { readonly origin: string; readonly fence: number } | undefined;
@@ -114,10 +119,10 @@ export function encodeLiveRequest(live: LiveRequest): string {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Only a Worker of ours can have written it, so its shape is trusted beyond the version. */
+/** Only a Worker of ours can have written it, so its shape is trusted beyond the version: ours, or one newer, which only adds names. */
 export function decodeLiveRequest(header: string | null): LiveRequest | undefined {
   if (header === null) return undefined;
   const bytes = Uint8Array.from(atob(header.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
   const live = JSON.parse(new TextDecoder().decode(bytes)) as LiveRequest;
-  return live.version === 1 ? live : undefined;
+  return isUnderstood(live.version) ? live : undefined;
 }

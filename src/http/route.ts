@@ -5,7 +5,7 @@ import type { Holding } from "../core/decide.ts";
 import { requestHeaders, responseHeaders } from "../core/headers.ts";
 import { GENERATION, sliceOf } from "../core/names.ts";
 import { requestProblem, type ProblemCode } from "../core/problem.ts";
-import { encodeLiveRequest, LIVE_HEADER, type LiveRequest } from "../core/protocol.ts";
+import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { carryPlain } from "../platform/carry-http.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
 import type { Env, Settings } from "../platform/env.ts";
@@ -49,7 +49,7 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
   }
   const keyHash = await identified.keyHash();
   const live: LiveRequest = {
-    version: 1, ...point, keyHash, keyed: key !== undefined, key, claim: claimOf(identified), requestId, resume, rehomeOn, quietMs,
+    version: PROTOCOL_VERSION, ...point, keyHash, keyed: key !== undefined, key, claim: claimOf(identified), requestId, resume, rehomeOn, quietMs,
   };
   const headers = originHeaders(passage, identified);
   headers.set(LIVE_HEADER, encodeLiveRequest(live));

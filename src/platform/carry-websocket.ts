@@ -36,6 +36,7 @@ export class WebSocketConnection implements Connection {
   #answer: Response | undefined;
   #leg: Leg | undefined;
   #memory: readonly Frame[] = [];
+  #sentCount = 0;
   #held: Frame[] = [];
   #heldBytes = 0;
   #holding = true;
@@ -168,7 +169,7 @@ export class WebSocketConnection implements Connection {
   }
 
   #toOrigin(leg: Leg, frame: Frame): void {
-    if (this.#profile) this.#memory = this.#profile.remember(this.#memory, frame);
+    if (this.#profile) this.#memory = this.#profile.remember(this.#memory, frame, this.#sentCount++);
     if (!sendBounded(leg.socket, frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
   }
 

@@ -1,7 +1,7 @@
 // The carriers of a ring as callers: which life of each is known, which calls were answered. Makes a repeated call harmless and
 // notices a lost one. See docs/formats.md, "Carrier and ring object".
 
-import type { Envelope } from "../core/protocol.ts";
+import { isUnderstood, type Envelope } from "../core/protocol.ts";
 import { ANSWERS_KEPT } from "./limits.ts";
 
 interface Caller {
@@ -29,7 +29,8 @@ export class Callers {
 
   /** Answers a call once: a repeated `seq` gets the first answer. `notice` hears of gaps and rebirths before the work is done. */
   once<T>(envelope: Envelope, notice: (what: Noticed) => void, work: (late: boolean) => Promise<T>): Promise<T> {
-    const { slice, incarnation, seq } = envelope;
+    const { version, slice, incarnation, seq } = envelope;
+    if (!isUnderstood(version)) throw new Error(`protocol version ${version} is not understood here`);
     let caller = this.#callers.get(slice);
     if (caller && incarnation < caller.incarnation) throw new Error("superseded: a younger life of this carrier has called");
     if (caller?.incarnation !== incarnation) {

@@ -59,6 +59,7 @@ describe("our cookie is taken out of what the origin gets", () => {
     ["__Host-limpet-web = 1.x ;a=1", "a=1"],
     ["__Host-limpet-web=1.x; __Host-limpet-web=2; a=1", "a=1"],
     ["x__Host-limpet-web=1; a=__Host-limpet-web=1", "x__Host-limpet-web=1; a=__Host-limpet-web=1"],
+    ["a=__Host-limpet-web; __Host-limpet-web=1.x", "a=__Host-limpet-web"],
     ['a="1;__Host-limpet-web=1.x"; b=2', 'a="1; b=2'],
   ])("%s", (cookie, left) => {
     expect(toOrigin([["cookie", cookie]])).toEqual(left === undefined ? {} : { cookie: left });

@@ -58,8 +58,7 @@ describe('home: "visitor"', () => {
     expect(homeOf(visitor, 7, place, remembered)).toBe(home);
   });
 
-  // A pool that is not in the default region gets a home without origins there: its visitors are refused although it could serve.
-  test.fails("is a region of the pool, for visitors of whom nothing is known too", () => {
+  test("is a region of the pool, for visitors of whom nothing is known too", () => {
     const [, far] = visitor.routes;
     expect(far && homeRegion(visitor, far, 7, {}, undefined)).toBe("apac");
   });
@@ -143,6 +142,10 @@ describe("the nearest region", () => {
   test("of two equally near is the one with the smaller id", () => {
     const list = [at("b", 10, 10), at("a", 10, 10)];
     expect([nearest(list, PARIS), nearest(list.toReversed(), PARIS)]).toEqual(["a", "a"]);
+  });
+
+  test("is nearest on the globe, where degrees of longitude shrink towards the poles", () => {
+    expect(nearest([at("far-east", 70, 60), at("south", 45, 0)], { latitude: 70, longitude: 0 })).toBe("far-east");
   });
 
   test("is none that has no coordinates, and none at all when nothing is known", () => {

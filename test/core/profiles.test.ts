@@ -38,19 +38,18 @@ describe("a prelude remembers the first frames", () => {
     ["texts by what they take in memory", 9, 4, ["ab", "c"], [0]],
   ])("%s", (_, frames, bytes, sent, kept) => {
     const { remember } = prelude(frames, bytes);
-    const memory = sent.reduce<readonly Frame[]>((memory, frame) => remember(memory, frame), []);
+    const memory = sent.reduce<readonly Frame[]>((memory, frame, index) => remember(memory, frame, index), []);
     expect(memory.map((frame) => sent.indexOf(frame))).toEqual(kept);
   });
 
   test("and gives back the same array when it adds nothing", () => {
     const memory = ["a"];
-    expect(prelude(1, 100).remember(memory, "b")).toBe(memory);
+    expect(prelude(1, 100).remember(memory, "b", 1)).toBe(memory);
     expect(memory).toEqual(["a"]);
   });
 
-  // A frame that does not fit is left out and smaller ones behind it are kept: the replay has a hole that nobody is told of.
-  test.fails("ends at the first frame that does not fit", () => {
+  test("ends at the first frame that does not fit", () => {
     const { remember } = prelude(9, 8);
-    expect([binary(4), binary(5), binary(1)].reduce<readonly Frame[]>((memory, frame) => remember(memory, frame), [])).toHaveLength(1);
+    expect([binary(4), binary(5), binary(1)].reduce<readonly Frame[]>((memory, frame, index) => remember(memory, frame, index), [])).toHaveLength(1);
   });
 });

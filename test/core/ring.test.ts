@@ -69,6 +69,12 @@ describe("the walk", () => {
     const at = (index: number): string | undefined => ring.ids[ring.owners[index] ?? -1];
     expect([first, first + 1, second, third, third + 1].map((from) => ownerOf(ring, from))).toEqual([at(0), at(1), at(1), at(2), at(0)]);
   });
+
+  test("finds a point that stands exactly where a slice of its index begins", () => {
+    const ring = buildRing(fleet("o-112076", "b"), 128); // 256 points, so 2^9 slices of 2^23 positions
+    const point = 374 * 2 ** 23;
+    expect([ring.prefixBits, ring.points.includes(point), ownerOf(ring, point), ownerOf(ring, point + 1)]).toEqual([9, true, "o-112076", "b"]);
+  });
 });
 
 describe("what decides the ring", () => {
