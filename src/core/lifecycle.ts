@@ -17,6 +17,7 @@ export interface DrainOrder {
   readonly orderedAtMs: number;
   /** When its closing epoch was made: pins and claims ended. `undefined` while sessions are leaving. */
   readonly closedAtMs: number | undefined;
+  readonly closedEpoch: number | undefined;
   /** When KV had that epoch: from then on everyone learns of it within the horizon. */
   readonly publishedAtMs: number | undefined;
   /** When nothing could reach it any more, and its process may end. */
@@ -72,14 +73,26 @@ export function judgeConfig(stored: { revision: number; content: string } | unde
   return given.revision < stored.revision ? "older" : "conflict";
 }
 
+export interface DrainFacts {
+  /** No session is at the origin, or on its way there. */
+  readonly empty: boolean;
+  /** The ring's epoch now, and the newest that KV has. */
+  readonly epoch: number;
+  readonly publishedEpoch: number;
+  readonly nowMs: number;
+}
+
 /**
  * The next step of a drain, or `undefined` while nothing changes: closed when its sessions are gone or its deadline has passed; published
  * when KV has that epoch; drained when that has reached everyone, requests under way have had their time, and no session is left.
  */
-export function advanceDrain(drain: DrainOrder, facts: { readonly empty: boolean; readonly published: boolean; readonly nowMs: number }, pool: DrainPolicy): DrainOrder | undefined {
-  const { empty, published, nowMs } = facts;
+export function advanceDrain(drain: DrainOrder, facts: DrainFacts, pool: DrainPolicy): DrainOrder | undefined {
+  const { empty, epoch, publishedEpoch, nowMs } = facts;
   if (drain.drainedAtMs !== undefined) return undefined;
-  if (drain.closedAtMs === undefined) return empty || nowMs >= drain.orderedAtMs + pool.drain.deadlineMs ? { ...drain, closedAtMs: nowMs } : undefined;
-  if (drain.publishedAtMs === undefined) return published ? { ...drain, publishedAtMs: nowMs } : undefined;
+  if (drain.closedAtMs === undefined) {
+    const over = empty || nowMs >= drain.orderedAtMs + pool.drain.deadlineMs;
+    return over ? { ...drain, closedAtMs: nowMs, closedEpoch: epoch + 1 } : undefined;
+  }
+  if (drain.publishedAtMs === undefined) return publishedEpoch >= (drain.closedEpoch ?? Infinity) ? { ...drain, publishedAtMs: nowMs } : undefined;
   return empty && nowMs >= drainedFromMs(drain.publishedAtMs, pool) ? { ...drain, drainedAtMs: nowMs } : undefined;
 }

@@ -1,6 +1,7 @@
 // y-websocket (y-protocols 1): the visitor's sync step 1 makes the new origin send what the visitor lacks, and the new origin's own step
 // 1 makes the visitor bring what the origin lacks. Awareness needs care:
-// - a provider repeats everyone's states, so only the visitor's own is remembered: the client named by its first awareness frame;
+// - a provider repeats everyone's states, so only the visitor's own is remembered: the client named beside its opening hello, before it
+//   has heard of anybody. A visitor that shows itself only later is not replayed: its provider does so within 15 s;
 // - an origin that drops a leg tells the others that this client left, and keeps its clock: the same state again is ignored. So the
 //   visitor is told that its own state was removed, and answers at once with a higher clock, as y-protocols has it;
 // - an origin that closes announces everyone's departure on the legs still open: they are muted before the first is closed.
@@ -14,6 +15,9 @@ const SYNC = 0;
 const SYNC_STEP_1 = 0;
 const AWARENESS = 1;
 
+/** The last of a visitor's frames (from 0) that are sent as the socket opens: hello and its own awareness. */
+const OPENING = 1;
+
 interface ClientState {
   readonly client: number;
   readonly clock: number;
@@ -22,11 +26,11 @@ interface ClientState {
 }
 
 export const yWebsocket: Profile = {
-  remember(memory, frame) {
+  remember(memory, frame, index) {
     const hello = memory.find(isHello);
     const own = memory.find((each) => !isHello(each));
     if (!hello && isHello(frame)) return own === undefined ? [frame] : [frame, own];
-    const next = ownState(awarenessOf(frame), own);
+    const next = ownState(awarenessOf(frame), own, index <= OPENING);
     if (next === undefined) return memory;
     return hello === undefined ? [awarenessFrame(next)] : [hello, awarenessFrame(next)];
   },
@@ -44,9 +48,10 @@ function isHello(frame: Frame): boolean {
 }
 
 /** The newest of the visitor's own states in a frame, if it is newer than the remembered one. */
-function ownState(states: readonly ClientState[], remembered: Frame | undefined): ClientState | undefined {
+function ownState(states: readonly ClientState[], remembered: Frame | undefined, opening: boolean): ClientState | undefined {
   const known = remembered === undefined ? undefined : awarenessOf(remembered)[0];
-  const mine = known ? states.find(({ client }) => client === known.client) : states.find(({ state }) => state !== "null");
+  const introduced = opening && states.length === 1 ? states[0] : undefined;
+  const mine = known ? states.find(({ client }) => client === known.client) : introduced;
   return mine && (!known || mine.clock >= known.clock) ? mine : undefined;
 }
 

@@ -17,8 +17,8 @@ export type Connected =
 
 export interface SessionHost {
   place(item: PlaceItem): Promise<PlaceAnswer>;
-  /** The last connection is over. */
-  emptied(session: CarriedSession): void;
+  /** The last connection is over; `fence` is that of its placement, if it had one. */
+  emptied(ref: SessionRef, fence: number | undefined): void;
   /** The number of connections or their origin changed. */
   changed(): void;
 }
@@ -62,9 +62,11 @@ export class CarriedSession implements ConnectionEvents {
   async leave({ fence, planned }: LeaveItem): Promise<void> {
     if (!this.#placement || fence < this.#placement.fence) return; // we are past that placement already
     this.#holdAll();
+    const pause = this.#pause;
     const staying = this.#endUnbearing();
     if (planned) {
       await Promise.all(staying.map((connection) => connection.quiet()));
+      if (this.#pause !== pause) return; // `enter` came first, and has dropped the old legs: the new ones are not ours to close
       for (const connection of staying) connection.mute();
       await Promise.all(staying.map((connection) => connection.closeLeg()));
     } else {
@@ -115,7 +117,9 @@ export class CarriedSession implements ConnectionEvents {
     this.#resets.delete(connection);
     if (this.#connections.size > 0 || this.#over) return;
     this.#over = true;
-    this.#host.emptied(this);
+    this.#pause?.resolve();
+    this.#pause = undefined;
+    this.#host.emptied(this.ref, this.#placement?.fence);
   }
 
   #holdAll(): void {
@@ -130,7 +134,7 @@ export class CarriedSession implements ConnectionEvents {
   /** Without `enter` the ring object was lost in mid-move: the session asks it where it is now. */
   async #endPause(pause: Promise<void>): Promise<void> {
     await Promise.race([pause, delay(MOVE_DEADLINE_MS)]);
-    if (this.#pause?.promise !== pause) return;
+    if (this.#over || this.#pause?.promise !== pause) return;
     await this.#ask([]);
     if (this.#pause?.promise === pause) this.#resume();
   }
@@ -176,6 +180,10 @@ export class CarriedSession implements ConnectionEvents {
         continue;
       }
       const opening = await connection.open(placement);
+      if (connection.over) {
+        discard(opening);
+        break;
+      }
       if (this.#pause || this.#placement?.fence !== placement.fence) {
         discard(opening);
         continue;
@@ -219,7 +227,9 @@ export class CarriedSession implements ConnectionEvents {
     const claim = this.#placement ? undefined : this.#claim;
     const answer = await this.#host.place({ ...this.ref, claim, live: this.#placement, excluded });
     if (answer.kind === "refused") return answer;
-    this.enter(answer.placement);
+    // Everyone left while it was asked: the ring object has just placed a session that is none.
+    if (this.#over) this.#host.emptied(this.ref, answer.placement.fence);
+    else this.enter(answer.placement);
     return undefined;
   }
 }

@@ -104,9 +104,9 @@ export class CarrierObject extends DurableObject<Env> {
 
   #begin(live: LiveRequest): CarriedSession {
     const { keyHash, position, lot, keyed, claim } = live;
-    const session = new CarriedSession({ keyHash, position, lot, keyed }, claim, {
+    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed }, claim, {
       place: (item) => this.#ring.place(item),
-      emptied: (ended) => this.#emptied(ended),
+      emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
     });
     if (this.#sessions.size === 0) this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + AWAKE_MS));
@@ -114,10 +114,11 @@ export class CarrierObject extends DurableObject<Env> {
     return session;
   }
 
-  #emptied(session: CarriedSession): void {
-    const { keyHash } = session.ref;
-    if (this.#sessions.get(keyHash) === session) this.#sessions.delete(keyHash);
-    if (session.placement) this.#ring.ended({ keyHash, fence: session.placement.fence });
+  #emptied(session: CarriedSession, keyHash: string, fence: number | undefined): void {
+    const successor = this.#sessions.get(keyHash);
+    if (successor === session) this.#sessions.delete(keyHash);
+    // A session of the same key that began since lives by the same placement: it is not over for the ring object.
+    if (fence !== undefined && (successor === undefined || successor === session)) this.#ring.ended({ keyHash, fence });
   }
 
   #connection(request: Request, live: LiveRequest, session: CarriedSession): Connection {

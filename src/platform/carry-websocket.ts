@@ -138,12 +138,16 @@ export class WebSocketConnection implements Connection {
     socket.addEventListener("close", (event) => this.#originClosed(leg, { code: event.code, reason: event.reason }));
     socket.addEventListener("error", () => this.#originClosed(leg, { code: 1006, reason: "" }));
     socket.accept({ allowHalfOpen: true });
-    if (this.#visitor) {
-      leg.swallow = this.#profile?.swallow ?? 0;
-      for (const frame of this.#memory) socket.send(frame);
-      for (const frame of this.#profile?.greet(this.#memory) ?? []) this.#visitor.send(frame);
-    } else this.#acceptVisitor(response);
+    if (this.#visitor) this.#replay(leg, this.#visitor);
+    else this.#acceptVisitor(response);
     this.#flush(leg);
+  }
+
+  #replay(leg: Leg, visitor: WebSocket): void {
+    leg.swallow = this.#profile?.swallow ?? 0;
+    for (const frame of this.#memory) sendBounded(leg.socket, frame);
+    if (this.#visitorClose) return; // nobody is there to be greeted: what they sent last is still delivered
+    for (const frame of this.#profile?.greet(this.#memory) ?? []) sendBounded(visitor, frame);
   }
 
   #acceptVisitor(response: Response): void {

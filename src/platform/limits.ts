@@ -45,6 +45,12 @@ export const VERDICT_SPACING_MS = 100;
 /** Answers kept for calls that a carrier repeats. */
 export const ANSWERS_KEPT = 64;
 
+/** Between two tries to move sessions off an origin when nobody could take them. */
+export const EVACUATE_AGAIN_MS = 500;
+
+/** Between two comparisons of guests with their home rings (less where the horizon is shorter). */
+export const GUESTS_EVERY_MS = 10_000;
+
 /** Pins of sessions whose carrier was lost are kept this long for the visitors who come back. */
 export const ORPHAN_PIN_MS = 60_000;
 

@@ -98,6 +98,7 @@ export class RingClient {
     try {
       answers = await this.#call((stub, envelope) => stub.place(envelope, items));
     } catch (error) {
+      this.#seq++; // what we decide now the ring object does not know: the gap makes it read our table
       console.error(JSON.stringify({ limpet: "ring-unreachable", ...this.#carrier.ring, slice: this.#carrier.slice, error: String(error) }));
     }
     asks.forEach((ask, index) => ask.answer(answers[index] ?? this.#ownAnswer(ask.item)));

@@ -42,7 +42,9 @@ export class Prober {
     }
   }
 
+  /** Infinity while every slot is taken: the end of a probe schedules anew. */
   nextDueAtMs(): number {
+    if (this.#busy >= PROBE_SLOTS) return Infinity;
     return Math.min(...[...this.#observed.values()].map((each) => (each.probing ? Infinity : each.nextAtMs)), Infinity);
   }
 
@@ -54,7 +56,7 @@ export class Prober {
         return observed && !observed.probing && observed.nextAtMs <= nowMs ? [{ origin, observed }] : [];
       })
       .toSorted((a, b) => b.observed.health.contrary - a.observed.health.contrary || a.observed.nextAtMs - b.observed.nextAtMs)
-      .slice(0, PROBE_SLOTS - this.#busy);
+      .slice(0, Math.max(0, PROBE_SLOTS - this.#busy));
     await Promise.all(due.map(({ origin }) => this.#probe(origin)));
   }
 

@@ -8,7 +8,7 @@ import type { Env } from "./env.ts";
 import { BATCH_MAX, MOVE_DEADLINE_MS, QUIET_MAX_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
-import type { LiveRow } from "./ring-table.ts";
+import { guestId, type LiveRow } from "./ring-table.ts";
 import { carrierStub } from "./stubs.ts";
 
 export interface MoveOrder {
@@ -16,6 +16,11 @@ export interface MoveOrder {
   readonly planned: boolean;
   /** Never placed there, whatever its state says. */
   readonly excluded: ReadonlySet<string>;
+}
+
+interface Move {
+  readonly from: LiveRow;
+  readonly to: LiveRow;
 }
 
 export class Moves {
@@ -39,9 +44,10 @@ export class Moves {
     await this.move(this.#state.live.rows((row) => row.origin === origin), { planned, excluded: new Set([origin]) });
   }
 
-  /** Ends the connections of sessions that nobody can take: their origin's drain is over. */
+  /** Ends the connections of sessions that stayed because nobody can take them: their origin's drain is over. */
   async expel(origin: string): Promise<void> {
-    const bySlice = Map.groupBy(this.#state.live.rows((row) => row.origin === origin), (row) => sliceOf(row.lot, this.#state.pool.carriers));
+    const staying = this.#state.live.rows((row) => row.origin === origin && !this.#placing.moving.has(row.keyHash));
+    const bySlice = Map.groupBy(staying, (row) => sliceOf(row.lot, this.#state.pool.carriers));
     const told = [...bySlice].map(([slice, rows]) =>
       carrierStub(this.#env, this.#config, this.#state.name, slice).expel(rows.map((row) => row.keyHash)).catch(() => undefined), // the next tick tells again
     );
@@ -61,56 +67,68 @@ export class Moves {
     for (const row of rows) this.#placing.moving.set(row.keyHash, done.promise);
     try {
       const moves = (await Promise.all(rows.map((row) => this.#target(row, order)))).filter((move) => move !== undefined);
-      if (moves.length === 0) return;
-      const carrier = carrierStub(this.#env, this.#config, this.#state.name, slice);
-      const leave = moves.map(({ from }): LeaveItem => ({ keyHash: from.keyHash, fence: from.fence, planned: order.planned }));
-      const left = await within(carrier.leave(leave), this.#leaveLimitMs(order), "leave").then(() => true, () => false);
-      const entering = moves.flatMap(({ from, to }): Placement[] => {
-        if (this.#state.live.get(from.keyHash)?.fence !== from.fence) return []; // it ended while it left
-        this.#state.live.set(to);
-        return [this.#placing.placementOf(to)];
-      });
-      this.#state.reconcilePins(moves.flatMap(({ to }) => this.#state.live.get(to.keyHash) ?? []));
-      const all = moves.map(({ to }) => to.keyHash);
-      // A carrier that answered neither is gone, and its connections with it; one that only did not hear `enter` asks by itself.
-      const absent = await within(carrier.enter(entering), MOVE_DEADLINE_MS, "enter").catch(() => (left ? [] : all));
-      for (const { to } of moves) if (absent.includes(to.keyHash)) this.#end(to);
-      this.#record(moves, order);
-      await this.#placing.release(moves.filter(({ from, to }) => from.region !== to.region).map(({ from }) => from));
+      if (moves.length > 0) await this.#carryOut(slice, moves, order);
     } finally {
       for (const row of rows) this.#placing.moving.delete(row.keyHash);
       done.resolve();
     }
   }
 
+  async #carryOut(slice: number, moves: readonly Move[], order: MoveOrder): Promise<void> {
+    const { live, coming } = this.#state;
+    const carrier = carrierStub(this.#env, this.#config, this.#state.name, slice);
+    const leave = moves.map(({ from }): LeaveItem => ({ keyHash: from.keyHash, fence: from.fence, planned: order.planned }));
+    const left = await within(carrier.leave(leave), this.#leaveLimitMs(order), "leave").then(() => true, () => false);
+    const entering: Placement[] = [];
+    const released: LiveRow[] = [];
+    for (const { from, to } of moves) {
+      coming.delete(guestId(to));
+      if (live.get(from.keyHash)?.fence === from.fence) {
+        live.set(to);
+        entering.push(this.#placing.placementOf(to));
+        released.push(from);
+      } else released.push(to); // it ended while it left
+    }
+    this.#state.reconcilePins(entering.flatMap(({ keyHash }) => live.get(keyHash) ?? []));
+    // A carrier that answered neither is gone, and its connections with it; one that only did not hear `enter` asks by itself.
+    const unheard = left ? [] : entering.map(({ keyHash }) => keyHash);
+    const absent = new Set(await within(carrier.enter(entering), MOVE_DEADLINE_MS, "enter").catch(() => unheard));
+    for (const { to } of moves) if (absent.has(to.keyHash) && this.#end(to)) released.push(to);
+    this.#record(moves, order);
+    await this.#placing.release(released);
+  }
+
   /** Where a session goes; `undefined`: it stays, because nobody else can take it (or only in panic, which a plan never uses). */
-  async #target(from: LiveRow, order: MoveOrder): Promise<{ from: LiveRow; to: LiveRow } | undefined> {
+  async #target(from: LiveRow, order: MoveOrder): Promise<Move | undefined> {
     const { keyHash, position, lot, keyed } = from;
-    this.#state.dropPins([keyHash]); // it names the place that is being left
     const fence = this.#state.fence(from.fence);
-    const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence }, true);
-    const stays = choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin;
-    if (stays) {
-      this.#state.reconcilePins([from]);
+    const coming = { keyHash, fence, origin: "" };
+    this.#state.coming.set(coming);
+    const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence, leaving: true }, true);
+    if (choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin) {
+      this.#state.coming.delete(guestId(coming));
+      if (choice.kind === "routed") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
       return undefined;
     }
     const { origin, region, epoch, reason } = choice;
+    this.#state.coming.set({ ...coming, origin });
     return { from, to: { keyHash, position, lot, keyed, origin, region, epoch, reason, fence, movedFrom: from.origin } };
   }
 
   /** One line for the sessions that moved together: moves are always recorded. */
-  #record(moves: readonly { from: LiveRow; to: LiveRow }[], { planned }: MoveOrder): void {
+  #record(moves: readonly Move[], { planned }: MoveOrder): void {
     const { pool, region } = this.#state.name;
     const to = Object.fromEntries([...Map.groupBy(moves, (move) => move.to.origin)].map(([origin, group]) => [origin, group.length]));
     const from = [...new Set(moves.map((move) => move.from.origin))];
     console.log(JSON.stringify({ limpet: "moved", pool, region, planned, sessions: moves.length, from, to, epoch: this.#state.view.snapshot.epoch }));
   }
 
-  /** Its last visitor left while it moved. */
-  #end(row: LiveRow): void {
-    if (this.#state.live.get(row.keyHash)?.fence !== row.fence) return;
+  /** Its last visitor left while it moved. `false`: it has a younger placement already. */
+  #end(row: LiveRow): boolean {
+    if (this.#state.live.get(row.keyHash)?.fence !== row.fence) return false;
     this.#state.live.delete(row.keyHash);
     this.#state.dropPins([row.keyHash]);
+    return true;
   }
 
   #leaveLimitMs({ planned }: MoveOrder): number {

@@ -7,11 +7,11 @@ import { DurableObject } from "cloudflare:workers";
 import { unavailability } from "../core/decide.ts";
 import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName, sliceOf } from "../core/names.ts";
-import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, TableRow } from "../core/protocol.ts";
+import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem } from "../core/protocol.ts";
 import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
 import { settingsOf, type Env, type Settings } from "./env.ts";
-import { RingTables } from "./ring-tables.ts";
-import { ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
+import { RingTables, type GuestList } from "./ring-tables.ts";
+import { EVACUATE_AGAIN_MS, GUESTS_EVERY_MS, ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
 import { Moves } from "./ring-moves.ts";
@@ -19,6 +19,7 @@ import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { RingState } from "./ring-state.ts";
 import { RingStore } from "./ring-store.ts";
+import { guestId } from "./ring-table.ts";
 import { describeOrigin, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
 
@@ -35,13 +36,14 @@ export class RingObject extends DurableObject<Env> {
   readonly #moves: Moves;
   readonly #publisher: Publisher;
   readonly #callers = new Callers();
-  readonly #connections = new Map<number, ReadonlyMap<string, number>>();
-  readonly #evacuating = new Set<string>();
+  readonly #evacuateNotBeforeMs = new Map<string, number>();
   readonly #orphanedAtMs = new Map<string, number>();
   readonly #tables: RingTables;
   #reading: Promise<void> | undefined;
   #servableSinceMs: number | undefined;
   #alarmAtMs = Infinity;
+  #compareAtMs = 0;
+  #announced = "";
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -58,7 +60,7 @@ export class RingObject extends DurableObject<Env> {
     this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
-    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing);
+    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
   }
 
   // — asked by carriers —
@@ -92,8 +94,8 @@ export class RingObject extends DurableObject<Env> {
 
   /** Connections of each origin, as a carrier counts them. */
   async report(envelope: Envelope, connections: Readonly<Record<string, number>>): Promise<void> {
-    await this.#once(envelope, async () => {
-      this.#connections.set(envelope.slice, new Map(Object.entries(connections)));
+    await this.#once(envelope, async (late) => {
+      if (!late) this.#tables.counted(envelope.slice, connections);
     });
   }
 
@@ -118,7 +120,7 @@ export class RingObject extends DurableObject<Env> {
   async neighbour(snapshot: Snapshot): Promise<void> {
     this.#wake();
     if (!this.#state.takeNeighbour(snapshot)) return;
-    this.#announce({ neighbours: false });
+    this.#announce();
     this.#leaveLost(snapshot.origins);
   }
 
@@ -127,27 +129,20 @@ export class RingObject extends DurableObject<Env> {
     return items.map((item) => this.#placing.guest(item));
   }
 
+  /** Sessions that have left our origins: each with that fence or an older one. */
   async guestsEnded(items: readonly EndedItem[]): Promise<void> {
-    for (const { keyHash, fence } of items) {
-      const row = this.#state.guests.get(keyHash);
-      if (row && row.fence <= fence) this.#state.guests.delete(keyHash);
-    }
-  }
-
-  /**
-   * Our sessions at a neighbour's origins: what it asks when it starts. Does not wait for our own tables (two that start together would
-   * wait for each other): once we have them, `guestsAre` tells.
-   */
-  async guestsAt(region: string): Promise<TableRow[]> {
-    this.#wake();
-    return this.#state.live.rows((row) => row.region === region).map((row) => ({ ...row, connections: 0 }));
-  }
-
-  /** All of a neighbour's sessions at our origins: replaces what we believed. */
-  async guestsAre(homeRegion: string, rows: readonly TableRow[]): Promise<void> {
     const { guests } = this.#state;
-    for (const row of guests.rows((each) => each.homeRegion === homeRegion)) guests.delete(row.keyHash);
-    for (const { keyHash, position, lot, keyed, origin, fence } of rows) guests.set({ keyHash, position, lot, keyed, origin, fence, homeRegion });
+    const ends = new Map(items.map(({ keyHash, fence }) => [keyHash, fence]));
+    for (const row of guests.rows(({ keyHash, fence }) => fence <= (ends.get(keyHash) ?? -1))) guests.delete(guestId(row));
+    this.#advanceDrains(Date.now());
+  }
+
+  /** Our sessions at a neighbour's origins. Does not wait for our own tables: two that start together would wait for each other. */
+  async guestsAt(region: string): Promise<GuestList> {
+    this.#wake();
+    const { live, coming } = this.#state;
+    const rows = live.rows((row) => row.region === region).map(({ keyHash, position, lot, keyed, origin, fence }) => ({ keyHash, position, lot, keyed, origin, fence }));
+    return { rows, coming: coming.rows().map(guestId) };
   }
 
   // — asked by operators —
@@ -156,7 +151,7 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     const { snapshot } = this.#state.view;
     const { pool, region, generation, epoch, configRevision, hintsVersion } = snapshot;
-    const connections = this.#connectionsByOrigin();
+    const connections = this.#tables.connectionsByOrigin();
     return {
       pool, region, generation, epoch, configRevision, hintsVersion,
       sessions: this.#state.live.size,
@@ -170,7 +165,7 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     if (!this.#state.view.byId.has(origin)) return undefined;
     if (!this.#state.drainOf(origin)) {
-      this.#state.setDrain(origin, { orderedAtMs: Date.now(), closedAtMs: undefined, publishedAtMs: undefined, drainedAtMs: undefined });
+      this.#state.setDrain(origin, { orderedAtMs: Date.now(), closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined });
       this.#announce();
       this.#evacuate(origin, true);
     }
@@ -210,6 +205,7 @@ export class RingObject extends DurableObject<Env> {
     const nowMs = Date.now();
     this.ctx.waitUntil(this.#prober.probeDue(nowMs).then(() => this.#schedule()));
     this.ctx.waitUntil(this.#tables.readMissing());
+    this.#compareGuests(nowMs);
     this.#advanceDrains(nowMs);
     for (const view of this.#state.views()) this.#leaveLost(view.snapshot.origins);
     this.#failBack(nowMs);
@@ -231,10 +227,12 @@ export class RingObject extends DurableObject<Env> {
     this.ctx.waitUntil(Promise.all(others.map((each) => this.#prober.ask(each.id))).then(() => this.#schedule()));
   }
 
-  #evacuate(origin: string, planned: boolean): void {
-    if (this.#evacuating.has(origin)) return;
-    this.#evacuating.add(origin);
-    this.ctx.waitUntil(this.#moved(this.#moves.evacuate(origin, planned)).finally(() => this.#evacuating.delete(origin)));
+  #evacuate(origin: string, planned: boolean, over = false): void {
+    if (Date.now() < (this.#evacuateNotBeforeMs.get(origin) ?? 0)) return;
+    this.#evacuateNotBeforeMs.set(origin, Infinity); // one at a time
+    const work = this.#moves.evacuate(origin, planned).then(() => (over ? this.#moves.expel(origin) : undefined));
+    // Those that stayed are tried again, but not at once: nobody could take them.
+    this.ctx.waitUntil(this.#moved(work).finally(() => this.#evacuateNotBeforeMs.set(origin, Date.now() + EVACUATE_AGAIN_MS)));
   }
 
   async #moved(work: Promise<void>): Promise<void> {
@@ -245,8 +243,9 @@ export class RingObject extends DurableObject<Env> {
 
   #advanceDrains(nowMs: number): void {
     for (const [origin, drain] of this.#state.drains()) {
-      const empty = this.#sessionsAt(origin) === 0 && this.#tables.complete;
-      const next = advanceDrain(drain, { empty, published: this.#publisher.upToDate(), nowMs }, this.#state.pool);
+      const empty = this.#state.loadOf(origin) === 0 && this.#tables.completeWithGuests;
+      const facts = { empty, epoch: this.#state.view.snapshot.epoch, publishedEpoch: this.#publisher.publishedEpoch(), nowMs };
+      const next = advanceDrain(drain, facts, this.#state.pool);
       if (!next) continue;
       this.#state.setDrain(origin, next);
       this.#announce();
@@ -257,8 +256,7 @@ export class RingObject extends DurableObject<Env> {
   #leaveLost(origins: readonly SnapshotOrigin[]): void {
     for (const { id, health, lifecycle, closed } of origins) {
       if (this.#state.live.countOf(id) === 0 || (health !== "down" && lifecycle === "active")) continue;
-      this.#evacuate(id, health !== "down");
-      if (closed && this.#state.view.byId.has(id)) this.ctx.waitUntil(this.#moves.expel(id));
+      this.#evacuate(id, health !== "down", closed && this.#state.view.byId.has(id));
     }
   }
 
@@ -270,6 +268,13 @@ export class RingObject extends DurableObject<Env> {
     if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
     const abroad = live.rows((row) => row.region !== name.region);
     if (abroad.length > 0) this.ctx.waitUntil(this.#moved(this.#moves.move(abroad, { planned: true, excluded: new Set() })));
+  }
+
+  /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
+  #compareGuests(nowMs: number): void {
+    if (this.#state.guests.size === 0 || nowMs < this.#compareAtMs) return;
+    this.#compareAtMs = nowMs + Math.min(GUESTS_EVERY_MS, this.#state.pool.horizonMs);
+    this.ctx.waitUntil(this.#tables.compareGuests().then(() => this.#tellNeighbours()));
   }
 
   #sweepPins(nowMs: number): void {
@@ -284,16 +289,23 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
-  #announce({ neighbours = true } = {}): void {
-    const { name, view } = this.#state;
-    this.#prober.watch(view.snapshot.origins);
-    const { config } = this.#settings;
+  #announce(): void {
+    const { name } = this.#state;
     const snapshots = this.#state.views().map((each) => each.snapshot);
-    const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, config, name, slice).adopt(snapshots));
-    const told = neighbours ? this.#neighbourRegions().map((region) => ringStub(this.env, config, name.pool, region).neighbour(view.snapshot)) : [];
-    // Who misses a telling reads KV or is told the next time; nothing rests on one.
-    this.ctx.waitUntil(Promise.allSettled([...tellings, ...told]).then(() => undefined));
+    const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
+    if (version === this.#announced) return;
+    this.#announced = version;
+    this.#prober.watch(this.#state.view.snapshot.origins);
+    const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
+    // Who misses a telling is told the next time; nothing rests on one.
+    this.ctx.waitUntil(Promise.allSettled([...tellings, this.#tellNeighbours()]).then(() => undefined));
     this.ctx.waitUntil(this.#publisher.run(Date.now()).then(() => this.#schedule()));
+  }
+
+  /** The other rings of the pool: some of their sessions may be here. One that has our newest snapshot takes no notice. */
+  async #tellNeighbours(): Promise<void> {
+    const { name, view } = this.#state;
+    await Promise.allSettled(this.#neighbourRegions().map((region) => ringStub(this.env, this.#settings.config, name.pool, region).neighbour(view.snapshot)));
   }
 
   /** The first event of this life: tables are asked for, the clock is started. Waits until they are here, or too late. */
@@ -308,7 +320,7 @@ export class RingObject extends DurableObject<Env> {
 
   /** Never rejects: what could not be read is read later. */
   #read(): Promise<void> {
-    return (this.#reading ??= this.#tables.readAll(this.#neighbourRegions()).then(() => this.#announce()));
+    return (this.#reading ??= this.#tables.readMissing().then(() => this.#announce()));
   }
 
   #once<T>(envelope: Envelope, work: (late: boolean) => Promise<T>): Promise<T> {
@@ -327,20 +339,10 @@ export class RingObject extends DurableObject<Env> {
     return [...regions].filter((region) => region !== own);
   }
 
-  #sessionsAt(origin: string): number {
-    return this.#state.live.countOf(origin) + this.#state.guests.countOf(origin);
-  }
-
-  #connectionsByOrigin(): Map<string, number> {
-    const sums = new Map<string, number>();
-    for (const counts of this.#connections.values()) for (const [origin, count] of counts) sums.set(origin, (sums.get(origin) ?? 0) + count);
-    return sums;
-  }
-
   #originStatus(id: string): OriginStatus | undefined {
     const origin = this.#state.view.byId.get(id);
     if (!origin) return undefined;
-    return describeOrigin(origin, this.#state.name.region, this.#sessionsAt(id), this.#connectionsByOrigin().get(id) ?? 0, Date.now());
+    return describeOrigin(origin, this.#state.name.region, this.#state.loadOf(id), this.#tables.connectionsByOrigin().get(id) ?? 0, Date.now());
   }
 
   #schedule(): void {
@@ -348,7 +350,7 @@ export class RingObject extends DurableObject<Env> {
     const TICK_MS = Math.min(1_000, Math.max(50, this.#state.pool.horizonMs / 4)); // drains, retries, failback: nothing of theirs is due sooner
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
     const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
-    const busy = drains || misplaced || !this.#tables.complete || this.#state.pinnedKeys().length > 0;
+    const busy = drains || misplaced || !this.#tables.completeWithGuests || this.#state.guests.size > 0 || this.#state.pinnedKeys().length > 0;
     // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
     const SPACING_MS = 5;
     const dueAtMs = Math.min(this.#prober.nextDueAtMs(), this.#publisher.nextDueAtMs(), busy ? nowMs + TICK_MS : Infinity);

@@ -8,7 +8,7 @@ import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
 import type { RingState } from "./ring-state.ts";
-import type { LiveRow } from "./ring-table.ts";
+import { guestId, type LiveRow } from "./ring-table.ts";
 import { ringStub } from "./stubs.ts";
 
 export type Choice =
@@ -20,6 +20,8 @@ export interface Wish extends SessionRef {
   readonly excluded: ReadonlySet<string>;
   /** The fence that the placement will have: a guest's region is told it. */
   readonly fence: number;
+  /** It leaves the place that its pin names. */
+  readonly leaving?: boolean;
 }
 
 export class Placing {
@@ -65,7 +67,8 @@ export class Placing {
   async choose(wish: Wish, bounded: boolean): Promise<Choice> {
     let views = this.#state.views();
     for (;;) {
-      const decision = this.#decideOn(views, { ...wish, pin: this.#state.pinOf(wish.keyHash) }, bounded);
+      const pin = wish.leaving ? undefined : this.#state.pinOf(wish.keyHash);
+      const decision = this.#decideOn(views, { ...wish, pin }, bounded);
       if (decision.kind === "refused") return { kind: "refused", why: decision.why, epoch: decision.epoch };
       const { region, epoch, reason } = decision;
       const choice: Choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason };
@@ -133,10 +136,14 @@ export class Placing {
     const claim = old ? undefined : item.claim; // it speaks of the time before the placement that was lost
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
     const fence = this.#state.fence();
-    const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
+    const choice = await this.#chosen({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
     if (choice.kind === "refused") return { ...choice, keyHash };
     const raced = this.#state.live.get(keyHash);
-    if (raced && raced.fence !== old?.fence) return { kind: "placed", placement: this.placementOf(raced) };
+    if (raced?.fence !== old?.fence) {
+      await this.release([{ keyHash, region: choice.region, fence }]);
+      if (raced) return { kind: "placed", placement: this.placementOf(raced) };
+      return { kind: "refused", keyHash, why: "no-origin", epoch: choice.epoch }; // it ended while its new place was asked for
+    }
     const row: LiveRow = { keyHash, position, lot, keyed, ...choice, fence, movedFrom: old?.origin };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
@@ -144,9 +151,20 @@ export class Placing {
     return { kind: "placed", placement: this.placementOf(row) };
   }
 
+  /** `choose`, known as coming meanwhile: whoever compares tables must not take it for ended. */
+  async #chosen(wish: Wish, bounded: boolean): Promise<Choice> {
+    const coming = { keyHash: wish.keyHash, fence: wish.fence, origin: "" };
+    this.#state.coming.set(coming);
+    try {
+      return await this.choose(wish, bounded);
+    } finally {
+      this.#state.coming.delete(guestId(coming));
+    }
+  }
+
   #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
-    const { pool, live, guests } = this.#state;
-    const loadOf = (id: string): number => live.countOf(id) + guests.countOf(id);
+    const { pool } = this.#state;
+    const loadOf = (id: string): number => this.#state.loadOf(id);
     const total = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + loadOf(id), 0);
     return decide({
       key: wish,

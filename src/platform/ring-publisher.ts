@@ -24,11 +24,12 @@ export class Publisher {
 
   /** When `run` has something to do; Infinity while KV has the newest. */
   nextDueAtMs(): number {
-    return this.#running || this.upToDate() ? Infinity : this.#notBeforeMs;
+    return this.#running || this.#store.text("published") === this.#version() ? Infinity : this.#notBeforeMs;
   }
 
-  upToDate(): boolean {
-    return this.#store.text("published") === this.#version();
+  /** The newest epoch that KV has. */
+  publishedEpoch(): number {
+    return Number(this.#store.text("published")?.split(".")[0] ?? 0);
   }
 
   /** Writes what KV lacks, if its time has come. Never throws: what failed is due again. */

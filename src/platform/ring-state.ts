@@ -10,15 +10,17 @@ import { GENERATION, type RingName } from "../core/names.ts";
 import { bootstrapSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
-import { SessionTable, type GuestRow, type LiveRow } from "./ring-table.ts";
+import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
 export class RingState {
   readonly name: RingName;
   readonly pool: Pool;
   /** Sessions whose home this ring is; they may be at another region's origin. */
-  readonly live = new SessionTable<LiveRow>();
+  readonly live = new SessionTable<LiveRow>((row) => row.keyHash);
   /** Other rings' sessions at our origins. */
-  readonly guests = new SessionTable<GuestRow>();
+  readonly guests = new SessionTable<GuestRow>(guestId);
+  /** Sessions of ours that are on their way, and the origin that was chosen for each, once it is: they count there already. */
+  readonly coming = new SessionTable<Coming>(guestId);
   readonly #settings: Settings;
   readonly #store: RingStore;
   readonly #drains: Map<string, DrainOrder>;
@@ -43,6 +45,11 @@ export class RingState {
     const changed = this.#takeConfig();
     this.#view = this.#build();
     if (changed || this.#view.snapshot.epoch === 0) this.commit();
+  }
+
+  /** Sessions that an origin serves, or is about to. */
+  loadOf(origin: string): number {
+    return this.live.countOf(origin) + this.guests.countOf(origin) + this.coming.countOf(origin);
   }
 
   get view(): RegionView {

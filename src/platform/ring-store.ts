@@ -17,7 +17,10 @@ export interface StoredConfig {
   readonly origins: readonly ConfiguredOrigin[];
 }
 
-type MetaKey = "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published";
+type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published";
+
+/** Version of the tables below: a later one finds here what it has to migrate. */
+const SCHEMA = 1;
 
 export class RingStore {
   readonly #sql: SqlStorage;
@@ -25,11 +28,12 @@ export class RingStore {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
-    sql.exec("CREATE TABLE IF NOT EXISTS drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER)");
+    sql.exec("CREATE TABLE IF NOT EXISTS drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, closed_epoch INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER)");
     sql.exec("CREATE TABLE IF NOT EXISTS down (origin TEXT PRIMARY KEY)");
     sql.exec(
       "CREATE TABLE IF NOT EXISTS pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL)",
     );
+    if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
   text(key: MetaKey): string | undefined {
@@ -55,7 +59,7 @@ export class RingStore {
   }
 
   drains(): Map<string, DrainOrder> {
-    type DrainRow = { origin: string; ordered_at_ms: number; closed_at_ms: number | null; published_at_ms: number | null; drained_at_ms: number | null };
+    type DrainRow = { origin: string; ordered_at_ms: number; closed_at_ms: number | null; closed_epoch: number | null; published_at_ms: number | null; drained_at_ms: number | null };
     const rows = this.#sql.exec<DrainRow>("SELECT * FROM drains");
     return new Map(
       [...rows].map((row) => [
@@ -63,6 +67,7 @@ export class RingStore {
         {
           orderedAtMs: row.ordered_at_ms,
           closedAtMs: row.closed_at_ms ?? undefined,
+          closedEpoch: row.closed_epoch ?? undefined,
           publishedAtMs: row.published_at_ms ?? undefined,
           drainedAtMs: row.drained_at_ms ?? undefined,
         },
@@ -73,8 +78,9 @@ export class RingStore {
   setDrain(origin: string, drain: DrainOrder | undefined): void {
     this.#sql.exec("DELETE FROM drains WHERE origin = ?", origin);
     if (!drain) return;
-    const { orderedAtMs, closedAtMs, publishedAtMs, drainedAtMs } = drain;
-    this.#sql.exec("INSERT INTO drains VALUES (?, ?, ?, ?, ?)", origin, orderedAtMs, closedAtMs ?? null, publishedAtMs ?? null, drainedAtMs ?? null);
+    const { orderedAtMs, closedAtMs, closedEpoch, publishedAtMs, drainedAtMs } = drain;
+    const values = [orderedAtMs, closedAtMs ?? null, closedEpoch ?? null, publishedAtMs ?? null, drainedAtMs ?? null];
+    this.#sql.exec("INSERT INTO drains VALUES (?, ?, ?, ?, ?, ?)", origin, ...values);
   }
 
   down(): Set<string> {

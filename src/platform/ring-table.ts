@@ -13,32 +13,47 @@ export interface LiveRow extends SessionRef {
   readonly movedFrom?: string | undefined;
 }
 
-/** A session of another region's ring that one of our origins serves. */
+/**
+ * A session of another region's ring that one of our origins serves. One that moves between two of our origins has a row at each until
+ * its home ring releases the old one: an origin is not empty before its last leg has left.
+ */
 export interface GuestRow extends SessionRef {
   readonly origin: string;
   readonly fence: number;
   readonly homeRegion: string;
 }
 
-/** Rows by key hash, with the number of rows of each origin. */
-export class SessionTable<Row extends { readonly keyHash: string; readonly origin: string; readonly fence: number }> {
+/** A placement that has been chosen, or is being asked for (origin ""), and is not in the table yet. */
+export interface Coming {
+  readonly keyHash: string;
+  readonly fence: number;
+  readonly origin: string;
+}
+
+/** Rows by an id that `idOf` makes, with the number of rows of each origin. */
+export class SessionTable<Row extends { readonly origin: string }> {
+  readonly #idOf: (row: Row) => string;
   readonly #rows = new Map<string, Row>();
   readonly #counts = new Map<string, number>();
 
-  get(keyHash: string): Row | undefined {
-    return this.#rows.get(keyHash);
+  constructor(idOf: (row: Row) => string) {
+    this.#idOf = idOf;
+  }
+
+  get(id: string): Row | undefined {
+    return this.#rows.get(id);
   }
 
   set(row: Row): void {
-    this.delete(row.keyHash);
-    this.#rows.set(row.keyHash, row);
+    this.delete(this.#idOf(row));
+    this.#rows.set(this.#idOf(row), row);
     this.#counts.set(row.origin, this.countOf(row.origin) + 1);
   }
 
-  delete(keyHash: string): Row | undefined {
-    const row = this.#rows.get(keyHash);
+  delete(id: string): Row | undefined {
+    const row = this.#rows.get(id);
     if (!row) return undefined;
-    this.#rows.delete(keyHash);
+    this.#rows.delete(id);
     const count = this.countOf(row.origin) - 1;
     if (count > 0) this.#counts.set(row.origin, count);
     else this.#counts.delete(row.origin);
@@ -57,3 +72,5 @@ export class SessionTable<Row extends { readonly keyHash: string; readonly origi
     return [...this.#rows.values()].filter(where);
   }
 }
+
+export const guestId = ({ keyHash, fence }: { readonly keyHash: string; readonly fence: number }): string => `${keyHash}/${fence}`;

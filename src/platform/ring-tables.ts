@@ -1,34 +1,51 @@
 // Reading what others hold: a ring object that starts (or has missed a call) asks its carriers for their sessions and the other regions'
-// rings for their guests. Until every carrier was read, nothing is concluded from an absence.
+// rings for their guests, and compares the guests now and then. Until everyone was read, nothing is concluded from an absence.
 
 import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
-import type { EndedItem } from "../core/protocol.ts";
+import type { EndedItem, TableRow } from "../core/protocol.ts";
 import type { Env } from "./env.ts";
 import { PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
+import { guestId, type GuestRow } from "./ring-table.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
+
+/** A home ring's sessions at one region's origins: those that are there, and those that are on their way anywhere. */
+export interface GuestList {
+  readonly rows: readonly Omit<GuestRow, "homeRegion">[];
+  readonly coming: readonly string[];
+}
 
 export class RingTables {
   readonly #env: Env;
   readonly #config: Config;
   readonly #state: RingState;
   readonly #placing: Placing;
-  readonly #unread: Set<number>;
+  readonly #unreadSlices: Set<number>;
+  readonly #unreadRegions: Set<string>;
+  /** Connections to each origin, as each carrier counts them. */
+  readonly #connections = new Map<number, ReadonlyMap<string, number>>();
   /** Sessions that ended while a table was being read, for each reading under way. */
   readonly #readings = new Set<Set<string>>();
 
-  constructor(env: Env, config: Config, state: RingState, placing: Placing) {
+  constructor(env: Env, config: Config, state: RingState, placing: Placing, neighbours: readonly string[]) {
     this.#env = env;
     this.#config = config;
     this.#state = state;
     this.#placing = placing;
-    this.#unread = new Set(Array.from({ length: state.pool.carriers }, (_, slice) => slice));
+    this.#unreadSlices = new Set(Array.from({ length: state.pool.carriers }, (_, slice) => slice));
+    this.#unreadRegions = new Set(neighbours);
   }
 
+  /** Every carrier was read: the loads are whole. */
   get complete(): boolean {
-    return this.#unread.size === 0;
+    return this.#unreadSlices.size === 0;
+  }
+
+  /** And every other ring: an origin that looks empty is. */
+  get completeWithGuests(): boolean {
+    return this.complete && this.#unreadRegions.size === 0;
   }
 
   /** Told of every end, so that a table that was written before it does not bring the session back. */
@@ -36,52 +53,73 @@ export class RingTables {
     for (const reading of this.#readings) for (const { keyHash } of items) reading.add(keyHash);
   }
 
-  /** Reads everyone, and tells the neighbours which of our sessions are theirs to serve. Never rejects. */
-  async readAll(neighbours: readonly string[]): Promise<void> {
-    await Promise.allSettled([this.readMissing(), ...neighbours.map((region) => this.#readNeighbour(region))]);
-    for (const region of neighbours) {
-      const rows = this.#state.live.rows((row) => row.region === region).map((row) => ({ ...row, connections: 0 }));
-      // Who does not hear it asks us when it starts.
-      ringStub(this.#env, this.#config, this.#state.name.pool, region).guestsAre(this.#state.name.region, rows).catch(() => undefined);
-    }
+  counted(slice: number, connections: Readonly<Record<string, number>>): void {
+    this.#connections.set(slice, new Map(Object.entries(connections)));
   }
 
-  /** Never rejects: who does not answer is asked again at the next tick. */
+  connectionsByOrigin(): Map<string, number> {
+    const sums = new Map<string, number>();
+    for (const counts of this.#connections.values()) for (const [origin, count] of counts) sums.set(origin, (sums.get(origin) ?? 0) + count);
+    return sums;
+  }
+
+  /** Reads everyone who has not been read. Never rejects: who does not answer is asked again at the next tick. */
   async readMissing(): Promise<void> {
-    await Promise.allSettled([...this.#unread].map((slice) => this.read(slice)));
+    const slices = [...this.#unreadSlices].map((slice) => this.read(slice));
+    const regions = [...this.#unreadRegions].map((region) => this.readGuests(region));
+    await Promise.allSettled([...slices, ...regions]);
+  }
+
+  /** Compares with the home rings whose sessions we serve: a call that was lost leaves no guest behind for ever. Never rejects. */
+  async compareGuests(): Promise<void> {
+    const regions = new Set(this.#state.guests.rows().map((row) => row.homeRegion));
+    await Promise.allSettled([...regions].map((region) => this.readGuests(region)));
   }
 
   /** What a carrier holds replaces what we believed of its slice; what changed while it was read stays as it is. */
   async read(slice: number): Promise<void> {
     const { live, pool, name } = this.#state;
-    const before = new Map(live.rows((row) => sliceOf(row.lot, pool.carriers) === slice).map((row) => [row.keyHash, row.fence]));
+    const before = live.rows((row) => sliceOf(row.lot, pool.carriers) === slice);
     const endedSince = new Set<string>();
     this.#readings.add(endedSince);
     try {
       const table = await within(carrierStub(this.#env, this.#config, name, slice).table(), PULL_TIMEOUT_MS, "table");
       const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
-      for (const [keyHash, fence] of before) {
-        if (!held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash)) live.delete(keyHash);
-      }
-      for (const row of table.rows) {
-        this.#state.fence(row.fence);
-        const known = live.get(row.keyHash);
-        if (!endedSince.has(row.keyHash) && (!known || known.fence < row.fence)) live.set({ ...row, epoch: this.#state.view.snapshot.epoch });
-      }
-      this.#unread.delete(slice);
+      const gone = before.filter(({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash));
+      for (const { keyHash } of gone) live.delete(keyHash);
+      for (const row of table.rows) this.#take(row, endedSince);
+      this.counted(slice, connectionsIn(table.rows));
+      this.#unreadSlices.delete(slice);
       this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
+      await this.#placing.release(gone);
     } finally {
       this.#readings.delete(endedSince);
     }
   }
 
-  async #readNeighbour(region: string): Promise<void> {
+  #take(row: TableRow, endedSince: ReadonlySet<string>): void {
+    this.#state.fence(row.fence);
+    const known = this.#state.live.get(row.keyHash);
+    if (endedSince.has(row.keyHash) || (known && known.fence >= row.fence)) return;
+    this.#state.live.set({ ...row, epoch: this.#state.view.snapshot.epoch });
+  }
+
+  /** A home ring's snapshot, and its sessions at our origins. */
+  async readGuests(region: string): Promise<void> {
     const { name, guests } = this.#state;
     const stub = ringStub(this.#env, this.#config, name.pool, region);
+    const before = guests.rows((row) => row.homeRegion === region);
+    const { rows, coming } = await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests");
+    const there = new Set([...rows.map(guestId), ...coming]);
+    for (const row of before) if (!there.has(guestId(row))) guests.delete(guestId(row));
+    for (const row of rows) guests.set({ ...row, homeRegion: region });
+    this.#unreadRegions.delete(region);
     this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
-    for (const row of await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests")) {
-      const { keyHash, position, lot, keyed, origin, fence } = row;
-      guests.set({ keyHash, position, lot, keyed, origin, fence, homeRegion: region });
-    }
   }
+}
+
+function connectionsIn(rows: readonly TableRow[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { origin, connections } of rows) counts[origin] = (counts[origin] ?? 0) + connections;
+  return counts;
 }

@@ -52,7 +52,7 @@ describe("the snapshot", () => {
     origins: [
       ...mergeLayers({
         configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
-        drains: new Map([["weur-2", { orderedAtMs: 1, closedAtMs: 2, publishedAtMs: undefined, drainedAtMs: undefined }]]),
+        drains: new Map([["weur-2", { orderedAtMs: 1, closedAtMs: 2, closedEpoch: 2, publishedAtMs: undefined, drainedAtMs: undefined }]]),
         down: new Set(["weur-2"]),
       }),
       {
