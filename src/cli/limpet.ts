@@ -6,8 +6,8 @@ import { dev } from "./dev.ts";
 import { start } from "./start.ts";
 
 const port = (text: string): number => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0 || value > 65_535) throw new InvalidArgumentError("a port is a whole number from 0 to 65535 (0: any free one).");
+  const value = /^\d{1,5}$/.test(text) ? Number(text) : NaN; // `Number` alone takes "" for 0
+  if (!(value <= 65_535)) throw new InvalidArgumentError("a port is a whole number from 0 to 65535 (0: any free one).");
   return value;
 };
 

@@ -1,13 +1,11 @@
 // The router on this machine: the real Worker and its objects, bundled as a deployment bundles them, on Miniflare (workerd).
 
-import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Log, LogLevel, Miniflare } from "miniflare";
-import { CommandFault } from "./fault.ts";
+import { assertFree, HOST } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const HOST = "127.0.0.1";
 export const COMPATIBILITY_DATE = "2026-11-17";
 
 export interface RouterOptions {
@@ -62,7 +60,8 @@ export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: Route
   });
   const url = (await miniflare.ready).origin;
   // Ring objects start checking health when they are first asked; an admin API that is switched off leaves that to the first visitor.
-  await fetch(`${url}/_limpet/v1/rings`, { headers: { authorization: "Bearer dev" } });
+  // Not by `fetch`: it refuses ports that browsers keep from other protocols (6000, 5060, 6665 …), which a router may well have.
+  await (await miniflare.dispatchFetch(`http://${HOST}/_limpet/v1/rings`, { headers: { authorization: "Bearer dev" } })).arrayBuffer();
   return { url, miniflare, stop: () => miniflare.dispose() };
 }
 
@@ -88,16 +87,4 @@ async function bundle(raw: unknown): Promise<string> {
     ],
   });
   return result.outputFiles[0]?.text ?? "";
-}
-
-/** Says so in a sentence when somebody else listens there. */
-async function assertFree(port: number): Promise<void> {
-  if (port === 0) return;
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const probe = createServer().once("error", reject).listen(port, HOST, () => probe.close(() => resolve()));
-  try {
-    await promise;
-  } catch {
-    throw new CommandFault(`Port ${port} is in use on this machine: end what listens there, or choose another with --port.`);
-  }
 }

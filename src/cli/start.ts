@@ -4,8 +4,10 @@ import { fileURLToPath } from "node:url";
 import { Fleet } from "../../examples/collab/fleet.ts";
 import { startControl } from "../../examples/collab/fleet-control.ts";
 import { loadConfig } from "./config-file.ts";
+import { assertOriginsFree, demoOrigins } from "./demo-origins.ts";
 import { CommandFault } from "./fault.ts";
 import { builtPages } from "./pages.ts";
+import { assertFree } from "./ports.ts";
 import { startRouter } from "./router.ts";
 import { untilStopped } from "./until-stopped.ts";
 
@@ -25,7 +27,9 @@ export async function start({ port }: { port: number }): Promise<void> {
 
 async function startAll(port: number, endings: (() => Promise<void>)[]): Promise<void> {
   const { raw, config } = await loadConfig(CONFIG_FILE);
-  const origins = (config.pools["collab"]?.origins ?? []).map(({ id, region, url }) => ({ id, region, port: Number(new URL(url).port) }));
+  const origins = demoOrigins(config);
+  await assertFree(port);
+  await assertOriginsFree(origins);
   const pagesDir = await step("Building the pages", builtPages);
 
   const fleet = new Fleet(origins);
@@ -37,11 +41,13 @@ async function startAll(port: number, endings: (() => Promise<void>)[]): Promise
     }
   });
   endings.push(() => fleet.stop());
-  const control = await startControl(fleet, { routerOrigins: [`http://127.0.0.1:${port}`, `http://localhost:${port}`] });
+  const routerOrigins: string[] = []; // known when the router has its port; nobody has a page of it before
+  const control = await startControl(fleet, { routerOrigins });
   endings.push(() => control.stop());
 
   const router = await step("Starting the router", () => startRouter({ raw, port, pagesDir, devInfo: { control: control.url }, onLog: () => undefined }));
   endings.push(() => router.stop());
+  routerOrigins.push(router.url, router.url.replace("127.0.0.1", "localhost"));
 
   console.log(`
   Try it      ${router.url}/

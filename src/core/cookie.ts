@@ -11,8 +11,8 @@ const claimsSchema = v.object({
   /** Keyed hash of the key that the claim belongs to, and the source it came from. */
   keyHash: v.string(),
   source: v.picklist(["path", "cookie", "header", "issue"]),
-  home: v.string(),
-  /** The placement; absent for shared keys, whose visitors must all agree without it. */
+  /** The home region and the placement of this visitor's own session; absent for shared keys, whose visitors must all agree without it. */
+  home: v.optional(v.string()),
   origin: v.optional(v.string()),
   fence: v.number(),
   issuedAtMs: v.number(),

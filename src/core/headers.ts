@@ -1,11 +1,18 @@
 // Which headers pass between visitor and origin. Hop-by-hop fields end here (RFC 9110 §7.6.1), and so does whatever only we may set.
 
-import { parseCookies } from "./identity.ts";
-
 const HOP_BY_HOP = ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /** Ours alone, in either direction: the field itself and everything internal that starts like it. */
 const OURS = /^limpet(-|$)/;
+
+/** Our cookies, of any pool: no origin sees one, and none sets one. */
+const OUR_COOKIE = /^(__host-|__secure-)?limpet-[a-z0-9-]+$/i;
+
+/** What only we may say of where a request came from. */
+const WHENCE = /^(x-forwarded-.*|x-real-ip|forwarded|x-original-(url|host)|true-client-ip)$/;
+
+/** Our name on the way (RFC 9110 §7.6.3): a request that bears it has been here. */
+const VIA = "1.1 limpet";
 
 /** WebSocket handshake fields that belong to one connection and are made anew on the next. */
 const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-accept"];
@@ -14,27 +21,36 @@ export interface Forwarded {
   readonly visitorIp: string | null;
   readonly host: string;
   readonly scheme: string;
-  /** Name of our cookie on this pool: the origin does not see it. */
-  readonly cookieName: string;
   readonly style: "x-forwarded" | "off";
 }
 
 /** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
 export function requestHeaders(incoming: Headers, facts: Forwarded): Headers {
   const headers = passing(incoming);
-  for (const name of ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "forwarded"]) headers.delete(name);
+  for (const name of Array.from(headers.keys()).filter((each) => WHENCE.test(each))) headers.delete(name);
   if (facts.style === "x-forwarded") {
     if (facts.visitorIp !== null) headers.set("x-forwarded-for", facts.visitorIp);
     headers.set("x-forwarded-host", facts.host);
     headers.set("x-forwarded-proto", facts.scheme);
   }
-  withoutOurCookie(headers, facts.cookieName);
+  withoutOurCookies(headers);
+  headers.append("via", VIA);
   return headers;
+}
+
+/** Whether this request has come through a Limpet before: an origin that leads back here would send it round for ever. */
+export function isLoop(incoming: Headers): boolean {
+  return (incoming.get("via") ?? "").split(",").some((each) => each.trim().toLowerCase() === VIA);
 }
 
 /** The headers of an origin's answer as the visitor gets them. */
 export function responseHeaders(incoming: Headers): Headers {
-  return passing(incoming);
+  const headers = passing(incoming);
+  const cookies = headers.getSetCookie();
+  if (cookies.length === 0) return headers;
+  headers.delete("set-cookie");
+  for (const cookie of cookies) if (!OUR_COOKIE.test(nameIn(cookie))) headers.append("set-cookie", cookie);
+  return headers;
 }
 
 function passing(incoming: Headers): Headers {
@@ -48,10 +64,14 @@ function passing(incoming: Headers): Headers {
   return headers;
 }
 
-function withoutOurCookie(headers: Headers, cookieName: string): void {
-  const cookie = headers.get("cookie");
-  if (cookie === null || !parseCookies(cookie).has(cookieName)) return;
-  const others = cookie.split(";").filter((pair) => pair.split("=")[0]?.trim() !== cookieName).map((pair) => pair.trim());
+function withoutOurCookies(headers: Headers): void {
+  const pairs = headers.get("cookie")?.split(";").map((pair) => pair.trim()) ?? [];
+  const others = pairs.filter((pair) => !OUR_COOKIE.test(nameIn(pair)));
+  if (others.length === pairs.length) return;
   if (others.length > 0) headers.set("cookie", others.join("; "));
   else headers.delete("cookie");
+}
+
+function nameIn(pair: string): string {
+  return pair.split("=", 1)[0]?.trim() ?? "";
 }

@@ -28,13 +28,17 @@ export type KeyFinding =
 /** Greatest length of a session key in UTF-8 bytes. */
 export const KEY_MAX_BYTES = 256;
 
-/** The first route whose path, host and headers match. */
-export function matchRoute(config: Config, facts: RequestFacts): RouteMatch | undefined {
+/** The first route whose path, host and headers match; `alias` for a path that only looks like one of a route that names sessions. */
+export function matchRoute(config: Config, facts: RequestFacts): RouteMatch | "alias" | undefined {
+  const collapsed = facts.path.replaceAll(/\/{2,}/g, "/");
   for (const route of config.routes) {
     if (route.host !== undefined && route.host !== facts.host) continue;
     if (!Object.entries(route.header).every(([name, value]) => facts.header(name) === value)) continue;
     const params = matchPath(route.path, facts.path);
     if (params) return { route, params };
+    // An origin may fold "//": the same document would be served here by its key, and there by another route without one.
+    const named = route.session.some((source) => source.kind === "path");
+    if (named && collapsed !== facts.path && matchPath(route.path, collapsed)) return "alias";
   }
   return undefined;
 }
@@ -58,6 +62,8 @@ type ParsedKey = { readonly kind: "valid"; readonly key: string } | { readonly k
 /** Canonical form of a session key: percent-decoded once; at most 256 bytes of UTF-8; no control characters. */
 export function parseKey(raw: string | null | undefined): ParsedKey {
   if (raw === null || raw === undefined || raw === "") return { kind: "absent" };
+  // Bytes that are no UTF-8 reach us as replacement characters: two different keys would be one.
+  if (raw.includes("\uFFFD")) return { kind: "invalid", fault: "it is not UTF-8" };
   let key: string;
   try {
     key = decodeURIComponent(raw);
@@ -107,7 +113,15 @@ function matchPath(pattern: string, path: string): Map<string, string> | undefin
     if (segment.startsWith(":")) {
       if (value === "") return undefined;
       params.set(segment.slice(1), value);
-    } else if (segment !== value) return undefined;
+    } else if (segment !== value && segment !== withPlainLetters(value)) return undefined;
   }
   return params;
+}
+
+/** Percent-encoded unreserved characters are the characters themselves (RFC 3986 §6.2.2.2). */
+function withPlainLetters(segment: string): string {
+  return segment.replaceAll(/%([0-9a-f]{2})/gi, (encoded, hex: string) => {
+    const char = String.fromCharCode(Number.parseInt(hex, 16));
+    return /[A-Za-z0-9\-._~]/.test(char) ? char : encoded;
+  });
 }

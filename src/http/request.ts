@@ -41,6 +41,7 @@ export function factsOf(request: Request, url: URL): RequestFacts {
 export async function identify(settings: Settings, facts: RequestFacts): Promise<Identification> {
   const { config, dev, secrets } = settings;
   const match = matchRoute(config, facts);
+  if (match === "alias") return { kind: "unusable", fault: "it has an empty segment, which some servers fold away and others do not" };
   const pool = match && config.pools[match.route.pool];
   if (!match || !pool) return { kind: "no-route" };
   const { route } = match;

@@ -1,8 +1,8 @@
 // The way of a request: identify, locate, decide, carry, record. Start reading here.
 
-import { needsRewrite, setCookie, type Claims, cookieName } from "../core/cookie.ts";
+import { needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
 import type { Holding } from "../core/decide.ts";
-import { requestHeaders, responseHeaders } from "../core/headers.ts";
+import { isLoop, requestHeaders, responseHeaders } from "../core/headers.ts";
 import { GENERATION, sliceOf } from "../core/names.ts";
 import { requestProblem, type ProblemCode } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
@@ -30,31 +30,52 @@ export async function route(env: Env, ctx: ExecutionContext, settings: Settings,
   const identified = await identify(settings, factsOf(request, passage.url));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
+  if (isLoop(request.headers)) return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
+  const foreign = foreignPage(passage, identified);
+  if (foreign !== undefined) return requestProblem("origin-not-allowed", `The page's origin is ${foreign}; this route allows others.`, requestId);
+  if (isUpgrade(request)) {
+    const fault = handshakeFault(request);
+    if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
+  }
   const home = locate(settings, identified, placeOf(request, settings.dev));
   return isLive(request) ? carryLive(passage, identified, home) : carryHttp(passage, identified, home);
 }
 
 /** WebSocket upgrades and event streams live long: a carrier object holds them, and can re-home them. */
 function isLive(request: Request): boolean {
-  if (request.headers.get("upgrade")?.toLowerCase() === "websocket") return true;
+  if (isUpgrade(request)) return true;
   return request.method === "GET" && (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"));
+}
+
+function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** What is wrong with an opening handshake (RFC 6455 §4.1), before an origin is troubled with it. */
+function handshakeFault({ method, headers }: Request): string | undefined {
+  if (method !== "GET") return `A WebSocket is opened by GET, not by ${method}.`;
+  if (headers.get("sec-websocket-version") !== "13") return "A WebSocket handshake needs Sec-WebSocket-Version: 13.";
+  return headers.has("sec-websocket-key") ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
+}
+
+/** The web origin of a page that the route does not allow. A page's own GETs say none; its sockets always do. */
+function foreignPage({ request }: Passage, { route: { allowedOrigins } }: Identified): string | undefined {
+  if (!allowedOrigins) return undefined;
+  const pageOrigin = request.headers.get("origin");
+  if (pageOrigin === null) return isUpgrade(request) ? "not given" : undefined;
+  return allowedOrigins.includes(pageOrigin) ? undefined : pageOrigin;
 }
 
 async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
   const { env, settings, request, url, requestId } = passage;
-  const { route: { resume, rehomeOn, quietMs, allowedOrigins }, pool, key, point } = identified;
-  const pageOrigin = request.headers.get("origin");
-  if (allowedOrigins && (pageOrigin === null || !allowedOrigins.includes(pageOrigin))) {
-    return requestProblem("origin-not-allowed", `The page's origin is ${pageOrigin ?? "not given"}; this route allows others.`, requestId);
-  }
+  const { route: { resume, rehomeOn, quietMs }, pool, key, point } = identified;
   const keyHash = await identified.keyHash();
   const live: LiveRequest = {
     version: PROTOCOL_VERSION, ...point, keyHash, keyed: key !== undefined, key, claim: claimOf(identified), requestId, resume, rehomeOn, quietMs,
   };
-  const headers = originHeaders(passage, identified);
+  const headers = originHeaders(passage);
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
-  const upgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
-  if (upgrade) headers.set("upgrade", "websocket");
+  if (isUpgrade(request)) headers.set("upgrade", "websocket");
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
   const response = await carrier.fetch(new Request(url, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
@@ -63,7 +84,7 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
   record({ requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status, fault: response.status >= 500 ? "not-carried" : undefined }, settings.config.record.sampleShare);
   const answer = response.webSocket
     ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
-    : new Response(response.body, { status: response.status, headers: responseHeaders(response.headers) });
+    : forVisitor(response, requestId);
   if (placed) await tell(passage, identified, home, placed, answer.headers);
   return answer;
 }
@@ -71,7 +92,7 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
 async function carryHttp(passage: Passage, identified: Identified, home: string): Promise<Response> {
   const { env, ctx, settings, request, url, requestId } = passage;
   const { pool, key, point } = identified;
-  const headers = originHeaders(passage, identified);
+  const headers = originHeaders(passage);
   const carried = await carryPlain(env, ctx, settings, {
     request, headers, target: url.pathname + url.search, pool, home, key, point, keyHash: identified.keyHash, claim: claimOf(identified),
   });
@@ -89,9 +110,16 @@ async function carryHttp(passage: Passage, identified: Identified, home: string)
   const { response, decision, passing } = carried;
   const placed: Placed = { origin: decision.origin.id, region: decision.region, epoch: decision.epoch, reason: decision.reason, fence: decision.fence ?? 0 };
   record({ ...facts, ...placed, status: response.status }, sampleShare);
-  const answer = new Response(response.body, { status: response.status, statusText: response.statusText, headers: responseHeaders(response.headers) });
+  const answer = forVisitor(response, requestId);
   await tell(passage, identified, home, placed, answer.headers, passing);
   return answer;
+}
+
+/** The origin's answer as the visitor gets it; one that HTTP does not know is a fault of the origin's. */
+function forVisitor(response: Response, requestId: string): Response {
+  const { status, statusText, body } = response;
+  if (status < 200 || status > 599) return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
+  return new Response(body, { status, statusText, headers: responseHeaders(response.headers) });
 }
 
 /** What the visitor is told beside the answer: who serves (where exposed), and the cookie that remembers it. */
@@ -101,13 +129,20 @@ async function tell(passage: Passage, identified: Identified, home: string, plac
   const { pool, remembers, claims, issued, source } = identified;
   if (!remembers || passing || placed.reason === "panic") return;
   const nowMs = Date.now();
-  const shared = identified.route.home.kind !== "visitor";
-  const next: Claims = {
-    pool: pool.id, issued, keyHash: await identified.keyHash(), source, home,
-    origin: shared ? undefined : placed.origin, fence: shared ? 0 : placed.fence,
-    issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs,
-  };
-  if (needsRewrite(claims, next, pool.session.idleMs)) headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next)));
+  const times = { issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs };
+  const keyHash = await identified.keyHash();
+  // A shared key's placement is nobody's claim; what the cookie says of the visitor's own session stays.
+  const own = identified.route.home.kind === "visitor";
+  const shared: Claims = { keyHash, source, fence: 0, ...claims, pool: pool.id, issued, ...times };
+  const next: Claims = own ? { pool: pool.id, issued, keyHash, source, home, origin: placed.origin, fence: placed.fence, ...times } : shared;
+  if (!needsRewrite(claims, next, pool.session.idleMs) || isPublic(headers)) return;
+  headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next)));
+  if (!headers.has("cache-control")) headers.set("cache-control", "private");
+}
+
+/** An answer that shared caches may keep bears no visitor's cookie: others would get it. */
+function isPublic(headers: Headers): boolean {
+  return /(^|[\s,])(public|s-maxage)\b/i.test(headers.get("cache-control") ?? "");
 }
 
 /** A cookie names an origin only for keys of one visitor: of a shared key everyone must agree. */
@@ -116,12 +151,11 @@ function claimOf({ route: { home }, claims }: Identified): Holding | undefined {
   return { origin: claims.origin, fence: claims.fence };
 }
 
-function originHeaders({ request, url, settings }: Passage, { pool }: Identified): Headers {
+function originHeaders({ request, url, settings }: Passage): Headers {
   return requestHeaders(request.headers, {
     visitorIp: request.headers.get("cf-connecting-ip"),
     host: url.host,
     scheme: url.protocol.slice(0, -1),
-    cookieName: cookieName(pool, settings.dev),
     style: settings.config.forwarded,
   });
 }

@@ -153,8 +153,11 @@ function answer(outcome: Connected, connection: Connection, session: CarriedSess
   switch (outcome.kind) {
     case "connected":
       return placed(connection.response(), session.placement);
-    case "answered":
-      return placed(new Response(outcome.response.body, outcome.response), session.placement);
+    case "answered": {
+      const { status, statusText, headers, body } = outcome.response;
+      if (status < 200 || status > 599) return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, live.requestId);
+      return placed(new Response(body, { status, statusText, headers }), session.placement);
+    }
     case "refused":
       return outcome.why === "owner-lost"
         ? requestProblem("owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly.", live.requestId, { "retry-after": "2" })

@@ -62,7 +62,7 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
     if (!mayRepeat(plain.request)) return unreachable;
     if (word === "down") failures = 0;
     else if (word === "well" && wells++ === 0) continue; // it has just answered the ring object
-    else if (word === "someone-asks" && plain.pool.stickiness === "prefer") {
+    else if (word !== "well" && plain.pool.stickiness === "prefer") {
       excluded.add(decision.origin.id);
       passing = true;
     } else return unreachable;
@@ -100,20 +100,21 @@ async function decideOn(
 async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
   const { request, target, key, point } = plain;
   const headers = new Headers(plain.headers);
+  if (!mayHaveBody(request)) headers.delete("content-length");
   const { origin, region, epoch, fence, reason } = decision;
   const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
   headers.set(LIMPET_FIELD, fieldForOrigin({ session: key, origin: origin.id, region, epoch, fence, reason, replicas }));
+  const body = mayHaveBody(request) ? request.body : null;
+  const outgoing = new Request(origin.url + target, { method: request.method, headers, body, redirect: "manual", cache: "no-store", signal: request.signal });
   try {
-    return await fetch(origin.url + target, {
-      method: request.method, headers, body: request.body, redirect: "manual", cache: "no-store", signal: request.signal,
-    });
+    return await fetch(outgoing);
   } catch {
     return undefined; // refused, reset, or the visitor left: the caller looks
   }
 }
 
 /** What the ring object says of an origin: it probes. Its newer snapshot is taken over. */
-async function askRing(env: Env, settings: Settings, pool: Pool, { origin, region }: Routed): Promise<"well" | "down" | "someone-asks"> {
+async function askRing(env: Env, settings: Settings, pool: Pool, { origin, region }: Routed): Promise<"well" | "down" | "someone-asks" | "nobody-answers"> {
   const name = `${pool.id}/${origin.id}`;
   const word = heard.get(name);
   if (word && Date.now() < word.untilMs) return word.what === "asking" ? "someone-asks" : "well";
@@ -127,12 +128,19 @@ async function askRing(env: Env, settings: Settings, pool: Pool, { origin, regio
     }
   } catch (error) {
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
+    heard.delete(name);
+    return "nobody-answers";
   }
   heard.set(name, { what: "well", untilMs: Date.now() + wellMs(pool) });
   return "well";
 }
 
+/** The body of a GET or HEAD has no meaning (RFC 9110 §9.3.1), and the platform sends none. */
+function mayHaveBody(request: Request): boolean {
+  return request.method !== "GET" && request.method !== "HEAD";
+}
+
 /** Idempotent (RFC 9110 §9.2.2), and with no body that was given away already. */
 function mayRepeat(request: Request): boolean {
-  return request.body === null && ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].includes(request.method);
+  return (request.body === null || !mayHaveBody(request)) && ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].includes(request.method);
 }

@@ -32,6 +32,9 @@ export interface Settings {
 /** Why nothing can be served; the sentence is for the operator's log, never for a visitor. */
 export class SettingsFault extends Error {}
 
+/** 32 characters of anything random hold more than 128 bits. */
+const SECRET_MIN_LENGTH = 32;
+
 let known: Settings | undefined;
 
 /** The settings of this isolate, checked once. Throws `SettingsFault` with everything that is wrong. */
@@ -45,5 +48,7 @@ function readSettings(env: Env): Settings {
   if (!parsed.ok) throw new SettingsFault(formatFaults(parsed.faults));
   const given = (env.LIMPET_SECRET ?? "").split(",").map((secret) => secret.trim()).filter((secret) => secret !== "");
   if (given.length === 0 && !dev) throw new SettingsFault("LIMPET_SECRET is not set: run `npx wrangler secret put LIMPET_SECRET`.");
+  const short = given.find((secret) => secret.length < SECRET_MIN_LENGTH);
+  if (short !== undefined && !dev) throw new SettingsFault(`A secret of LIMPET_SECRET has ${short.length} characters; at least ${SECRET_MIN_LENGTH} are needed.`);
   return { config: parsed.config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"] };
 }

@@ -5,6 +5,7 @@ import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Pool } from "../core/config-types.ts";
 import { bootstrapSnapshot, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
+import { within } from "./limits.ts";
 import type { Published } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
 
@@ -16,76 +17,102 @@ export interface KnownRing {
   readonly confirmedAtMs: number;
 }
 
-const known = new Map<string, KnownRing>();
-const refreshing = new Set<string>();
+interface Entry {
+  held: KnownRing | undefined;
+  /** The last time that neither KV nor the ring object gave anything to go by. */
+  failedAtMs: number;
+  /** Until then a background read is thought to be under way; one that was cut off with its request counts for nothing after. */
+  refreshingUntilMs: number;
+}
+
+const entries = new Map<string, Entry>();
+
+const REFRESHING_MS = 10_000;
+/** After a failure nobody tries again for this long: what is held is served. */
+const RETRY_MS = 1_000;
+const KV_TIMEOUT_MS = 2_000;
+const RING_TIMEOUT_MS = 4_000;
 
 /** A ring, confirmed within a quarter of the pool's horizon; past half of that one background read confirms it again. */
 export async function knownRing(env: Env, ctx: ExecutionContext, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
-  const name = `${pool.id}/${region}`;
-  const held = known.get(name);
-  const ageMs = held ? Date.now() - held.confirmedAtMs : Infinity;
-  if (!held || ageMs > pool.horizonMs / 4) return refresh(env, settings, pool, region);
-  if (ageMs > pool.horizonMs / 8 && !refreshing.has(name)) {
-    refreshing.add(name);
-    ctx.waitUntil(refresh(env, settings, pool, region).finally(() => refreshing.delete(name)));
+  const entry = entryOf(pool.id, region);
+  const nowMs = Date.now();
+  const ageMs = entry.held ? nowMs - entry.held.confirmedAtMs : Infinity;
+  if (entry.held && nowMs - entry.failedAtMs < RETRY_MS) return entry.held;
+  if (entry.held && ageMs <= pool.horizonMs / 4) {
+    if (ageMs > pool.horizonMs / 8 && nowMs >= entry.refreshingUntilMs) {
+      entry.refreshingUntilMs = nowMs + REFRESHING_MS;
+      ctx.waitUntil(refresh(env, settings, pool, region).finally(() => (entry.refreshingUntilMs = 0)));
+    }
+    return entry.held;
   }
-  return held;
+  return refresh(env, settings, pool, region);
 }
 
-/** Takes over what a ring object answered. */
+/** Takes over what KV or a ring object answered, and confirms what is held where that is as new. */
 export function learn({ snapshot, hints }: Published): KnownRing {
-  const name = `${snapshot.pool}/${snapshot.region}`;
-  const held = known.get(name);
-  const newer = !held || isNewer(snapshot, held.view.snapshot);
-  const ring: KnownRing = newer
-    ? { view: viewOf(snapshot, held?.view), hints: hintMap(hints), confirmedAtMs: Date.now() }
-    : { ...held, confirmedAtMs: Date.now() };
-  known.set(name, ring);
-  return ring;
+  const entry = entryOf(snapshot.pool, snapshot.region);
+  const { held } = entry;
+  const confirmedAtMs = Date.now();
+  if (!held || isNewer(snapshot, held.view.snapshot)) {
+    entry.held = { view: viewOf(snapshot, held?.view), hints: hintMap(hints), confirmedAtMs };
+  } else if (!isNewer(held.view.snapshot, snapshot)) {
+    entry.held = { ...held, confirmedAtMs };
+  }
+  entry.failedAtMs = -Infinity;
+  return entry.held ?? bootstrapped(snapshot);
 }
 
 async function refresh(env: Env, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
-  const name = `${pool.id}/${region}`;
-  const fromKv = await readKv(env, settings, pool, region, known.get(name));
-  if (fromKv) return learn(fromKv);
+  const entry = entryOf(pool.id, region);
+  const fromKv = await readKv(env, settings, pool, region, entry.held);
+  if (fromKv !== "ask-ring" && fromKv !== "unconfirmed") return learn(fromKv);
+  // KV lags behind what is held: that is as good as it was, until half of the horizon has passed since somebody confirmed it.
+  if (fromKv === "unconfirmed" && entry.held && Date.now() - entry.held.confirmedAtMs <= pool.horizonMs / 2) return entry.held;
   try {
-    return learn(await ringStub(env, settings.config, pool.id, region).published());
+    return learn(await within(ringStub(env, settings.config, pool.id, region).published(), RING_TIMEOUT_MS, "ring object"));
   } catch (error) {
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
   }
-  // Nobody answers: what is known is better than what the configuration says, however old.
-  return known.get(name) ?? { view: viewOf(bootstrapSnapshot(pool, region, settings.config.configRevision)), hints: new Map(), confirmedAtMs: Date.now() };
+  // Nobody answers: what is known is better than what the configuration says, however old; and that is better than nothing.
+  entry.failedAtMs = Date.now();
+  return (entry.held ??= bootstrapped(bootstrapSnapshot(pool, region, settings.config.configRevision)));
 }
 
-/** The pair that KV has, if it is one; `undefined` where the ring object must be asked. */
-async function readKv(env: Env, settings: Settings, pool: Pool, region: string, held: KnownRing | undefined): Promise<Published | undefined> {
+/** What KV has, if it is a pair and not older than what is held. Never throws. */
+async function readKv(env: Env, settings: Settings, pool: Pool, region: string, held: KnownRing | undefined): Promise<Published | "unconfirmed" | "ask-ring"> {
   const options = settings.dev ? ({ type: "json" } as const) : ({ type: "json", cacheTtl: 30 } as const);
+  const read = (key: string): Promise<unknown> => within(env.AFFINITY.get(key, options), KV_TIMEOUT_MS, "KV");
   try {
-    const snapshot = decodeSnapshot(await env.AFFINITY.get(snapshotKvKey(pool.id, region), options));
-    if (!snapshot || snapshot.pool !== pool.id || snapshot.region !== region) return undefined;
+    const snapshot = decodeSnapshot(await read(snapshotKvKey(pool.id, region)));
+    if (!snapshot || snapshot.pool !== pool.id || snapshot.region !== region) return "ask-ring";
     const current = held?.view.snapshot;
-    if (current && !isNewer(snapshot, current)) return isNewer(current, snapshot) ? withinHorizon(held, pool) : { snapshot: current, hints: NO_HINTS };
+    if (current && isNewer(current, snapshot)) return "unconfirmed";
+    if (current && !isNewer(snapshot, current)) return { snapshot: current, hints: hintsOf(held, current) };
     if (snapshot.hintsVersion === 0 || snapshot.hintsVersion === current?.hintsVersion) return { snapshot, hints: hintsOf(held, snapshot) };
-    const hints = decodeHints(await env.AFFINITY.get(hintsKvKey(pool.id, region), options));
-    return hints?.version === snapshot.hintsVersion ? { snapshot, hints } : withinHorizon(held, pool);
+    const hints = decodeHints(await read(hintsKvKey(pool.id, region)));
+    return hints?.version === snapshot.hintsVersion ? { snapshot, hints } : "unconfirmed";
   } catch (error) {
     console.error(JSON.stringify({ limpet: "kv-read-failed", pool: pool.id, region, error: String(error) }));
-    return undefined;
+    return "ask-ring";
   }
 }
 
-/** The older pair, while the horizon allows it; past that the ring object must be asked. */
-function withinHorizon(held: KnownRing | undefined, pool: Pool): Published | undefined {
-  if (!held || Date.now() - held.confirmedAtMs > pool.horizonMs / 2) return undefined;
-  return { snapshot: held.view.snapshot, hints: NO_HINTS };
+function entryOf(pool: string, region: string): Entry {
+  const name = `${pool}/${region}`;
+  const entry = entries.get(name) ?? { held: undefined, failedAtMs: -Infinity, refreshingUntilMs: 0 };
+  entries.set(name, entry);
+  return entry;
 }
 
-/** Stands for "as held": `learn` takes hints only with a newer snapshot. */
-const NO_HINTS: Hints = { format: 1, pool: "", region: "", version: 0, entries: [] };
+function bootstrapped(snapshot: Snapshot): KnownRing {
+  return { view: viewOf(snapshot), hints: new Map(), confirmedAtMs: -Infinity };
+}
 
-function hintsOf(held: KnownRing | undefined, snapshot: Snapshot): Hints {
-  const entries = [...(held?.hints ?? [])].map(([keyHash, { origin, fence }]) => ({ keyHash, origin, region: "", fence }));
-  return { ...NO_HINTS, version: snapshot.hintsVersion, entries: snapshot.hintsVersion === 0 ? [] : entries };
+/** The hints that are held, in the form that a snapshot of the same hints version comes with. */
+function hintsOf(held: KnownRing | undefined, { pool, region, hintsVersion }: Snapshot): Hints {
+  const entries = hintsVersion === 0 ? [] : [...(held?.hints ?? [])];
+  return { format: 1, pool, region, version: hintsVersion, entries: entries.map(([keyHash, { origin, fence }]) => ({ keyHash, origin, region, fence })) };
 }
 
 function hintMap(hints: Hints): KnownRing["hints"] {

@@ -54,7 +54,7 @@ test("any situation has an answer, and outside panic never an origin that cannot
     fc.property(anySituation, (situation) => {
       const decision = decide(situation);
       const { regions, nowMs, excluded } = situation;
-      const onRings = regions.flatMap((view) => [...walk(view.ring, 0)].flatMap((id) => view.byId.get(id) ?? []));
+      const onRings = regions.flatMap((view) => [...walk(view.ring, 0), ...walk(view.backups, 0)].flatMap((id) => view.byId.get(id) ?? []));
       if (decision.kind === "refused") {
         if (decision.why === "owner-lost") expect([situation.stickiness, situation.keyed]).toEqual(["strict", true]);
         else expect(onRings.filter((origin) => origin.lifecycle === "active" && !excluded.has(origin.id))).toEqual([]);
@@ -71,6 +71,20 @@ test("any situation has an answer, and outside panic never an origin that cannot
       } else expect(unavailability(origin, nowMs, excluded)).toBeUndefined();
     }),
     { numRuns: 3000 },
+  );
+});
+
+test("a strict session whose holder is ill is with nobody else, whatever the rest of the fleet does", () => {
+  fc.assert(
+    fc.property(anySituation, fc.constantFrom("pin" as const, "claim" as const), fc.constantFrom(...ID), (any, by, origin) => {
+      const situation: Situation = { ...any, stickiness: "strict", keyed: true, pin: undefined, claim: undefined, [by]: { origin, fence: 1 } };
+      const holder = situation.regions.find((view) => view.byId.has(origin))?.byId.get(origin);
+      const loss = lossOf(holder, situation.nowMs, situation.excluded);
+      const decision = decide(situation);
+      if (loss === undefined) expect(decision).toMatchObject({ kind: "routed", origin: { id: origin }, reason: by });
+      else if (loss !== "gone" && loss !== "drained") expect(decision).toMatchObject({ kind: "refused", why: "owner-lost" });
+    }),
+    { numRuns: 1000 },
   );
 });
 

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { advanceDrain, drainedFromMs, judgeConfig, mergeLayers, type ConfigVerdict, type ConfiguredOrigin, type DrainOrder, type DrainPolicy } from "../../src/core/lifecycle.ts";
 
 const configured = (id: string): ConfiguredOrigin => ({ id, url: `https://${id}.example.com`, weight: 2, salt: 5, backup: false });
-const ordered: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
-const closed: DrainOrder = { ...ordered, closedAtMs: 2 };
+const ordered: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+const closed: DrainOrder = { ...ordered, closedAtMs: 2, closedEpoch: 7 };
 const published: DrainOrder = { ...closed, publishedAtMs: 3 };
 const drained: DrainOrder = { ...published, drainedAtMs: 4 };
 
@@ -54,33 +54,45 @@ test("a drained origin's process may end one horizon and the grace after the clo
 });
 
 describe("a drain goes on", () => {
-  type Row = readonly [nowMs: number, empty: boolean, published: boolean, after: Partial<DrainOrder>];
+  type Row = readonly [nowMs: number, empty: boolean, epochs: readonly [ring: number, kv: number], after: Partial<DrainOrder>];
   test.each<[what: string, rows: readonly Row[]]>([
     ["when its sessions are gone, KV has its closing epoch, and the horizon and the grace have passed", [
-      [2_000, false, true, {}],
-      [9_000, true, false, { closedAtMs: 9_000 }],
-      [9_500, true, false, {}],
-      [10_000, true, true, { publishedAtMs: 10_000 }],
-      [159_999, true, true, {}],
-      [160_000, true, true, { drainedAtMs: 160_000 }],
-      [999_999, true, true, {}],
+      [2_000, false, [5, 5], {}],
+      [9_000, true, [5, 5], { closedAtMs: 9_000, closedEpoch: 6 }],
+      [9_500, true, [6, 5], {}],
+      [10_000, true, [6, 6], { publishedAtMs: 10_000 }],
+      [159_999, true, [6, 6], {}],
+      [160_000, true, [6, 6], { drainedAtMs: 160_000 }],
+      [999_999, true, [7, 7], {}],
     ]],
     ["at its deadline, with sessions left; but its process ends only when none is", [
-      [60_999, false, false, {}],
-      [61_000, false, false, { closedAtMs: 61_000 }],
-      [61_001, false, true, { publishedAtMs: 61_001 }],
-      [300_000, false, true, {}],
-      [300_001, true, true, { drainedAtMs: 300_001 }],
+      [60_999, false, [5, 5], {}],
+      [61_000, false, [5, 5], { closedAtMs: 61_000, closedEpoch: 6 }],
+      [61_001, false, [6, 6], { publishedAtMs: 61_001 }],
+      [300_000, false, [6, 6], {}],
+      [300_001, true, [6, 6], { drainedAtMs: 300_001 }],
+    ]],
+    ["not by what KV had of the epochs before it, however many were made since", [
+      [9_000, true, [5, 4], { closedAtMs: 9_000, closedEpoch: 6 }],
+      [9_001, true, [6, 4], {}],
+      [9_002, true, [8, 5], {}],
+      [9_003, true, [8, 7], { publishedAtMs: 9_003 }], // epoch 6 never stood there alone: a later one says the same
     ]],
     ["one step at a time", [
-      [500_000, true, true, { closedAtMs: 500_000 }],
-      [500_000, true, true, { publishedAtMs: 500_000 }],
-      [500_000, true, true, {}],
+      [500_000, true, [5, 99], { closedAtMs: 500_000, closedEpoch: 6 }],
+      [500_000, true, [6, 99], { publishedAtMs: 500_000 }],
+      [500_000, true, [6, 99], {}],
+    ]],
+    ["and waits for sessions that came back to it, though it is published", [
+      [9_000, true, [5, 5], { closedAtMs: 9_000, closedEpoch: 6 }],
+      [9_001, false, [6, 6], { publishedAtMs: 9_001 }],
+      [999_999, false, [6, 6], {}],
+      [999_999, true, [6, 6], { drainedAtMs: 999_999 }],
     ]],
   ])("%s", (_, rows) => {
     let drain: DrainOrder = { ...ordered, orderedAtMs: 1_000 };
-    for (const [nowMs, empty, published, after] of rows) {
-      const next = advanceDrain(drain, { nowMs, empty, published }, POLICY);
+    for (const [nowMs, empty, [epoch, publishedEpoch], after] of rows) {
+      const next = advanceDrain(drain, { nowMs, empty, epoch, publishedEpoch }, POLICY);
       expect(next, `at ${nowMs}`).toEqual(Object.keys(after).length === 0 ? undefined : { ...drain, ...after });
       drain = next ?? drain;
     }

@@ -51,13 +51,15 @@ function receive(awareness: Awareness, data: Frame): void {
 
 /** Frames as lists of bytes: two buffers are equal to `toEqual` whatever they hold. */
 const read = (frames: readonly Frame[]): unknown[] => frames.map((each) => (typeof each === "string" ? each : [...new Uint8Array(each)]));
-const remember = (frames: readonly Frame[]): readonly Frame[] => frames.reduce<readonly Frame[]>((memory, each) => yWebsocket.remember(memory, each, memory.length), []);
+const remember = (frames: readonly Frame[]): readonly Frame[] => frames.reduce<readonly Frame[]>((memory, each, index) => yWebsocket.remember(memory, each, index), []);
 const docWith = (text: string): Y.Doc => {
   const doc = new Y.Doc();
   doc.getText().insert(0, text);
   return doc;
 };
 const hello = sync((encoder) => writeSyncStep1(encoder, docWith("hello")));
+/** What a provider answers to its origin's own step 1: the third frame of a visitor, or the second of one that shows no state. */
+const answer = sync((encoder) => writeSyncStep2(encoder, docWith("answer")));
 
 describe("it remembers", () => {
   test("the first sync step 1 and nothing else of the document", () => {
@@ -89,20 +91,92 @@ describe("it remembers", () => {
     expect(read(remember([hello, own, presence(ann, [bo.clientID, ann.clientID])]))).toEqual(read([hello, own]));
   });
 
-  test("nothing for a visitor who shows no state", () => {
-    const ann = peer("Ann");
-    ann.setLocalState(null);
-    expect(read(remember([hello, presence(ann)]))).toEqual(read([hello]));
+  test("the visitor's later states, for as long as they are its own", () => {
+    const [ann, bo] = [peer("Ann"), peer("Bo")];
+    const opening = [hello, presence(ann), answer];
+    receive(ann, presence(bo));
+    ann.setLocalState({ name: "Ann", cursor: 7 });
+    const both = presence(ann, [bo.clientID, ann.clientID]);
+    expect(read(remember([...opening, both]))).toEqual(read([hello, presence(ann)]));
   });
 
   test("not more, however long the visitor stays", () => {
     const ann = peer("Ann");
-    let memory = remember([hello]);
+    let memory = remember([hello, presence(ann)]);
     for (let n = 0; n < 100; n++) {
       ann.setLocalState({ cursor: n });
-      memory = yWebsocket.remember(memory, presence(ann), 9);
+      memory = yWebsocket.remember(memory, presence(ann), n + 2);
     }
-    expect(memory).toHaveLength(2);
+    expect(read(memory)).toEqual(read([hello, presence(ann)]));
+  });
+});
+
+describe("a viewer, who opens without a state of its own, is taken for nobody", () => {
+  /** The viewer, having heard of these; its provider repeats whatever it hears. */
+  function viewer(...others: Awareness[]): Awareness {
+    const awareness = peer("viewer");
+    awareness.setLocalState(null);
+    for (const other of others) receive(awareness, presence(other));
+    return awareness;
+  }
+  const opening = [hello, answer];
+
+  test("when it repeats the state of the only other one", () => {
+    const bo = peer("Bo");
+    const memory = remember([...opening, presence(viewer(bo), [bo.clientID])]);
+    expect(read(memory)).toEqual(read([hello]));
+    expect(yWebsocket.greet(memory)).toEqual([]);
+  });
+
+  test("when it repeats it again and again, newer each time, or that of several, or that somebody left", () => {
+    const [bo, cy] = [peer("Bo"), peer("Cy")];
+    const repeated = [presence(viewer(bo), [bo.clientID]), presence(viewer(bo, cy), [bo.clientID, cy.clientID])];
+    for (const cursor of [1, 2, 3]) {
+      bo.setLocalState({ name: "Bo", cursor });
+      repeated.push(presence(viewer(bo), [bo.clientID]));
+    }
+    bo.setLocalState(null);
+    repeated.push(presence(bo));
+    const memory = remember([...opening, ...repeated]);
+    expect(read(memory)).toEqual(read([hello]));
+    expect(yWebsocket.greet(memory)).toEqual([]);
+  });
+
+  test("when several are named beside its hello", () => {
+    const [bo, cy] = [peer("Bo"), peer("Cy")];
+    expect(read(remember([hello, presence(viewer(bo, cy), [bo.clientID, cy.clientID])]))).toEqual(read([hello]));
+  });
+
+  test("not even for itself, when it shows a state only later: its provider says so again", () => {
+    const late = viewer();
+    late.setLocalState({ name: "late" });
+    expect(read(remember([...opening, presence(late)]))).toEqual(read([hello]));
+  });
+
+  test.each<[index: number, remembered: boolean]>([[0, true], [1, true], [2, false], [3, false], [1_000_000, false]])("a first state as frame %i is remembered: %s", (index, remembered) => {
+    const own = presence(peer("Ann"));
+    expect(read(yWebsocket.remember([hello], own, index))).toEqual(read(remembered ? [hello, own] : [hello]));
+  });
+
+  test("whatever the frames after its opening are", () => {
+    const states = fc.array(fc.tuple(fc.nat(3), fc.nat(9), fc.constantFrom("null", '{"name":"x"}')), { maxLength: 3 });
+    const update = (rows: [client: number, clock: number, state: string][]): ArrayBuffer =>
+      frame((encoder) => {
+        const inner = encoding.createEncoder();
+        encoding.writeVarUint(inner, rows.length);
+        for (const [client, clock, state] of rows) {
+          encoding.writeVarUint(inner, client);
+          encoding.writeVarUint(inner, clock);
+          encoding.writeVarString(inner, state);
+        }
+        encoding.writeVarUint(encoder, 1);
+        encoding.writeVarUint8Array(encoder, encoding.toUint8Array(inner));
+      });
+    fc.assert(
+      fc.property(fc.array(states, { maxLength: 8 }), (frames) => {
+        expect(read(remember([...opening, ...frames.map(update)]))).toEqual(read([hello]));
+      }),
+    );
   });
 });
 

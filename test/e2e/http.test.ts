@@ -1,5 +1,9 @@
 // Plain HTTP through the router: cookie sessions, faults on the way, and what comes back when something is wrong.
 
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { connect, type AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { parseDictionary } from "structured-headers";
 import { openDoor, type Door } from "../support/door.ts";
@@ -158,6 +162,95 @@ describe("when something is wrong with the request", () => {
     expect(((await response.json()) as Counted).session).toBe("日誌 ☃");
   });
 });
+
+describe("between visitor and origin", () => {
+  let evil: Server;
+  let seen: IncomingMessage | undefined;
+  beforeAll(async () => {
+    evil = createServer((request, response) => {
+      seen = request;
+      if (request.url === "/healthz") return void response.end("ok");
+      if (request.url === "/web/odd") return void request.socket.end("HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n");
+      if (request.url === "/web/public") response.setHeader("cache-control", "public, max-age=60");
+      if (request.url === "/web/gzip") return void response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("squeezed"));
+      response.setHeader("set-cookie", ["theirs=1; Path=/", "limpet-web=evil", "__Host-limpet-other=evil; Secure; Path=/"]);
+      response.setHeader("limpet-placed", "{}");
+      response.end("hello");
+      return undefined;
+    }).listen(0, "127.0.0.1");
+    await once(evil, "listening");
+    const url = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`;
+    const web = { path: "/web/*", pool: "web", session: [{ issue: true }], home: "visitor" };
+    const documents = { path: "/named/:session", pool: "web", session: [{ path: "session" }], home: "session", allowedOrigins: ["https://app.example.com"] };
+    stack = await startStack((config) => ({ ...config, pools: { ...config.pools, web: { origins: [{ id: "evil", region: "weur", url }] } }, routes: [web, documents, { path: "/*", pool: "web", home: "session" }] }));
+  });
+  afterAll(async () => {
+    await stack.stop();
+    evil.closeAllConnections();
+    evil.close();
+  });
+
+  test("no origin sees a cookie of ours, of any pool", async () => {
+    await stack.fetch("/web/x", { headers: { cookie: "a=1; limpet-web=1.x; __Host-limpet-other=1.y; b=2" } });
+    expect(seen?.headers.cookie).toBe("a=1; b=2");
+  });
+
+  test("no origin sets a cookie of ours, nor a header of ours", async () => {
+    const response = await stack.fetch("/web/x");
+    expect(response.headers.getSetCookie().map((cookie) => cookie.split(";")[0])).toEqual(["theirs=1", expect.stringMatching(/^limpet-web=1\.ey/) as string]);
+    expect(response.headers.has("limpet-placed")).toBe(false);
+  });
+
+  test("our cookie is on no answer that shared caches may keep, and makes others private", async () => {
+    expect((await stack.fetch("/web/public")).headers.getSetCookie().filter((cookie) => cookie.startsWith("limpet-"))).toEqual([]);
+    expect((await stack.fetch("/web/x")).headers.get("cache-control")).toBe("private");
+  });
+
+  test("a GET with a body or a length is a GET", async () => {
+    expect(await rawRequest(stack.url, "GET /web/x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")).toMatch(/^HTTP\/1.1 200/);
+    expect(await rawRequest(stack.url, "GET /web/x HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")).toMatch(/^HTTP\/1.1 200/);
+  });
+
+  test("a compressed answer arrives as it was", async () => {
+    expect(await (await stack.fetch("/web/gzip")).text()).toBe("squeezed");
+  });
+
+  test("a status that is none is the origin's fault, and said to be", async () => {
+    const response = await stack.fetch("/web/odd");
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([502, "origin-protocol"]);
+  });
+
+  test("a request that has been here is not sent round again", async () => {
+    const response = await stack.fetch("/web/x", { headers: { via: "1.1 other, 1.1 limpet" } });
+    expect([response.status, ((await response.json()) as { code: string }).code]).toEqual([508, "loop"]);
+    await stack.fetch("/web/x", { headers: { via: "1.1 other" } });
+    expect(seen?.headers.via).toBe("1.1 other, 1.1 limpet");
+  });
+
+  test("another spelling of a document's path is the same document, or refused", async () => {
+    const session = async (path: string): Promise<unknown> => {
+      const response = await rawRequest(stack.url, `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+      return response.startsWith("HTTP/1.1 200") ? parseDictionary(String(seen?.headers["limpet"])).get("session")?.[0] : Number(response.slice(9, 12));
+    };
+    expect([await session("/named/k"), await session("/%6eamed/k"), await session("//named/k"), await session("/named//k")]).toEqual(["k", "k", 400, 400]);
+  });
+
+  test("a page of another origin is refused on a route that allows only its own; the page's own GET says no origin", async () => {
+    const status = async (headers: Record<string, string>): Promise<number> => (await stack.fetch("/named/k", { headers })).status;
+    expect(await status({ origin: "https://evil.example.com" })).toBe(403);
+    expect(await status({ origin: "https://evil.example.com", accept: "text/event-stream" })).toBe(403);
+    expect(await status({})).toBe(200);
+    expect(await status({ origin: "https://app.example.com" })).toBe(200);
+  });
+});
+
+async function rawRequest(url: string, text: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.write(text);
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
 
 describe("when an origin fails", () => {
   beforeAll(async () => {

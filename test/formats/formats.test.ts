@@ -10,7 +10,7 @@ import { cookieName, readClaims, setCookie, type Claims } from "../../src/core/c
 import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { parseCookies } from "../../src/core/identity.ts";
-import { mergeLayers } from "../../src/core/lifecycle.ts";
+import { mergeLayers, type DrainOrder } from "../../src/core/lifecycle.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
@@ -19,6 +19,7 @@ import {
 } from "../../src/core/protocol.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
 import { keyedHash } from "../../src/platform/keyed-hash.ts";
+import { guestId, type GuestRow } from "../../src/platform/ring-table.ts";
 import { open, seal } from "../../src/platform/seal.ts";
 
 /** Every field written out, those that may be absent among them. */
@@ -189,6 +190,8 @@ describe("carrier and ring object", () => {
     readonly guestItem: Complete<GuestItem>;
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
+    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion">>[]; readonly coming: readonly string[] };
+    readonly absent: readonly string[];
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
     envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
@@ -203,6 +206,11 @@ describe("carrier and ring object", () => {
     guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033 },
     guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30 },
     guestRefused: { kind: "refused" },
+    guestList: {
+      rows: [{ ...session, origin: "enam-1", fence: 460_800_000_000_033 }],
+      coming: [guestId({ keyHash: OTHER_HASH, fence: 460_800_000_000_034 })],
+    },
+    absent: [OTHER_HASH],
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
   const samples = sample<Record<string, unknown>>("protocol.json");
@@ -240,10 +248,16 @@ describe("the database of a ring object", () => {
   interface Store {
     text(key: string): string | undefined;
     number(key: string): number;
+    set(key: string, value: string | number): void;
     config(): unknown;
-    drains(): Map<string, unknown>;
+    setConfig(config: object): void;
+    drains(): Map<string, DrainOrder>;
+    setDrain(origin: string, drain: DrainOrder | undefined): void;
     down(): Set<string>;
+    setDown(origin: string, down: boolean): void;
     pins(): Map<string, unknown>;
+    setPin(pin: object): void;
+    deletePin(keyHash: string): void;
   }
 
   /** Opened by the store itself, on Node's SQLite in place of the platform's. Loaded by name: its types are the platform's. */
@@ -251,27 +265,60 @@ describe("the database of a ring object", () => {
     const { RingStore } = (await import(/* @vite-ignore */ new URL("../../src/platform/ring-store.ts", import.meta.url).pathname)) as { RingStore: new (sql: unknown) => Store };
     return new RingStore({ exec: (sql: string, ...values: SQLInputValue[]) => db.prepare(sql).all(...values) });
   }
-  const schemaOf = (db: DatabaseSync): unknown =>
-    db.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name").all().map((row) => String(row["sql"]));
+  function database(sql = ""): DatabaseSync {
+    const db = new DatabaseSync(":memory:");
+    db.exec(sql);
+    return db;
+  }
+  const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
+  const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "down", "pins"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+
+  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
+  const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
+  const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
+  const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
+  const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 };
 
   test("written by the stored version is read", async () => {
-    const db = new DatabaseSync(":memory:");
-    db.exec(stored("ring-store.sql"));
-    const store = await openStore(db);
-    expect([store.text("name"), store.number("epoch"), store.number("hintsVersion"), store.number("fenceMark"), store.text("published")]).toEqual([
-      "v1:collab@weur#g1", 12, 4, 460_800_002_560_031, "12.4",
-    ]);
-    const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
-    expect(store.config()).toEqual({ revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins });
-    expect(store.drains()).toEqual(new Map([["weur-2", { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined }]]));
+    const store = await openStore(database(stored("ring-store.sql")));
+    for (const [key, value] of Object.entries(meta)) expect([key, store.text(key), typeof value === "number" ? store.number(key) : value]).toEqual([key, String(value), value]);
+    expect(store.config()).toStrictEqual(config);
+    expect(store.drains()).toStrictEqual(new Map([["weur-2", drain]]));
     expect(store.down()).toEqual(new Set(["weur-2"]));
-    expect(store.pins()).toEqual(new Map([[KEY_HASH, { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 }]]));
+    expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
   });
 
-  test("made now has the stored version's tables", async () => {
-    const [then, now] = [new DatabaseSync(":memory:"), new DatabaseSync(":memory:")];
-    then.exec(stored("ring-store.sql"));
-    await openStore(now);
+  test("made and written now is the stored version's, table by table and row by row", async () => {
+    const [then, now] = [database(stored("ring-store.sql")), database()];
+    const store = await openStore(now);
     expect(schemaOf(now)).toEqual(schemaOf(then));
+    for (const [key, value] of Object.entries(meta)) if (key !== "schema") store.set(key, value); // it writes that one itself
+    store.setConfig(config);
+    store.setDrain("weur-2", drain);
+    store.setDown("weur-2", true);
+    store.setPin(pin);
+    expect(contentOf(now)).toEqual(contentOf(then));
+  });
+
+  test("is left as it was by whoever opens it again, a later version's number too", async () => {
+    const db = database(stored("ring-store.sql"));
+    const before = [schemaOf(db), contentOf(db)];
+    await openStore(db);
+    expect([schemaOf(db), contentOf(db)]).toEqual(before);
+    db.exec("UPDATE meta SET value = '2' WHERE key = 'schema'");
+    expect((await openStore(db)).number("schema")).toBe(2);
+  });
+
+  test("forgets what is taken back", async () => {
+    const db = database(stored("ring-store.sql"));
+    const store = await openStore(db);
+    const ordered: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+    store.setDrain("weur-2", ordered);
+    expect(store.drains()).toStrictEqual(new Map([["weur-2", ordered]]));
+    store.setDrain("weur-2", undefined);
+    store.setDown("weur-2", false);
+    store.deletePin(KEY_HASH);
+    expect([store.drains(), store.down(), store.pins()]).toEqual([new Map(), new Set(), new Map()]);
   });
 });
