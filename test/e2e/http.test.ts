@@ -51,6 +51,13 @@ describe("a visitor with a cookie", () => {
     expect((await parisian.count({ from: NEW_YORK })).region).toBe("weur");
   });
 
+  test("has a fixed home where the route says so, from any place", async () => {
+    for (const from of [PARIS, NEW_YORK]) {
+      const response = await stack.fetch("/fixed/doc/whoami", { from });
+      expect(response.headers.get("limpet")).toContain('region="enam"');
+    }
+  });
+
   test("keeps one origin: the counter goes up by one each time", async () => {
     const visitor = new Visitor();
     const first = await visitor.count({ method: "POST" });

@@ -1,0 +1,91 @@
+// A carrier's line to its ring object: batches, repeats, and what it decides alone while the ring object is away.
+
+import { beforeEach, expect, test, vi } from "vitest";
+import type { Envelope, PlaceAnswer, PlaceItem } from "../../src/core/protocol.ts";
+import { RingClient } from "../../src/platform/ring-client.ts";
+
+type Call = { readonly envelope: Envelope; readonly items: readonly PlaceItem[] };
+
+let calls: Call[];
+let answer: (call: Call) => Promise<PlaceAnswer[]>;
+
+beforeEach(() => {
+  calls = [];
+  answer = async ({ items }) => items.map(({ keyHash }) => ({ kind: "refused", keyHash, why: "no-origin", epoch: 7 }));
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+});
+
+function clientOf(stickiness: "prefer" | "strict" = "prefer"): RingClient {
+  const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `http://${id}`, weight: 1, salt: 0, backup: false }));
+  const pool = { id: "p", virtualNodes: 64, stickiness, origins };
+  const env = {
+    RING: {
+      idFromName: (name: string) => name,
+      get: () => ({
+        place: async (envelope: Envelope, items: readonly PlaceItem[]) => {
+          calls.push({ envelope, items });
+          return answer({ envelope, items });
+        },
+      }),
+    },
+  };
+  const settings = { dev: true, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool } } };
+  return new RingClient(env as never, settings as never, { ring: { pool: "p", region: "weur", generation: 1 }, slice: 2 });
+}
+
+const item = (keyHash: string, more: Partial<PlaceItem> = {}): PlaceItem => ({ keyHash, position: 1, lot: 2, keyed: true, excluded: [], ...more });
+const away = async (): Promise<never> => {
+  throw Object.assign(new Error("Network connection lost."), { retryable: true });
+};
+
+test("asks of one moment go in one call; those that make the ring object probe go apart, so that nobody new waits for a probe", async () => {
+  const client = clientOf();
+  await Promise.all([client.place(item("a")), client.place(item("b", { excluded: ["o1"] })), client.place(item("c"))]);
+  expect(calls.map(({ items }) => items.map(({ keyHash }) => keyHash))).toEqual([["a", "c"], ["b"]]);
+  expect(calls.map(({ envelope }) => [envelope.slice, envelope.seq])).toEqual([[2, 1], [2, 2]]);
+});
+
+test("a storm of 10,000 sessions is a few dozen calls", async () => {
+  const client = clientOf();
+  await Promise.all(Array.from({ length: 10_000 }, (_, n) => client.place(item(`k${n}`))));
+  expect(calls.length).toBeLessThan(50);
+});
+
+test("a call that broke is repeated once, with its number", async () => {
+  const client = clientOf();
+  const good = answer;
+  answer = async (call) => (calls.length === 1 ? away() : good(call));
+  expect((await client.place(item("a"))).kind).toBe("refused");
+  expect(calls.map(({ envelope }) => envelope.seq)).toEqual([1, 1]);
+});
+
+test("while the ring object is away, known sessions stay and new ones are placed by the ring, with a fence beyond all seen", async () => {
+  const client = clientOf();
+  answer = away;
+  const farAhead = Date.now() * 256 + 1e9;
+  client.saw(farAhead);
+  const live = { origin: "o2", region: "weur", fence: farAhead - 5 };
+  const [known, fresh, moved] = await Promise.all([client.place(item("a", { live })), client.place(item("b")), client.place(item("c", { live, excluded: ["o2"] }))]);
+  expect(known).toMatchObject({ kind: "placed", placement: { origin: "o2", fence: live.fence } });
+  expect(fresh).toMatchObject({ kind: "placed", placement: { reason: "owner" } });
+  expect(moved).toMatchObject({ kind: "placed", placement: { origin: "o1", movedFrom: "o2" } });
+  for (const placed of [fresh, moved]) expect(placed.kind === "placed" && placed.placement.fence).toBeGreaterThan(farAhead);
+});
+
+test("what was decided alone leaves a gap, so that the ring object reads this carrier's table when it is back", async () => {
+  const client = clientOf();
+  const good = answer;
+  answer = away;
+  await client.place(item("a"));
+  answer = good;
+  await client.place(item("b"));
+  const [last, previous] = [calls.at(-1)?.envelope.seq ?? 0, calls.at(-2)?.envelope.seq ?? 0];
+  expect(last - previous).toBe(2);
+});
+
+test("a strict pool takes no new session alone, and keeps those it has", async () => {
+  const client = clientOf("strict");
+  answer = away;
+  expect(await client.place(item("a"))).toMatchObject({ kind: "refused", why: "owner-lost" });
+  expect(await client.place(item("b", { live: { origin: "o1", region: "weur", fence: 1 } }))).toMatchObject({ kind: "placed" });
+});
