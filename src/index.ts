@@ -34,17 +34,21 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
 async function answer(request: Request, env: Env, ctx: ExecutionContext, settings: Settings, requestId: string): Promise<Response> {
   const { pathname, hostname } = new URL(request.url);
   const { config, dev } = settings;
+  const adminHost = config.admin === false ? undefined : config.admin.host;
   if (pathname === "/_limpet" || pathname.startsWith("/_limpet/")) {
-    const open = config.admin !== false && (config.admin.host === undefined || config.admin.host === hostname);
-    if (!open) return requestProblem("not-found", "There is no such page.", requestId);
+    // dev's token is no secret: a page whose name was made to lead to this machine (DNS rebinding) must not get to use it.
+    if (dev && hostname !== adminHost && !LOOPBACK.has(hostname)) return requestProblem("misdirected", "In dev this is answered for 127.0.0.1, localhost and admin.host only.", requestId);
+    if (config.admin === false || (adminHost !== undefined && adminHost !== hostname)) return requestProblem("not-found", "There is no such page.", requestId);
     return adminAnswer(request, env, ctx, settings, requestId);
   }
   const routed = await route(env, ctx, settings, request, requestId);
   if (routed) return routed;
-  if (dev && pathname === "/" && request.method === "GET" && env.ASSETS) return env.ASSETS.fetch(new Request(new URL("/_limpet/try", request.url)));
+  if (dev && pathname === "/" && request.method === "GET" && env.ASSETS) return adminAnswer(new Request(new URL("/_limpet/try", request.url), request), env, ctx, settings, requestId);
   return requestProblem("no-route", `No route of the configuration matches ${hostname} and this path. Routes are listed in limpet.config.ts.`, requestId);
 }
 

@@ -6,12 +6,15 @@ export function untilStopped(): Promise<void> {
   let askedAtMs = Infinity;
   const TWICE_MS = 500; // a terminal's Ctrl-C reaches the watchman and us, and the watchman passes his on
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.removeAllListeners(signal); // Miniflare's own would end the process before we have ended the rest
+    const others = process.listeners(signal);
     process.on(signal, () => {
       if (Date.now() - askedAtMs > TWICE_MS) process.exit(130);
       askedAtMs = Math.min(askedAtMs, Date.now());
       resolve();
     });
+    // Miniflare's own would end the process before we have ended the rest. They go after ours has come: with no listener at all, even for
+    // a moment, a signal that is on its way is lost.
+    for (const other of others) process.off(signal, other);
   }
   return promise;
 }

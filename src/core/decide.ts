@@ -76,6 +76,7 @@ export function decide(situation: Situation): Decision {
   const epoch = situation.regions[0]?.snapshot.epoch ?? 0;
   return (
     byHolding(situation, situation.pin, "pin", passed) ??
+    byStrictHolder(situation, epoch, passed) ??
     byHolding(situation, situation.claim, "claim", passed) ??
     byStrictHolder(situation, epoch, passed) ??
     byStrictOwner(situation, epoch, passed) ??

@@ -50,7 +50,7 @@ function isHello(frame: Frame): boolean {
 /** The newest of the visitor's own states in a frame, if it is newer than the remembered one. */
 function ownState(states: readonly ClientState[], remembered: Frame | undefined, opening: boolean): ClientState | undefined {
   const known = remembered === undefined ? undefined : awarenessOf(remembered)[0];
-  const introduced = opening && states.length === 1 ? states[0] : undefined;
+  const introduced = opening && states.length === 1 && states[0]?.state !== "null" ? states[0] : undefined;
   const mine = known ? states.find(({ client }) => client === known.client) : introduced;
   return mine && (!known || mine.clock >= known.clock) ? mine : undefined;
 }

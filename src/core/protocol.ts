@@ -8,7 +8,7 @@ export const PROTOCOL_VERSION = 1;
 
 /** Neighbours may be one version older or newer: a newer one only adds names, which an older one does not read. */
 export function isUnderstood(version: number): boolean {
-  return version >= PROTOCOL_VERSION - 1 && version <= PROTOCOL_VERSION + 1;
+  return Number.isInteger(version) && version >= PROTOCOL_VERSION - 1 && version <= PROTOCOL_VERSION + 1;
 }
 
 /**

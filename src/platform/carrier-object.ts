@@ -140,11 +140,11 @@ export class CarrierObject extends DurableObject<Env> {
     this.#reporting = true;
     setTimeout(() => {
       this.#reporting = false;
-      const counts: Record<string, number> = {};
+      const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
       for (const { placement, connectionCount } of this.#sessions.values()) {
-        if (placement) counts[placement.origin] = (counts[placement.origin] ?? 0) + connectionCount;
+        if (placement) counts.set(placement.origin, (counts.get(placement.origin) ?? 0) + connectionCount);
       }
-      this.ctx.waitUntil(this.#ring.report(counts));
+      this.ctx.waitUntil(this.#ring.report(Object.fromEntries(counts)));
     }, REPORT_MS);
   }
 }

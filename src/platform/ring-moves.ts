@@ -104,7 +104,7 @@ export class Moves {
     const fence = this.#state.fence(from.fence);
     const coming = { keyHash, fence, origin: "" };
     this.#state.coming.set(coming);
-    const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence, leaving: true }, true);
+    const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence, leaving: order.planned }, true);
     if (choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin) {
       this.#state.coming.delete(guestId(coming));
       if (choice.kind === "routed") await this.#placing.release([{ keyHash, region: choice.region, fence }]);

@@ -20,7 +20,7 @@ export interface Wish extends SessionRef {
   readonly excluded: ReadonlySet<string>;
   /** The fence that the placement will have: a guest's region is told it. */
   readonly fence: number;
-  /** It leaves the place that its pin names. */
+  /** By plan it leaves the place that its pin names. (A place that was lost the decision passes over by itself.) */
   readonly leaving?: boolean;
 }
 

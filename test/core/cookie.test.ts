@@ -30,7 +30,8 @@ const claims: Claims = {
 describe("claims count while they are of this pool, fresh, and not of the future", () => {
   test.each<[what: string, more: object, counts: boolean]>([
     ["as sealed", {}, true],
-    ["of a shared key: without an origin", { origin: undefined, fence: 0 }, true],
+    ["of a shared key: without a home and an origin", { home: undefined, origin: undefined, fence: 0 }, true],
+    ["of a shared key, as it was written once: with a home", { origin: undefined, fence: 0 }, true],
     ["of another source's key: nothing issued", { issued: undefined, source: "header" }, true],
     ["with what a newer version added", { later: 1 }, true],
     ["seen just now", { seenAtMs: NOW }, true],
@@ -47,6 +48,7 @@ describe("claims count while they are of this pool, fresh, and not of the future
     ["with a fence as text", { fence: "7" }, false],
     ["with a time that is no number", { seenAtMs: Number.NaN }, false],
     ["with an origin that is null", { origin: null }, false],
+    ["with a home that is null", { home: null }, false],
   ])("%s", (_, more, counts) => {
     expect(readClaims({ ...claims, ...more }, pool, NOW) !== undefined).toBe(counts);
   });

@@ -2,12 +2,16 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { requestHeaders, responseHeaders, type Forwarded } from "../../src/core/headers.ts";
+import { isLoop, requestHeaders, responseHeaders, type Forwarded } from "../../src/core/headers.ts";
 
-const facts: Forwarded = { visitorIp: "203.0.113.9", host: "app.example.com", scheme: "https", cookieName: "__Host-limpet-web", style: "off" };
+const facts: Forwarded = { visitorIp: "203.0.113.9", host: "app.example.com", scheme: "https", style: "off" };
 
-const toOrigin = (headers: [string, string][], more: Partial<Forwarded> = {}): Record<string, string> =>
-  Object.fromEntries(requestHeaders(new Headers(headers), { ...facts, ...more }));
+/** What an origin gets, without the name that every request gets on its way. */
+function toOrigin(headers: [string, string][], more: Partial<Forwarded> = {}): Record<string, string> {
+  const { via, ...others } = Object.fromEntries(requestHeaders(new Headers(headers), { ...facts, ...more }));
+  expect(via).toBe("1.1 limpet");
+  return others;
+}
 const toVisitor = (headers: [string, string][]): Record<string, string> => Object.fromEntries(responseHeaders(new Headers(headers)));
 
 describe("in both directions", () => {
@@ -40,7 +44,11 @@ describe("in both directions", () => {
 });
 
 describe("who a request is forwarded for", () => {
-  const FORGED: [string, string][] = [["x-forwarded-for", "1.1.1.1"], ["x-forwarded-host", "evil"], ["x-forwarded-proto", "http"], ["x-real-ip", "1.1.1.1"], ["forwarded", "for=1.1.1.1"]];
+  const FORGED: [string, string][] = [
+    ["x-forwarded-for", "1.1.1.1"], ["x-forwarded-host", "evil"], ["x-forwarded-proto", "http"], ["X-Forwarded-Port", "80"], ["x-forwarded-prefix", "/admin"],
+    ["x-forwarded-server", "evil"], ["x-forwarded-", "x"], ["x-real-ip", "1.1.1.1"], ["forwarded", "for=1.1.1.1"], ["X-Original-URL", "/admin"],
+    ["x-original-host", "evil"], ["true-client-ip", "1.1.1.1"],
+  ];
   test.each<[what: string, more: Partial<Forwarded>, passing: Record<string, string>]>([
     ["is never what the visitor says", {}, {}],
     ["is what we know", { style: "x-forwarded" }, { "x-forwarded-for": "203.0.113.9", "x-forwarded-host": "app.example.com", "x-forwarded-proto": "https" }],
@@ -49,25 +57,94 @@ describe("who a request is forwarded for", () => {
     expect(toOrigin(FORGED, more)).toEqual(passing);
     expect(toOrigin([...FORGED, ["connection", FORGED.map(([name]) => name).join()]], more)).toEqual(passing);
   });
+
+  test("what only sounds like it passes, and so does an origin's word to the visitor", () => {
+    const others: [string, string][] = [["x-forwarder", "1"], ["x-original-uri", "/"], ["x-real-ip-2", "1"], ["cf-connecting-ip", "203.0.113.9"]];
+    expect(toOrigin(others)).toEqual(Object.fromEntries(others));
+    expect(toVisitor([["x-forwarded-for", "10.0.0.1"]])).toEqual({ "x-forwarded-for": "10.0.0.1" });
+  });
 });
 
-describe("our cookie is taken out of what the origin gets", () => {
+describe("our cookies, of any pool, are taken out of what the origin gets", () => {
   test.each<[cookie: string, left: string | undefined]>([
     ["a=1", "a=1"],
+    ["a=1;b=2 ; c", "a=1;b=2 ; c"], // nothing of ours: as it came
     ["__Host-limpet-web=1.x", undefined],
     ["a=1; __Host-limpet-web=1.x; b=2", "a=1; b=2"],
     ["__Host-limpet-web = 1.x ;a=1", "a=1"],
     ["__Host-limpet-web=1.x; __Host-limpet-web=2; a=1", "a=1"],
+    ["__Host-limpet-web=1.x; __Host-limpet-collab=1.y; __Secure-limpet-shop-2=1.z; limpet-web=1.w; a=1", "a=1"],
+    ["__host-LIMPET-web=1.x; a=1", "a=1"],
+    ["limpet-web; a=1", "a=1"],
+    ["limpet=1; limpet-=2; limpets-web=3; mylimpet-web=4; __Other-limpet-web=5", "limpet=1; limpet-=2; limpets-web=3; mylimpet-web=4; __Other-limpet-web=5"],
     ["x__Host-limpet-web=1; a=__Host-limpet-web=1", "x__Host-limpet-web=1; a=__Host-limpet-web=1"],
     ["a=__Host-limpet-web; __Host-limpet-web=1.x", "a=__Host-limpet-web"],
     ['a="1;__Host-limpet-web=1.x"; b=2', 'a="1; b=2'],
   ])("%s", (cookie, left) => {
     expect(toOrigin([["cookie", cookie]])).toEqual(left === undefined ? {} : { cookie: left });
   });
+
+  test("under every name that they are set by, whatever stands around them", () => {
+    const id = fc.stringMatching(/^[a-z0-9-]{1,32}$/);
+    const prefix = fc.constantFrom("__Host-", "__Secure-", "");
+    const other = fc.stringMatching(/^[a-k]{1,5}=[a-z0-9"]{0,5}$/);
+    fc.assert(
+      fc.property(id, prefix, fc.array(other), fc.array(other), (id, prefix, before, after) => {
+        const cookie = [...before, `${prefix}limpet-${id}=1.x`, ...after].join("; ");
+        expect(toOrigin([["cookie", cookie]])).toEqual(before.length + after.length === 0 ? {} : { cookie: [...before, ...after].join("; ") });
+      }),
+    );
+  });
 });
 
-test("an origin's cookies reach the visitor one by one", () => {
-  const incoming = new Headers([["set-cookie", "a=1, x"], ["set-cookie", "b=2"], ["connection", "close"]]);
-  expect(responseHeaders(incoming).getSetCookie()).toEqual(["a=1, x", "b=2"]);
-  expect(incoming.has("connection")).toBe(true); // the headers given are not changed
+describe("an origin's cookies", () => {
+  const set = (...cookies: string[]): string[] => responseHeaders(new Headers(cookies.map((cookie): [string, string] => ["set-cookie", cookie]))).getSetCookie();
+
+  test("reach the visitor one by one", () => {
+    const incoming = new Headers([["set-cookie", "a=1, x"], ["set-cookie", "b=2"], ["connection", "close"]]);
+    expect(responseHeaders(incoming).getSetCookie()).toEqual(["a=1, x", "b=2"]);
+    expect([incoming.has("connection"), incoming.getSetCookie()]).toEqual([true, ["a=1, x", "b=2"]]); // the headers given are not changed
+  });
+
+  test.each<[what: string, cookie: string, passes: boolean]>([
+    ["ours", "__Host-limpet-web=1.x; Path=/; Secure", false],
+    ["another pool's", "__Secure-limpet-shop=1.x; Secure", false],
+    ["dev's", "limpet-web=1.x", false],
+    ["in other letters", " __HOST-Limpet-web =; Max-Age=0", false],
+    ["one that says the name in its value", "a=limpet-web=1", true],
+    ["one that only sounds like it", "limpet=1", true],
+    ["one without a value", "flag", true],
+  ])("do not pass under our names: %s", (_, cookie, passes) => {
+    expect(set("first=1", cookie, "last=2")).toEqual(["first=1", ...(passes ? [cookie] : []), "last=2"]);
+  });
+
+  test("leave nothing behind when all were under our names", () => {
+    expect(toVisitor([["set-cookie", "limpet-web=1"], ["etag", "7"]])).toEqual({ etag: "7" });
+  });
+});
+
+describe("our name on the way", () => {
+  test("stands behind those of others, and an answer does not get it", () => {
+    expect(requestHeaders(new Headers([["via", "1.0 fred, 1.1 p.example.com"]]), facts).get("via")).toBe("1.0 fred, 1.1 p.example.com, 1.1 limpet");
+    expect(toVisitor([["via", "1.1 origin"]])).toEqual({ via: "1.1 origin" });
+    expect(toVisitor([])).toEqual({});
+  });
+
+  test.each<[via: string | undefined, loop: boolean]>([
+    [undefined, false],
+    ["1.1 proxy", false],
+    ["1.1 limpet", true],
+    ["1.0 fred, 1.1 LIMPET , 2 other", true],
+    ["1.1 limpets, 2 limpet, 1.1 limpet.example.com", false],
+  ])("%s is a loop: %s", (via, loop) => {
+    expect(isLoop(new Headers(via === undefined ? {} : { via }))).toBe(loop);
+  });
+
+  test("is known again, whatever a request came with", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom("a", ",", " ", "1", ".") }), fc.constantFrom("", "via", "close, Via"), (via, connection) => {
+        expect(isLoop(requestHeaders(new Headers([["via", via], ["connection", connection]]), facts))).toBe(true);
+      }),
+    );
+  });
 });

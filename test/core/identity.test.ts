@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/core/config.ts";
 import type { Config, SessionSource } from "../../src/core/config-types.ts";
-import { findKey, matchRoute, parseCookies, parseKey, type RequestFacts } from "../../src/core/identity.ts";
+import { findKey, matchRoute, parseCookies, parseKey, type RequestFacts, type RouteMatch } from "../../src/core/identity.ts";
 
 /** A route as a test names it: its pattern, host, headers and key sources; the rest is defaulted. */
 function config(...routes: { path: string; host?: string; header?: Record<string, string>; session?: object[] }[]): Config {
@@ -23,6 +23,13 @@ function config(...routes: { path: string; host?: string; header?: Record<string
 
 function facts(path: string, { host = "app.example.com", headers = {}, cookie = null }: { host?: string; headers?: Record<string, string>; cookie?: string | null } = {}): RequestFacts {
   return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie) };
+}
+
+/** The route of a request, where it is not in doubt. */
+function found(config: Config, request: RequestFacts): RouteMatch | undefined {
+  const match = matchRoute(config, request);
+  if (match === "alias") throw new Error(`${request.path} is an alias`);
+  return match;
 }
 
 describe("a path pattern", () => {
@@ -49,8 +56,21 @@ describe("a path pattern", () => {
     ["/api/*", "/apis/x", NONE],
     ["/d/:session/*", "/d/7/ws", { session: "7" }],
     ["/d/:session/*", "/d/7", NONE],
+    ["/doc/:k", "/%64oc/k", { k: "k" }],
+    ["/doc/:k", "/%64%6F%63/k", { k: "k" }],
+    ["/doc/:k", "/d%6fc/%6B", { k: "%6B" }],
+    ["/a-b.c_d~1/*", "/a%2Db%2Ec%5fd%7e%31/x", {}],
+    ["/doc/:k", "/%44oc/k", NONE],
+    ["/doc/:k", "/%2564oc/k", NONE],
+    ["/doc/:k", "/doc%2Fk", NONE],
+    ["/@me/:k", "/@me/k", { k: "k" }],
+    ["/@me/:k", "/%40me/k", NONE], // reserved: encoded it may mean something else
+    ["/a%20b/:k", "/a%20b/k", { k: "k" }],
+    ["/a%20b/:k", "/a b/k", NONE],
+    ["/%64oc/:k", "/%64oc/k", { k: "k" }],
+    ["/doc/:k", "/%zzdoc/k", NONE],
   ])("%s against %s", (pattern, path, params) => {
-    const match = matchRoute(config({ path: pattern }), facts(path));
+    const match = found(config({ path: pattern }), facts(path));
     expect(match && Object.fromEntries(match.params)).toEqual(params);
   });
 });
@@ -65,11 +85,67 @@ describe("a route", () => {
     ["the first that matches", facts("/api/x"), 2],
     ["the last resort", facts("/x"), 3],
   ])("is found %s", (_, facts, index) => {
-    expect(matchRoute(routes, facts)?.route).toBe(routes.routes[index]);
+    expect(found(routes, facts)?.route).toBe(routes.routes[index]);
   });
 
   test("is not found where none matches", () => {
     expect(matchRoute(config({ path: "/a" }), facts("/b"))).toBeUndefined();
+  });
+});
+
+describe("a path with an empty segment, which some servers fold away and others do not", () => {
+  const NAMED = [{ path: "k" }];
+  const routes = config({ path: "/raw/*" }, { path: "/doc/:k", session: NAMED }, { path: "/:tenant/d/:k/*", session: NAMED }, { path: "/list/:k" }, { path: "/*" });
+  test.each<[path: string, outcome: number | "alias"]>([
+    ["/doc/k", 1],
+    ["/doc//k", "alias"],
+    ["//doc/k", "alias"],
+    ["///doc////k", "alias"],
+    ["/%64oc//k", "alias"],
+    ["/acme//d/7/x", "alias"],
+    ["//acme/d/7/", "alias"],
+    // Behind the key it is the origin's: the key is the same, folded or not.
+    ["/acme/d/7//x", 2],
+    ["/acme/d/7//", 2],
+    // Folded, it names no session either.
+    ["/doc//", 4],
+    ["/doc//k/more", 4],
+    ["//", 4],
+    // An earlier route has it as it stands, or the route that it would be names no session.
+    ["/raw//doc/k", 0],
+    ["/list//k", 4],
+    // An encoded slash is not an empty segment.
+    ["/doc/%2Fk", 1],
+  ])("%s", (path, outcome) => {
+    const match = matchRoute(routes, facts(path));
+    expect(match === "alias" ? match : match && routes.routes.indexOf(match.route)).toBe(outcome);
+  });
+
+  test("is in doubt only on the host and with the headers of the route", () => {
+    const guarded = config({ path: "/doc/:k", host: "docs.example.com", header: { "x-tier": "gold" }, session: NAMED }, { path: "/*" });
+    const outcome = (host: string, tier: string): unknown => matchRoute(guarded, facts("/doc//k", { host, headers: { "x-tier": tier } }));
+    expect(outcome("docs.example.com", "gold")).toBe("alias");
+    expect([outcome("app.example.com", "gold"), outcome("docs.example.com", "tin")]).toEqual([{ route: guarded.routes[1], params: new Map() }, { route: guarded.routes[1], params: new Map() }]);
+  });
+
+  test("is in doubt even where nobody else would take it", () => {
+    expect(matchRoute(config({ path: "/doc/:k", session: NAMED }), facts("/doc//k"))).toBe("alias");
+  });
+
+  test("never has another key than its folded form", () => {
+    const segment = fc.constantFrom("", "", "a", "doc", "d", "%64", "raw");
+    fc.assert(
+      fc.property(fc.array(segment, { minLength: 1, maxLength: 7 }), (segments) => {
+        const path = `/${segments.join("/")}`;
+        const keyOf = (path: string): unknown => {
+          const match = matchRoute(routes, facts(path));
+          return match && match !== "alias" ? findKey(match, facts(path), undefined) : match;
+        };
+        const given = keyOf(path);
+        if (given !== "alias") expect(given).toEqual(keyOf(path.replaceAll(/\/+/g, "/")));
+      }),
+      { numRuns: 1000 },
+    );
   });
 });
 
@@ -91,6 +167,9 @@ describe("a key", () => {
     ["with a broken sequence", "%zz", invalid("percent")],
     ["with half a sequence", "100%", invalid("percent")],
     ["with a sequence that is not UTF-8", "%ff", invalid("percent")],
+    ["with bytes that were not UTF-8", "a\uFFFDb", invalid("not UTF-8")],
+    ["with such bytes among escapes", "%41\uFFFD", invalid("not UTF-8")],
+    ["with the replacement character itself, encoded", "a%EF%BF%BDb", valid("a\uFFFDb")],
     ["with half a surrogate pair", "%ED%A0%80", invalid("percent")],
     ["of 256 bytes", "x".repeat(256), valid("x".repeat(256))],
     ["of 257 bytes", "x".repeat(257), invalid("257 bytes")],
@@ -126,7 +205,7 @@ describe("the first source that yields a valid key wins", () => {
   const find = (session: object[], path: string, more: { cookie?: string; header?: string; issued?: string } = {}) => {
     const request = facts(path, { cookie: more.cookie ?? null, headers: more.header === undefined ? {} : { "x-session-id": more.header } });
     const pattern = session === BY_PATH ? "/d/:session" : "/*";
-    const match = matchRoute(config({ path: pattern, session }), request);
+    const match = found(config({ path: pattern, session }), request);
     return match && findKey(match, request, more.issued);
   };
   const key = (key: string, source: SessionSource["kind"]) => ({ kind: "key", key, source });
@@ -141,6 +220,8 @@ describe("the first source that yields a valid key wins", () => {
     ["not an empty cookie", find(BY_COOKIE, "/", { cookie: "sid=", header: "h" }), key("h", "header")],
     ["a bad cookie and a bad header are no fault", find(BY_COOKIE, "/", { cookie: "sid=%00", header: "%ff" }), { kind: "none" }],
     ["a path that names no session is a fault", find(BY_PATH, "/d/%ff"), { kind: "unusable", fault: expect.stringContaining("percent") }],
+    ["so is one that was not UTF-8", find(BY_PATH, "/d/\uFFFD", { cookie: "sid=c" }), { kind: "unusable", fault: "it is not UTF-8" }],
+    ["a cookie that was not UTF-8 is passed over", find(BY_COOKIE, "/", { cookie: "sid=\uFFFD", header: "h" }), key("h", "header")],
     ["so is one that is too long", find(BY_PATH, `/d/${"x".repeat(257)}`), { kind: "unusable", fault: expect.stringContaining("257") }],
     ["no later source heals it: two visitors of that path might not have it in common", find(BY_PATH, "/d/%ff", { cookie: "sid=c" }), { kind: "unusable", fault: expect.stringContaining("percent") }],
     ["the same text is the same key from everywhere", find(BY_COOKIE, "/", { cookie: "sid=Z%C3%BC" }), key("Zü", "cookie")],

@@ -3,17 +3,27 @@
 import { expect, test } from "vitest";
 import { requestProblem, type ProblemCode } from "../../src/core/problem.ts";
 
-test.each<[code: ProblemCode, status: number, proxyError: string]>([
-  ["invalid-session-key", 400, "http_request_error"],
-  ["unauthorized", 401, "http_request_denied"],
-  ["origin-not-allowed", 403, "http_request_denied"],
-  ["no-route", 404, "destination_not_found"],
-  ["internal", 500, "proxy_internal_error"],
-  ["origin-unreachable", 503, "destination_unavailable"],
-  ["no-origin", 503, "destination_unavailable"],
-  ["owner-lost", 503, "destination_unavailable"],
-  ["origin-timeout", 504, "http_response_timeout"],
-])("%s is a %i, for machines on the way too", async (code, status, proxyError) => {
+/** Every code, so that the compiler notices one that was added. */
+const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> = {
+  "bad-request": [400, "http_request_error"],
+  "invalid-session-key": [400, "http_request_error"],
+  unauthorized: [401, "http_request_denied"],
+  "origin-not-allowed": [403, "http_request_denied"],
+  "no-route": [404, "destination_not_found"],
+  "not-found": [404, "destination_not_found"],
+  "method-not-allowed": [405, "http_request_denied"],
+  internal: [500, "proxy_internal_error"],
+  misconfigured: [500, "proxy_configuration_error"],
+  "origin-protocol": [502, "http_protocol_error"],
+  "origin-unreachable": [503, "destination_unavailable"],
+  "no-origin": [503, "destination_unavailable"],
+  "owner-lost": [503, "destination_unavailable"],
+  overloaded: [503, "connection_limit_reached"],
+  "origin-timeout": [504, "http_response_timeout"],
+  loop: [508, "proxy_loop_detected"],
+};
+
+test.each(Object.entries(CODES).map(([code, [status, proxyError]]) => [code as ProblemCode, status, proxyError] as const))("%s is a %i, for machines on the way too", async (code, status, proxyError) => {
   const response = requestProblem(code, "Try again shortly.", "r-1", { "retry-after": "1" });
   expect(response.status).toBe(status);
   expect(Object.fromEntries(response.headers)).toEqual({

@@ -17,7 +17,7 @@ function run(command: string, ...args: string[]): { status: number | null; outpu
   return { status, output: stdout + stderr };
 }
 
-test.each([".", "examples/collab", "src/pages", "src/cli", "test"])("types are right in %s", { timeout: LIMIT_MS }, (project) => {
+test.each([".", "examples/collab", "src/pages", "src/cli", "test", "test/platform"])("types are right in %s", { timeout: LIMIT_MS }, (project) => {
   const { status, output } = run("tsc", "--noEmit", "-p", project);
   expect(output).toBe("");
   expect(status).toBe(0);
