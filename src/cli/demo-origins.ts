@@ -12,7 +12,8 @@ const POOL = "collab";
 /** What to start, and where. Throws `CommandFault` when it cannot be started on this machine. */
 export function demoOrigins(config: Config): Required<OriginPlan>[] {
   const pool = Object.hasOwn(config.pools, POOL) ? config.pools[POOL] : undefined;
-  if (!pool) throw new CommandFault(`limpet.config.ts has no pool "${POOL}", which \`npm start\` and its page need: to run other pools, use \`npm run dev\`.`);
+  if (!pool)
+    throw new CommandFault(`limpet.config.ts has no pool "${POOL}", which \`npm start\` and its page need: to run other pools, use \`npm run dev\`.`);
   const plans = pool.origins.map(({ id, region, url }) => ({ id, region, url, port: localPort(url) }));
   const elsewhere = plans.filter(({ port }) => port === undefined).map(({ id, url }) => `${id} has ${url}`);
   if (elsewhere.length > 0) {

@@ -11,7 +11,9 @@ export async function dev({ config: file, port, json }: { config: string; port: 
   if (json) console.log(JSON.stringify({ ready: router.url }));
   else {
     const origins = Object.values(config.pools).reduce((sum, pool) => sum + pool.origins.length, 0);
-    console.log(`Limpet is ready on ${router.url}: ${origins} origins in ${Object.keys(config.pools).length} pools; dashboard at ${router.url}/_limpet/. Ctrl-C ends it.`);
+    console.log(
+      `Limpet is ready on ${router.url}: ${origins} origins in ${Object.keys(config.pools).length} pools; dashboard at ${router.url}/_limpet/. Ctrl-C ends it.`,
+    );
   }
   await untilStopped();
   await router.stop();

@@ -50,7 +50,9 @@ export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: Route
             ASSETS: { type: "assets" },
             LIMPET_DEV: { type: "text", value: "1" },
             LIMPET_DEV_INFO: { type: "text", value: JSON.stringify(devInfo) },
-            ...Object.fromEntries(Object.entries(objects).map(([exportName, name]) => [name, { type: "durable-object", worker: "limpet", exportName }])),
+            ...Object.fromEntries(
+              Object.entries(objects).map(([exportName, name]) => [name, { type: "durable-object", worker: "limpet", exportName }]),
+            ),
           },
           exports: Object.fromEntries(Object.keys(objects).map((name) => [name, { type: "durable-object", storage: "sqlite" }])),
           assets: { directory: pagesDir, hasUserWorker: true, runWorkerFirst: true, htmlHandling: "auto-trailing-slash" },

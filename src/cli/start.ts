@@ -45,7 +45,9 @@ async function startAll(port: number, endings: (() => Promise<void>)[]): Promise
   const control = await startControl(fleet, { routerOrigins });
   endings.push(() => control.stop());
 
-  const router = await step("Starting the router", () => startRouter({ raw, port, pagesDir, devInfo: { control: control.url }, onLog: () => undefined }));
+  const router = await step("Starting the router", () =>
+    startRouter({ raw, port, pagesDir, devInfo: { control: control.url }, onLog: () => undefined }),
+  );
   endings.push(() => router.stop());
   routerOrigins.push(router.url, router.url.replace("127.0.0.1", "localhost"));
 

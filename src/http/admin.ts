@@ -41,14 +41,18 @@ const needs = (scope: "read" | "operate") =>
     const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
     if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
     if (!token.scopes.includes(scope)) {
-      return problem(c, "forbidden", `This token has no scope "${scope}".`, { "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"` });
+      return problem(c, "forbidden", `This token has no scope "${scope}".`, {
+        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
+      });
     }
     return next();
   });
 
 /** Stands after a path's own methods. */
 const only = (...methods: readonly string[]) =>
-  createMiddleware<Admin>(async (c) => problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }));
+  createMiddleware<Admin>(async (c) =>
+    problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }),
+  );
 
 export const admin = new Hono<Admin>()
   .basePath("/_limpet")
@@ -107,7 +111,9 @@ async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRin
   const { config } = c.env.settings;
   const names = Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map((region) => ({ pool, region: region.id })));
   const answers = await Promise.allSettled(
-    names.map(({ pool, region }): Promise<RingStatus> => within(ringStub(c.env.env, config, pool, region).status(), RING_ANSWER_MS, `ring ${pool}@${region}`)),
+    names.map(({ pool, region }): Promise<RingStatus> =>
+      within(ringStub(c.env.env, config, pool, region).status(), RING_ANSWER_MS, `ring ${pool}@${region}`),
+    ),
   );
   const rings = answers.flatMap((answer) => (answer.status === "fulfilled" ? [answer.value] : []));
   return names.map(({ pool, region }, index) => {
@@ -130,7 +136,9 @@ async function findSession(settings: Settings, env: Env, pool: string, name: str
   if (!Object.hasOwn(config.pools, pool) || parsed.kind !== "valid") return undefined;
   const hashes = [await keyedHash(secrets.at(-1) ?? "", pool, parsed.key), ...(/^[0-9a-f]{32}$/.test(name) ? [name] : [])];
   const asks = poolRegions(config, pool).flatMap((region) =>
-    hashes.map((hash): Promise<SessionStatus | undefined> => within(ringStub(env, config, pool, region.id).session(hash), RING_ANSWER_MS, `ring ${pool}@${region.id}`)),
+    hashes.map((hash): Promise<SessionStatus | undefined> =>
+      within(ringStub(env, config, pool, region.id).session(hash), RING_ANSWER_MS, `ring ${pool}@${region.id}`),
+    ),
   );
   const answers = await Promise.allSettled(asks);
   const found = answers.find((answer) => answer.status === "fulfilled" && answer.value !== undefined);

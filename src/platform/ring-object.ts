@@ -95,7 +95,7 @@ export class RingObject extends DurableObject<Env> {
   /** Connections of each origin, as a carrier counts them. */
   async report(envelope: Envelope, connections: Readonly<Record<string, number>>): Promise<void> {
     await this.#once(envelope, async (late) => {
-      if (!late) this.#tables.counted(envelope.slice, connections);
+      if (!late) this.#tables.counted(envelope.slice, new Map(Object.entries(connections)));
     });
   }
 

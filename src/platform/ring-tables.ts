@@ -53,8 +53,8 @@ export class RingTables {
     for (const reading of this.#readings) for (const { keyHash } of items) reading.add(keyHash);
   }
 
-  counted(slice: number, connections: Readonly<Record<string, number>>): void {
-    this.#connections.set(slice, new Map(Object.entries(connections)));
+  counted(slice: number, connections: ReadonlyMap<string, number>): void {
+    this.#connections.set(slice, connections);
   }
 
   connectionsByOrigin(): Map<string, number> {
@@ -118,8 +118,8 @@ export class RingTables {
   }
 }
 
-function connectionsIn(rows: readonly TableRow[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { origin, connections } of rows) counts[origin] = (counts[origin] ?? 0) + connections;
+function connectionsIn(rows: readonly TableRow[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { origin, connections } of rows) counts.set(origin, (counts.get(origin) ?? 0) + connections);
   return counts;
 }

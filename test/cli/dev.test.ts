@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { whyTaken } from "../../src/cli/ports.ts";
 import { eventually } from "../support/stack.ts";
 
@@ -43,6 +43,7 @@ function launch(...args: string[]): { child: ChildProcessByStdio<null, Readable,
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  onTestFinished(() => void child.kill("SIGKILL")); // a test that fails leaves none behind
   const ended = once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr }));
   return { child, ended };
 }
@@ -63,10 +64,14 @@ async function ready(config: string, port = 0): Promise<{ url: string; stop(): P
 }
 
 test("a faulty configuration is refused with every fault and its path, and nothing on standard output", async () => {
-  const file = await fileWith("c.json", JSON.stringify({ ...GOOD, defaultRegion: "mars", pools: { web: { ...GOOD.pools.web, carriers: 0, hold: false } }, rutes: [] }));
+  const file = await fileWith(
+    "c.json",
+    JSON.stringify({ ...GOOD, defaultRegion: "mars", pools: { web: { ...GOOD.pools.web, carriers: 0, hold: false } }, rutes: [] }),
+  );
   const { code, stdout, stderr } = await run("dev", "--config", file, "--port", "0", "--json");
   expect([code, stdout]).toEqual([1, ""]);
-  for (const words of ["4 faults", "defaultRegion", "mars", "pools.web.carriers", "pools.web.hold", "not yet", "rutes", "routes"]) expect(stderr).toContain(words);
+  for (const words of ["4 faults", "defaultRegion", "mars", "pools.web.carriers", "pools.web.hold", "not yet", "rutes", "routes"])
+    expect(stderr).toContain(words);
   expect(stderr).not.toMatch(/\n\s+at /);
 });
 
@@ -77,9 +82,21 @@ test.each([
   ["is not TypeScript", () => fileWith("c.ts", "const a = 1;\n\nexport default { a: , };"), /cannot be read: .*c\.ts:3\)/],
   ["throws in its second line", () => fileWith("c.ts", 'export {};\nthrow new Error("Wednesday");'), /cannot be read: Wednesday \(.*c\.ts:2\)/],
   ["throws null", () => fileWith("c.ts", "throw null;"), /it throws null/],
-  ["imports a package that is not installed", () => fileWith("c.ts", 'import a from "no-such-package";\nexport default a;'), /"no-such-package", which .*c\.ts imports, is not there/],
-  ["imports a file that is not there", () => fileWith("c.ts", 'export { default } from "./gone.ts";'), /gone\.ts", which .*c\.ts imports, is not there/],
-  ["reads a file that is not there", () => fileWith("c.ts", 'import { readFileSync } from "node:fs";\nexport default readFileSync("/gone.txt");'), /\/gone\.txt.* \(.*c\.ts:2\)/],
+  [
+    "imports a package that is not installed",
+    () => fileWith("c.ts", 'import a from "no-such-package";\nexport default a;'),
+    /"no-such-package", which .*c\.ts imports, is not there/,
+  ],
+  [
+    "imports a file that is not there",
+    () => fileWith("c.ts", 'export { default } from "./gone.ts";'),
+    /gone\.ts", which .*c\.ts imports, is not there/,
+  ],
+  [
+    "reads a file that is not there",
+    () => fileWith("c.ts", 'import { readFileSync } from "node:fs";\nexport default readFileSync("/gone.txt");'),
+    /\/gone\.txt.* \(.*c\.ts:2\)/,
+  ],
   ["has no default export", () => fileWith("c.ts", "export const a = 1;"), /no default export/],
   ["has no export at all", () => fileWith("c.ts", "const a: number = 1;"), /no default export/],
 ])("a configuration that %s is one sentence, exit code 1, and nothing on standard output", async (_, file, sentence) => {
@@ -132,7 +149,9 @@ test("a port in use is a sentence that says what to do", async () => {
 });
 
 test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("%s ends the router and everything it started", async (signal) => {
-  const child = spawn(process.execPath, [LIMPET, "dev", "--config", await fileWith("c.json", JSON.stringify(GOOD)), "--port", "0", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [LIMPET, "dev", "--config", await fileWith("c.json", JSON.stringify(GOOD)), "--port", "0", "--json"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const [line] = (await once(child.stdout, "data")) as [Buffer];
   expect(JSON.parse(line.toString())).toEqual({ ready: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as string });
   const started = descendantsOf(child.pid ?? 0);
@@ -142,6 +161,11 @@ test.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("%s ends the router and eve
   const [code] = (await exit) as [number | null];
   expect(code).toBe(signal === "SIGKILL" ? null : 0);
   await eventually("every process it started is gone", () => started.every((pid) => !isAlive(pid)));
+});
+
+test("a signal that comes with the very line that says ready is heard", async () => {
+  const file = await fileWith("c.json", JSON.stringify(GOOD));
+  for (let time = 0; time < 4; time++) expect((await (await ready(file)).stop()).code).toBe(0);
 });
 
 async function freeAmong(ports: readonly number[]): Promise<number> {

@@ -60,7 +60,9 @@ test("origins that are no servers of this machine are all named, and where to ru
   const config = configOf({ a: "https://a.example", b: "http://127.0.0.1:9102", c: "http://192.0.2.1:9103", d: "http://127.0.0.1" });
   const start = (): unknown => demoOrigins(config);
   expect(start).toThrow(CommandFault);
-  expect(start).toThrow(/http:\/\/127\.0\.0\.1:PORT, but a has https:\/\/a\.example.*, c has http:\/\/192\.0\.2\.1:9103.*, d has http:\/\/127\.0\.0\.1.*npm run dev/);
+  expect(start).toThrow(
+    /http:\/\/127\.0\.0\.1:PORT, but a has https:\/\/a\.example.*, c has http:\/\/192\.0\.2\.1:9103.*, d has http:\/\/127\.0\.0\.1.*npm run dev/,
+  );
   expect(start).not.toThrow(/b has/);
 });
 
@@ -72,6 +74,8 @@ test("ports of origins in use are one sentence with every one of them", async ()
   const [one, two] = [await takenPort(), await takenPort()];
   const plan = (id: string, port: number) => ({ id, region: "weur", port });
   await expect(assertOriginsFree([plan("a", one), plan("b", 0)])).rejects.toThrow(`the port ${one} (a), as it is in use`);
-  await expect(assertOriginsFree([plan("a", one), plan("b", 0), plan("c", two)])).rejects.toThrow(`the ports ${one} (a), ${two} (c), as they are in use`);
+  await expect(assertOriginsFree([plan("a", one), plan("b", 0), plan("c", two)])).rejects.toThrow(
+    `the ports ${one} (a), ${two} (c), as they are in use`,
+  );
   await expect(assertOriginsFree([plan("b", 0)])).resolves.toBeUndefined();
 });

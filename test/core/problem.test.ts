@@ -7,6 +7,9 @@ import { requestProblem, type ProblemCode } from "../../src/core/problem.ts";
 const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> = {
   "bad-request": [400, "http_request_error"],
   "invalid-session-key": [400, "http_request_error"],
+  forbidden: [403, "http_request_denied"],
+  misdirected: [421, "http_request_denied"],
+  "ring-unreachable": [503, "destination_unavailable"],
   unauthorized: [401, "http_request_denied"],
   "origin-not-allowed": [403, "http_request_denied"],
   "no-route": [404, "destination_not_found"],
