@@ -23,7 +23,13 @@ export default defineConfig({
   },
   routes: [
     // A document: everyone of it on one server, in the region that its name draws. Its sockets survive the server.
-    { path: "/collab/:session", pool: "collab", session: [{ path: "session" }], home: "session", resume: { mode: "transparent", profile: "y-websocket" } },
+    {
+      path: "/collab/:session",
+      pool: "collab",
+      session: [{ path: "session" }],
+      home: "session",
+      resume: { mode: "transparent", profile: "y-websocket" },
+    },
     // A stream of events: resumed at the next server by Last-Event-ID.
     { path: "/events/:session", pool: "collab", session: [{ path: "session" }], home: "session" },
     // A visitor's own requests: kept on one server near them by a cookie.

@@ -13,7 +13,9 @@ for (const [path, entry] of Object.entries({ ...packages })) {
     if (`node_modules/${name}` in packages || `${path}/node_modules/${name}` in packages) continue;
     const os = /android|darwin|freebsd|linux|win32|windows|openharmony/.exec(name)?.[0].replace("windows", "win32");
     if (os === undefined) continue; // optional for another reason than the platform
-    const cpu = /arm64|arm|x64|ia32|ppc64|riscv64|s390x|64$/.exec(name.split(os === "win32" ? /win32|windows/ : os)[1] ?? "")?.[0].replace(/^64$/, "x64");
+    const cpu = /arm64|arm|x64|ia32|ppc64|riscv64|s390x|64$/
+      .exec(name.split(os === "win32" ? /win32|windows/ : os)[1] ?? "")?.[0]
+      .replace(/^64$/, "x64");
     packages[`node_modules/${name}`] = {
       version: version.replace(/^[\^~]/, ""),
       ...(cpu ? { cpu: [cpu] } : {}),

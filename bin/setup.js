@@ -8,12 +8,17 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const marker = `${root}/node_modules/.limpet-setup`;
-const wanted = createHash("sha256").update(readFileSync(`${root}/package-lock.json`)).digest("hex");
+const wanted = createHash("sha256")
+  .update(readFileSync(`${root}/package-lock.json`))
+  .digest("hex");
 
 if (markerText() !== wanted) {
   console.error("Setting up: installing packages (once; about half a minute) …");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
-  const { status, error } = spawnSync(npm, ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  const { status, error } = spawnSync(npm, ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   if (status !== 0) {
     console.error(`The packages could not be installed${error ? ` (${error.message})` : ""}. Check the network and run \`npm ci\` to see why.`);
     process.exit(1);

@@ -26,7 +26,14 @@ export default {
       return await answer(request, env, ctx, settingsOf(env), requestId);
     } catch (error) {
       const misconfigured = error instanceof SettingsFault;
-      console.error(JSON.stringify({ limpet: misconfigured ? "misconfigured" : "failed", requestId, error: String(error), stack: misconfigured ? undefined : (error as Error).stack }));
+      console.error(
+        JSON.stringify({
+          limpet: misconfigured ? "misconfigured" : "failed",
+          requestId,
+          error: String(error),
+          stack: misconfigured ? undefined : (error as Error).stack,
+        }),
+      );
       return misconfigured
         ? requestProblem("misconfigured", "The router's configuration or a secret is missing or wrong; its log says what.", requestId)
         : requestProblem("internal", "Something broke in the router; its log says what, under this request id.", requestId);
@@ -42,14 +49,21 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext, setting
   const adminHost = config.admin === false ? undefined : config.admin.host;
   if (pathname === "/_limpet" || pathname.startsWith("/_limpet/")) {
     // dev's token is no secret: a page whose name was made to lead to this machine (DNS rebinding) must not get to use it.
-    if (dev && hostname !== adminHost && !LOOPBACK.has(hostname)) return requestProblem("misdirected", "In dev this is answered for 127.0.0.1, localhost and admin.host only.", requestId);
-    if (config.admin === false || (adminHost !== undefined && adminHost !== hostname)) return requestProblem("not-found", "There is no such page.", requestId);
+    if (dev && hostname !== adminHost && !LOOPBACK.has(hostname))
+      return requestProblem("misdirected", "In dev this is answered for 127.0.0.1, localhost and admin.host only.", requestId);
+    if (config.admin === false || (adminHost !== undefined && adminHost !== hostname))
+      return requestProblem("not-found", "There is no such page.", requestId);
     return adminAnswer(request, env, ctx, settings, requestId);
   }
   const routed = await route(env, ctx, settings, request, requestId);
   if (routed) return routed;
-  if (dev && pathname === "/" && request.method === "GET" && env.ASSETS) return adminAnswer(new Request(new URL("/_limpet/try", request.url), request), env, ctx, settings, requestId);
-  return requestProblem("no-route", `No route of the configuration matches ${hostname} and this path. Routes are listed in limpet.config.ts.`, requestId);
+  if (dev && pathname === "/" && request.method === "GET" && env.ASSETS)
+    return adminAnswer(new Request(new URL("/_limpet/try", request.url), request), env, ctx, settings, requestId);
+  return requestProblem(
+    "no-route",
+    `No route of the configuration matches ${hostname} and this path. Routes are listed in limpet.config.ts.`,
+    requestId,
+  );
 }
 
 async function adminAnswer(request: Request, env: Env, ctx: ExecutionContext, settings: Settings, requestId: string): Promise<Response> {

@@ -17,7 +17,15 @@ if (!hasBrowser && process.env["LIMPET_REQUIRE_BROWSER"] === "1") {
 if (!hasBrowser) console.error("The browser test is skipped: there is no Chromium on the PATH (or name one in LIMPET_CHROMIUM).");
 
 const report = join(mkdtempSync(join(tmpdir(), "limpet-tests-")), "report.json");
-const args = ["run", "--config", "test/vitest.config.ts", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...process.argv.slice(2)];
+const args = [
+  "run",
+  "--config",
+  "test/vitest.config.ts",
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+  ...process.argv.slice(2),
+];
 const { status } = spawnSync(join(root, "node_modules/.bin/vitest"), args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] });
 
 interface Report {

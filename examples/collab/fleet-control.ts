@@ -34,7 +34,8 @@ export async function startControl(fleet: Fleet, options: ControlOptions): Promi
 async function answer(fleet: Fleet, routerOrigins: readonly string[], request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (!isLoopback(request.headers.host)) return reply(response, 421, { error: "this server answers to 127.0.0.1 and localhost only" });
   const { origin } = request.headers;
-  if (origin === undefined || !routerOrigins.includes(origin)) return reply(response, 403, { error: `only pages of ${routerOrigins.join(" or ")} may call this` });
+  if (origin === undefined || !routerOrigins.includes(origin))
+    return reply(response, 403, { error: `only pages of ${routerOrigins.join(" or ")} may call this` });
   response.setHeader("access-control-allow-origin", origin);
   response.setHeader("vary", "origin");
   if (request.method === "OPTIONS") return preflight(response);

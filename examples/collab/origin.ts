@@ -29,7 +29,11 @@ origin.http.listen(options.port, HOST, () => {
 
 process.once("SIGTERM", () => void leave());
 process.once("SIGINT", () => void leave());
-if (options.withParent) process.stdin.on("error", () => process.exit(0)).on("close", () => process.exit(0)).resume();
+if (options.withParent)
+  process.stdin
+    .on("error", () => process.exit(0))
+    .on("close", () => process.exit(0))
+    .resume();
 
 async function leave(): Promise<void> {
   setTimeout(() => process.exit(0), LEAVE_WITHIN_MS).unref();
@@ -39,7 +43,10 @@ async function leave(): Promise<void> {
 
 function optionsFrom(args: string[]): { id: string; region: string; port: number; withParent: boolean } {
   const { id, region, port, withParent } = parsed(args);
-  for (const [name, value] of [["--id", id], ["--region", region]] as const) {
+  for (const [name, value] of [
+    ["--id", id],
+    ["--region", region],
+  ] as const) {
     if (!/^[a-z0-9-]{1,32}$/.test(value)) fail(`${name} must be 1 to 32 of a-z, 0-9 and "-", found ${JSON.stringify(value)}. ${USAGE}`);
   }
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535) fail(`--port must be 0 to 65535, found ${JSON.stringify(port)}. ${USAGE}`);

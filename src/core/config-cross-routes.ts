@@ -44,7 +44,12 @@ function headerFaults(route: unknown, path: Path): FoundFault[] {
   return names.flatMap((name, index) => {
     const first = names.findIndex((other) => other.toLowerCase() === name.toLowerCase());
     if (first === index) return [];
-    return [{ path: [...path, "header", name], message: `${quoted(name)} and ${quoted(names[first] ?? "")} are one header, whose name has no case; take one out` }];
+    return [
+      {
+        path: [...path, "header", name],
+        message: `${quoted(name)} and ${quoted(names[first] ?? "")} are one header, whose name has no case; take one out`,
+      },
+    ];
   });
 }
 
@@ -62,7 +67,13 @@ function sourceFaults(route: unknown, path: Path): FoundFault[] {
       if (Object.keys(source).length > 0) return [];
       return [{ path: place, message: `it names no source; write { path: "…" }, { cookie: "…" }, { header: "…" } or { issue: true }` }];
     }
-    if (kinds.length > 1) return [{ path: place, message: `it names ${kinds.length} sources (${kinds.join(", ")}); write one entry for each, in the order in which they count` }];
+    if (kinds.length > 1)
+      return [
+        {
+          path: place,
+          message: `it names ${kinds.length} sources (${kinds.join(", ")}); write one entry for each, in the order in which they count`,
+        },
+      ];
     const name = field(source, kind);
     if (typeof name === "string" || name === true) {
       const identity = `${kind} ${kind === "header" && name !== true ? name.toLowerCase() : name}`;
@@ -71,9 +82,19 @@ function sourceFaults(route: unknown, path: Path): FoundFault[] {
     }
     if (kind !== "path" || typeof name !== "string" || name === "" || !names || names.includes(name)) return [];
     const guess = didYouMean(name, names);
-    const known = names.length === 0 ? "; it names none: write a segment as \":name\"" : `; its names are ${anyOf(names)}`;
+    const known = names.length === 0 ? '; it names none: write a segment as ":name"' : `; its names are ${anyOf(names)}`;
     return [{ path: [...place, "path"], message: `the route's path has no segment ":${name.slice(0, 60)}"${guess === "" ? known : guess}` }];
   });
+}
+
+/** A key that is at home where its pool is not would be served from abroad for ever. */
+function homeWithoutOrigins(input: unknown, route: unknown, home: unknown, regionIds: readonly string[] | undefined): string | undefined {
+  if (typeof home !== "string" || !regionIds?.includes(home)) return undefined;
+  const pool = field(route, "pool");
+  const origins = typeof pool === "string" ? itemsOf(field(field(field(input, "pools"), pool), "origins")) : [];
+  const there = origins.map((origin) => field(origin, "region"));
+  if (there.length === 0 || there.includes(home)) return undefined;
+  return `the pool has no origin in "${home}"; give it one there, or make another region the home`;
 }
 
 function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
@@ -83,8 +104,15 @@ function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
   if (home === "visitor") {
     // A pool without affinity remembers nobody by intent.
     if (affinityOf(input, route) === "off" || itemsOf(field(route, "session")).some(remembers)) return [];
-    return [{ path: place, message: `home "visitor" needs a { cookie } source or { issue: true }: nothing would remember the region otherwise; add one, or use "session" or a region's id` }];
+    return [
+      {
+        path: place,
+        message: `home "visitor" needs a { cookie } source or { issue: true }: nothing would remember the region otherwise; add one, or use "session" or a region's id`,
+      },
+    ];
   }
+  const lone = home === "session" ? undefined : homeWithoutOrigins(input, route, home, regionIds);
+  if (lone !== undefined) return [{ path: place, message: lone }];
   if (typeof home !== "string" || home === "" || home === "session" || !regionIds) return [];
   return unknownRegion(home, regionIds, place, HOME_WORDS.slice(0, 2));
 }
@@ -130,7 +158,12 @@ function placeFaults(input: unknown, routes: readonly unknown[]): FoundFault[] {
     if (used.size < 2) return [];
     return entriesOf(regions).flatMap(([id, region]) => {
       if (!used.has(id) || !isFields(region) || hasPlace(id, region)) return [];
-      return [{ path: ["regions", id], message: `no visitor would ever be nearest to it; give hint, or latitude and longitude, because a route has home "visitor"` }];
+      return [
+        {
+          path: ["regions", id],
+          message: `no visitor would ever be nearest to it; give hint, or latitude and longitude, because a route has home "visitor"`,
+        },
+      ];
     });
   });
 }
@@ -153,7 +186,14 @@ function unreachableFaults(routes: readonly unknown[]): FoundFault[] {
     const earlier = byPath.get(shape) ?? [];
     byPath.set(shape, [...earlier, { conditions, index }]);
     const cover = earlier.find((other) => [...other.conditions].every((condition) => conditions.has(condition)));
-    return cover === undefined ? [] : [{ path: ["routes", index], message: `routes[${cover.index}] takes every request before it gets here; take one out, or put the narrower one first` }];
+    return cover === undefined
+      ? []
+      : [
+          {
+            path: ["routes", index],
+            message: `routes[${cover.index}] takes every request before it gets here; take one out, or put the narrower one first`,
+          },
+        ];
   });
 }
 

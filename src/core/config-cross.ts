@@ -16,7 +16,11 @@ export function regionFaults(input: unknown, dev: boolean): FoundFault[] {
   const ids = namesOf(regions);
   const faults: FoundFault[] = [];
   if (!dev && isFields(input) && field(input, "configRevision") === undefined) {
-    faults.push({ path: ["configRevision"], message: "found nothing; needed outside dev is a whole number from 1 that grows with every change, so that an old bundle never undoes a new one" });
+    faults.push({
+      path: ["configRevision"],
+      message:
+        "found nothing; needed outside dev is a whole number from 1 that grows with every change, so that an old bundle never undoes a new one",
+    });
   }
   const fallback = field(input, "defaultRegion");
   if (ids && typeof fallback === "string") faults.push(...unknownRegion(fallback, ids, ["defaultRegion"]));
@@ -101,16 +105,23 @@ function originFaults(pool: unknown, path: readonly string[], { regionIds, dev }
     const [id, region, url] = [field(origin, "id"), field(origin, "region"), bareUrl(field(origin, "url"))];
     if (typeof id === "string") {
       const first = seenAt(byId, id, index);
-      if (first !== undefined) faults.push({ path: [...place, "id"], message: `${quoted(id)} is the id of origins[${first}] too; ids are unique in a pool` });
+      if (first !== undefined)
+        faults.push({ path: [...place, "id"], message: `${quoted(id)} is the id of origins[${first}] too; ids are unique in a pool` });
     }
     if (typeof region === "string" && region !== "" && regionIds) faults.push(...unknownRegion(region, regionIds, [...place, "region"]));
     if (url === undefined) continue;
     if (!dev && url.startsWith("http:")) {
-      faults.push({ path: [...place, "url"], message: `found ${quoted(url)}; outside dev an origin is reached by https: session keys and cookies travel there` });
+      faults.push({
+        path: [...place, "url"],
+        message: `found ${quoted(url)}; outside dev an origin is reached by https: session keys and cookies travel there`,
+      });
     }
     const first = seenAt(byUrl, url, index);
     if (first !== undefined) {
-      faults.push({ path: [...place, "url"], message: `${quoted(url)} is the address of origins[${first}] too; one server under two ids would own one session twice` });
+      faults.push({
+        path: [...place, "url"],
+        message: `${quoted(url)} is the address of origins[${first}] too; one server under two ids would own one session twice`,
+      });
     }
   }
   return faults;
@@ -136,7 +147,12 @@ function ringSizeFaults(pool: unknown, path: readonly string[]): FoundFault[] {
   return [...points].flatMap(([ring, count]) => {
     if (count <= LIMITS.ringPoints.most) return [];
     const found = `weight × virtualNodes of ${ring} is ${Math.round(count)} points`;
-    return [{ path: [...path, "virtualNodes"], message: `${found}; allowed are ${LIMITS.ringPoints.most}, because ${LIMITS.ringPoints.outside}; lower virtualNodes, or all weights alike` }];
+    return [
+      {
+        path: [...path, "virtualNodes"],
+        message: `${found}; allowed are ${LIMITS.ringPoints.most}, because ${LIMITS.ringPoints.outside}; lower virtualNodes, or all weights alike`,
+      },
+    ];
   });
 }
 

@@ -57,9 +57,21 @@ export const LIMITS = {
   drainGraceMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "the origin's pre-stop hook would wait for that long"),
 
   /** Idle time after which a session is over. At most 400 days, as for a cookie (RFC 6265bis §5.5). */
-  sessionIdleMs: whole(30 * MINUTE_MS, 100, 400 * DAY_MS, "ms", "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days"),
+  sessionIdleMs: whole(
+    30 * MINUTE_MS,
+    100,
+    400 * DAY_MS,
+    "ms",
+    "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days",
+  ),
   /** Age after which a session's claim ends, idle or not. */
-  sessionMaxLifeMs: whole(DAY_MS, 100, 400 * DAY_MS, "ms", "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days"),
+  sessionMaxLifeMs: whole(
+    DAY_MS,
+    100,
+    400 * DAY_MS,
+    "ms",
+    "shorter forgets sessions between two requests, and browsers keep no cookie for longer than 400 days",
+  ),
 
   /** Relative part of the ring. 0: no session arrives by the ring. */
   originWeight: real(1, 0, 100, "", "weight × virtualNodes is the number of points on the ring, which a Worker builds at its start"),

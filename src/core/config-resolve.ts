@@ -39,7 +39,15 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
   const { balance, boundFactor, virtualNodes, stickiness, affinity, holdDownMs, carriers, closeDeadlineMs } = pool;
   const { domain, path, sameSite } = pool.cookie;
   return {
-    id, balance, boundFactor, virtualNodes, stickiness, affinity, holdDownMs, carriers, closeDeadlineMs,
+    id,
+    balance,
+    boundFactor,
+    virtualNodes,
+    stickiness,
+    affinity,
+    holdDownMs,
+    carriers,
+    closeDeadlineMs,
     carrier: { maxConnections: pool.carrier.maxConnections },
     horizonMs: pool.horizonMs ?? (dev ? DEV_HORIZON_MS : LIMITS.horizonMs.fallback),
     health: { ...pool.health },

@@ -4,7 +4,18 @@
 import * as v from "valibot";
 import { choice, closed, dictionary, flag, leaf, list, onlyDefault, quantity, tunable, unbuilt, unbuiltGroup } from "./config-shapes.ts";
 import { LIMITS } from "./config-limits.ts";
-import { checkPathFault, cookiePathFault, headerValueFault, hostFault, idFault, nameFault, originUrlFault, routePathFault, tokenFault, webOriginFault } from "./config-texts.ts";
+import {
+  checkPathFault,
+  cookiePathFault,
+  headerValueFault,
+  hostFault,
+  idFault,
+  nameFault,
+  originUrlFault,
+  routePathFault,
+  tokenFault,
+  webOriginFault,
+} from "./config-texts.ts";
 import { found } from "./config-words.ts";
 import { locationHints } from "./hints.ts";
 
@@ -182,7 +193,10 @@ export const configSchema = closed("a configuration", {
   forwarded: v.optional(choice(["x-forwarded", "off"], { forwarded: "the RFC 7239 header" }), "x-forwarded"),
   record: v.optional(closed("what is recorded", { sampleShare: tunable(LIMITS.sampleShare) }), {}),
   /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one host name. */
-  admin: v.optional(v.lazy((value) => (value === false ? leaf<false>(() => undefined) : adminFields)), {}),
+  admin: v.optional(
+    v.lazy((value) => (value === false ? leaf<false>(() => undefined) : adminFields)),
+    {},
+  ),
 });
 
 export type ParsedInput = v.InferOutput<typeof configSchema>;

@@ -34,7 +34,8 @@ export function flag(): Schema<boolean> {
 export function choice<const T extends string>(built: readonly T[], unbuilt: Readonly<Record<string, string>> = {}): Schema<T> {
   return leaf((value) => {
     if (built.some((word) => word === value)) return undefined;
-    if (typeof value === "string" && Object.hasOwn(unbuilt, value)) return notYet(`${found(value)}, ${unbuilt[value]}, is not built; use ${anyOf(built)}`);
+    if (typeof value === "string" && Object.hasOwn(unbuilt, value))
+      return notYet(`${found(value)}, ${unbuilt[value]}, is not built; use ${anyOf(built)}`);
     return `found ${found(value)}; allowed is ${anyOf(built)}${typeof value === "string" ? didYouMean(value, built) : ""}`;
   });
 }
@@ -60,7 +61,10 @@ export function unbuiltGroup(what: string): v.OptionalSchema<Schema<Readonly<Rec
   return v.optional(leaf((value) => (isEmpty(value) ? undefined : notYet(`${what} is not built; leave it out`))));
 }
 
-export function list<Input, Output>(item: Schema<Input, Output>, what: string): v.ArraySchema<Schema<Input, Output>, (issue: v.ArrayIssue) => string> {
+export function list<Input, Output>(
+  item: Schema<Input, Output>,
+  what: string,
+): v.ArraySchema<Schema<Input, Output>, (issue: v.ArrayIssue) => string> {
   return v.array(item, (issue) => `found ${found(issue.input)}; needed is a list of ${what}: [ … ]`);
 }
 

@@ -30,7 +30,9 @@ export function tokenFault(value: unknown): string | undefined {
 
 export function headerValueFault(value: unknown): string | undefined {
   const fits = typeof value === "string" && value.length <= TEXT_MAX.headerValue && /^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$/.test(value);
-  return fits ? undefined : `found ${found(value)}; a header's value is printable ASCII without blanks at its ends, at most ${TEXT_MAX.headerValue} characters`;
+  return fits
+    ? undefined
+    : `found ${found(value)}; a header's value is printable ASCII without blanks at its ends, at most ${TEXT_MAX.headerValue} characters`;
 }
 
 export function hostFault(value: unknown): string | undefined {
@@ -67,7 +69,8 @@ export function cookiePathFault(value: unknown): string | undefined {
 
 /** A route's path: literal segments, `:name` for one segment, a closing `*` for the rest. */
 export function routePathFault(value: unknown): string | undefined {
-  if (!isPathText(value)) return `found ${found(value)}; a route's path starts with "/", like "/collab/:session" or "/*", at most ${TEXT_MAX.path} characters`;
+  if (!isPathText(value))
+    return `found ${found(value)}; a route's path starts with "/", like "/collab/:session" or "/*", at most ${TEXT_MAX.path} characters`;
   if (value === OWN_PATH || value.startsWith(`${OWN_PATH}/`)) return `${OWN_PATH} and everything below it is Limpet's own; choose another path`;
   const segments = value.slice(1).split("/");
   for (const [index, segment] of segments.entries()) {
@@ -114,7 +117,9 @@ function bareFault(url: URL, example: string): string | undefined {
   if (url.protocol !== "http:" && url.protocol !== "https:") return `found the scheme ${quoted(url.protocol)}; ${example}`;
   if (url.username !== "" || url.password !== "") return `it carries credentials, which would be sent and logged; take them out: ${example}`;
   // `href` keeps a lone "?" or "#", which `search` and `hash` do not show.
-  const more = [url.pathname !== "/" ? "a path" : "", url.href.includes("?") ? "a query" : "", url.href.includes("#") ? "a fragment" : ""].filter(Boolean);
+  const more = [url.pathname !== "/" ? "a path" : "", url.href.includes("?") ? "a query" : "", url.href.includes("#") ? "a fragment" : ""].filter(
+    Boolean,
+  );
   return more.length === 0 ? undefined : `it has ${more.join(" and ")}, which the visitor's request brings; take it out: ${example}`;
 }
 

@@ -27,7 +27,9 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 export function parseConfig(input: unknown, { dev }: { readonly dev: boolean }): ParsedConfig {
   const shape = v.safeParse(configSchema, input);
   const faults = [...(shape.issues ?? []).map(shapeFault), ...regionFaults(input, dev), ...poolFaults(input, dev), ...routeFaults(input)];
-  return shape.success && faults.length === 0 ? { ok: true, config: resolveConfig(shape.output, dev) } : { ok: false, faults: inOrder(input, faults) };
+  return shape.success && faults.length === 0
+    ? { ok: true, config: resolveConfig(shape.output, dev) }
+    : { ok: false, faults: inOrder(input, faults) };
 }
 
 /** The faults as a text for a person: their number, then a line each. */

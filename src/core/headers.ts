@@ -1,6 +1,16 @@
 // Which headers pass between visitor and origin. Hop-by-hop fields end here (RFC 9110 §7.6.1), and so does whatever only we may set.
 
-const HOP_BY_HOP = ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const HOP_BY_HOP = [
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
 
 /** Ours alone, in either direction: the field itself and everything internal that starts like it. */
 const OURS = /^limpet(-|$)/;
@@ -65,7 +75,11 @@ function passing(incoming: Headers): Headers {
 }
 
 function withoutOurCookies(headers: Headers): void {
-  const pairs = headers.get("cookie")?.split(";").map((pair) => pair.trim()) ?? [];
+  const pairs =
+    headers
+      .get("cookie")
+      ?.split(";")
+      .map((pair) => pair.trim()) ?? [];
   const others = pairs.filter((pair) => !OUR_COOKIE.test(nameIn(pair)));
   if (others.length === pairs.length) return;
   if (others.length > 0) headers.set("cookie", others.join("; "));

@@ -14,7 +14,13 @@ export interface VisitorPlace {
 
 /** Rough middles of the continents' people, for visitors of whom only the continent is known. Degrees. */
 const CONTINENTS: Readonly<Record<string, readonly [latitude: number, longitude: number]>> = {
-  AF: [5, 20], AN: [-80, 0], AS: [28, 100], EU: [50, 10], NA: [40, -95], OC: [-30, 145], SA: [-15, -58],
+  AF: [5, 20],
+  AN: [-80, 0],
+  AS: [28, 100],
+  EU: [50, 10],
+  NA: [40, -95],
+  OC: [-30, 145],
+  SA: [-15, -58],
 };
 
 /** The home region; `remembered` is what the visitor's cookie says, and counts while the pool still has that region. */

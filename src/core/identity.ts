@@ -57,7 +57,8 @@ export function findKey(match: RouteMatch, facts: RequestFacts, issued: string |
   return { kind: "none" };
 }
 
-type ParsedKey = { readonly kind: "valid"; readonly key: string } | { readonly kind: "absent" } | { readonly kind: "invalid"; readonly fault: string };
+type ParsedKey =
+  { readonly kind: "valid"; readonly key: string } | { readonly kind: "absent" } | { readonly kind: "invalid"; readonly fault: string };
 
 /** Canonical form of a session key: percent-decoded once; at most 256 bytes of UTF-8; no control characters. */
 export function parseKey(raw: string | null | undefined): ParsedKey {
@@ -82,7 +83,10 @@ export function parseCookies(header: string | null): Map<string, string> {
     const equals = pair.indexOf("=");
     if (equals < 0) continue;
     const name = pair.slice(0, equals).trim();
-    const value = pair.slice(equals + 1).trim().replace(/^"(.*)"$/, "$1");
+    const value = pair
+      .slice(equals + 1)
+      .trim()
+      .replace(/^"(.*)"$/, "$1");
     if (!cookies.has(name)) cookies.set(name, value);
   }
   return cookies;

@@ -37,7 +37,12 @@ export function mergeLayers({ configured, drains, down }: Layers): SnapshotOrigi
       const drain = drains.get(id);
       const lifecycle = !drain ? "active" : drain.drainedAtMs === undefined ? "draining" : "drained";
       return {
-        id, url, weight, salt, backup, lifecycle,
+        id,
+        url,
+        weight,
+        salt,
+        backup,
+        lifecycle,
         closed: drain?.closedAtMs !== undefined,
         health: down.has(id) ? "down" : "healthy",
         ejectedUntilMs: 0,
@@ -66,7 +71,11 @@ export type ConfigVerdict = "take" | "same" | "older" | "conflict";
  * What a ring does with the configuration that its code brought: a smaller revision is ignored, an equal one with other content is
  * refused and shown, so that two Worker versions cannot flip a ring. In dev the bundle always wins.
  */
-export function judgeConfig(stored: { revision: number; content: string } | undefined, given: { revision: number; content: string }, dev: boolean): ConfigVerdict {
+export function judgeConfig(
+  stored: { revision: number; content: string } | undefined,
+  given: { revision: number; content: string },
+  dev: boolean,
+): ConfigVerdict {
   if (!stored) return "take";
   if (stored.content === given.content && stored.revision === given.revision) return "same";
   if (dev || given.revision > stored.revision) return "take";

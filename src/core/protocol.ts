@@ -72,12 +72,14 @@ export interface GuestItem extends SessionRef {
   readonly fence: number;
 }
 
-export type GuestAnswer = { readonly kind: "placed"; readonly origin: string; readonly url: string; readonly epoch: number } | { readonly kind: "refused" };
+export type GuestAnswer =
+  { readonly kind: "placed"; readonly origin: string; readonly url: string; readonly epoch: number } | { readonly kind: "refused" };
 
 /** One live session of a carrier (`table`), or one guest of a ring (`guests`). */
 export interface TableRow extends SessionRef, LivePlacement {
   readonly connections: number;
   readonly reason: Reason;
+  readonly movedFrom?: string | undefined;
 }
 
 export interface Table {
@@ -116,7 +118,10 @@ export const LIVE_HEADER = "limpet-live";
 
 export function encodeLiveRequest(live: LiveRequest): string {
   const bytes = new TextEncoder().encode(JSON.stringify(live));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 /** Only a Worker of ours can have written it, so its shape is trusted beyond the version: ours, or one newer, which only adds names. */

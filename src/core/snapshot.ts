@@ -76,7 +76,11 @@ export function isNewer(a: Snapshot, b: Snapshot): boolean {
 
 /** Rings are rebuilt only where membership, weights or salts differ from `previous`: health and drains never change a ring. */
 export function viewOf(snapshot: Snapshot, previous?: RegionView): RegionView {
-  const rings = (backup: boolean): Ring => buildRing(snapshot.origins.filter((origin) => origin.backup === backup), snapshot.virtualNodes);
+  const rings = (backup: boolean): Ring =>
+    buildRing(
+      snapshot.origins.filter((origin) => origin.backup === backup),
+      snapshot.virtualNodes,
+    );
   const same = previous !== undefined && shapeOf(previous.snapshot) === shapeOf(snapshot);
   return {
     snapshot,
@@ -99,11 +103,28 @@ export function bootstrapSnapshot(
   const origins = pool.origins
     .filter((origin) => origin.region === region)
     .map(({ id, url, weight, salt, backup }) => ({
-      id, url, weight, salt, backup, lifecycle: "active" as const, closed: false, health: "healthy" as const, ejectedUntilMs: 0, share: FULL_SHARE,
+      id,
+      url,
+      weight,
+      salt,
+      backup,
+      lifecycle: "active" as const,
+      closed: false,
+      health: "healthy" as const,
+      ejectedUntilMs: 0,
+      share: FULL_SHARE,
     }));
   return {
-    format: 1, pool: pool.id, region, generation: 1, epoch: 0, configRevision, writtenAtMs: 0,
-    virtualNodes: pool.virtualNodes, hintsVersion: 0, origins,
+    format: 1,
+    pool: pool.id,
+    region,
+    generation: 1,
+    epoch: 0,
+    configRevision,
+    writtenAtMs: 0,
+    virtualNodes: pool.virtualNodes,
+    hintsVersion: 0,
+    origins,
   };
 }
 

@@ -87,7 +87,11 @@ export function placeOf(request: Request, dev: boolean): VisitorPlace {
   // A place that is set by hand replaces the platform's whole: half of one and half of the other is nowhere.
   const placed = ["latitude", "longitude", "continent"].some((name) => name in given);
   const cf: Record<string, unknown> = placed ? given : { ...(request.cf as Record<string, unknown> | undefined) };
-  return { latitude: degrees(cf["latitude"]), longitude: degrees(cf["longitude"]), continent: typeof cf["continent"] === "string" ? cf["continent"] : undefined };
+  return {
+    latitude: degrees(cf["latitude"]),
+    longitude: degrees(cf["longitude"]),
+    continent: typeof cf["continent"] === "string" ? cf["continent"] : undefined,
+  };
 }
 
 function devCf(request: Request): Record<string, unknown> {

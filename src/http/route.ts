@@ -30,7 +30,8 @@ export async function route(env: Env, ctx: ExecutionContext, settings: Settings,
   const identified = await identify(settings, factsOf(request, passage.url));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
-  if (isLoop(request.headers)) return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
+  if (isLoop(request.headers))
+    return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
   const foreign = foreignPage(passage, identified);
   if (foreign !== undefined) return requestProblem("origin-not-allowed", `The page's origin is ${foreign}; this route allows others.`, requestId);
   if (isUpgrade(request)) {
@@ -44,7 +45,10 @@ export async function route(env: Env, ctx: ExecutionContext, settings: Settings,
 /** WebSocket upgrades and event streams live long: a carrier object holds them, and can re-home them. */
 function isLive(request: Request): boolean {
   if (isUpgrade(request)) return true;
-  return request.method === "GET" && (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"));
+  return (
+    request.method === "GET" &&
+    (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"))
+  );
 }
 
 function isUpgrade(request: Request): boolean {
@@ -68,10 +72,24 @@ function foreignPage({ request }: Passage, { route: { allowedOrigins } }: Identi
 
 async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
   const { env, settings, request, url, requestId } = passage;
-  const { route: { resume, rehomeOn, quietMs }, pool, key, point } = identified;
+  const {
+    route: { resume, rehomeOn, quietMs },
+    pool,
+    key,
+    point,
+  } = identified;
   const keyHash = await identified.keyHash();
   const live: LiveRequest = {
-    version: PROTOCOL_VERSION, ...point, keyHash, keyed: key !== undefined, key, claim: claimOf(identified), requestId, resume, rehomeOn, quietMs,
+    version: PROTOCOL_VERSION,
+    ...point,
+    keyHash,
+    keyed: key !== undefined,
+    key,
+    claim: claimOf(identified),
+    requestId,
+    resume,
+    rehomeOn,
+    quietMs,
   };
   const headers = originHeaders(passage);
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
@@ -81,7 +99,18 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
   const response = await carrier.fetch(new Request(url, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
-  record({ requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status, fault: response.status >= 500 ? "not-carried" : undefined }, settings.config.record.sampleShare);
+  record(
+    {
+      requestId,
+      pool: pool.id,
+      kind: "live",
+      keyHash,
+      ...placed,
+      status: response.status,
+      fault: response.status >= 500 ? "not-carried" : undefined,
+    },
+    settings.config.record.sampleShare,
+  );
   const answer = response.webSocket
     ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
     : forVisitor(response, requestId);
@@ -94,21 +123,36 @@ async function carryHttp(passage: Passage, identified: Identified, home: string)
   const { pool, key, point } = identified;
   const headers = originHeaders(passage);
   const carried = await carryPlain(env, ctx, settings, {
-    request, headers, target: url.pathname + url.search, pool, home, key, point, keyHash: identified.keyHash, claim: claimOf(identified),
+    request,
+    headers,
+    target: url.pathname + url.search,
+    pool,
+    home,
+    key,
+    point,
+    keyHash: identified.keyHash,
+    claim: claimOf(identified),
   });
   const facts = { requestId, pool: pool.id, kind: "http", attempts: carried.attempts } as const;
   const { sampleShare } = settings.config.record;
   if (carried.kind !== "answered") {
-    const [code, detail]: [ProblemCode, string] = carried.kind === "unreachable"
-      ? ["origin-unreachable", "The origin of this session did not answer. Try again shortly."]
-      : carried.why === "owner-lost"
-        ? ["owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly."]
-        : ["no-origin", "No origin of this pool can serve now. Try again shortly."];
+    const [code, detail]: [ProblemCode, string] =
+      carried.kind === "unreachable"
+        ? ["origin-unreachable", "The origin of this session did not answer. Try again shortly."]
+        : carried.why === "owner-lost"
+          ? ["owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly."]
+          : ["no-origin", "No origin of this pool can serve now. Try again shortly."];
     record({ ...facts, status: 503, fault: code }, sampleShare);
     return requestProblem(code, detail, requestId, { "retry-after": "1" });
   }
   const { response, decision, passing } = carried;
-  const placed: Placed = { origin: decision.origin.id, region: decision.region, epoch: decision.epoch, reason: decision.reason, fence: decision.fence ?? 0 };
+  const placed: Placed = {
+    origin: decision.origin.id,
+    region: decision.region,
+    epoch: decision.epoch,
+    reason: decision.reason,
+    fence: decision.fence ?? 0,
+  };
   record({ ...facts, ...placed, status: response.status }, sampleShare);
   const answer = forVisitor(response, requestId);
   await tell(passage, identified, home, placed, answer.headers, passing);
@@ -118,7 +162,8 @@ async function carryHttp(passage: Passage, identified: Identified, home: string)
 /** The origin's answer as the visitor gets it; one that HTTP does not know is a fault of the origin's. */
 function forVisitor(response: Response, requestId: string): Response {
   const { status, statusText, body } = response;
-  if (status < 200 || status > 599) return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
+  if (status < 200 || status > 599)
+    return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
   return new Response(body, { status, statusText, headers: responseHeaders(response.headers) });
 }
 

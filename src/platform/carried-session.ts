@@ -99,6 +99,9 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   ended(connection: Connection): void {
+    // In a move the old origin's last words are muted, and without a leg no origin has any: the others are told by us who left.
+    const unheard = this.#pause !== undefined || !connection.legOpen;
+    if (unheard) for (const other of this.#connections) if (other !== connection) other.hear(connection.lastWords());
     this.#forget(connection);
     this.#host.changed();
   }

@@ -46,7 +46,9 @@ export class CarrierObject extends DurableObject<Env> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
     if (this.#connectionCount() >= this.#maxConnections) {
-      return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, { "retry-after": "2" });
+      return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
+        "retry-after": "2",
+      });
     }
     const session = this.#sessions.get(live.keyHash) ?? this.#begin(live);
     const connection = this.#connection(request, live, session);
@@ -88,8 +90,8 @@ export class CarrierObject extends DurableObject<Env> {
     const sessions = [...this.#sessions.values()];
     const rows = sessions.flatMap(({ ref, placement, connectionCount }) => {
       if (!placement) return [];
-      const { origin, region, fence, reason } = placement;
-      return [{ ...ref, origin, region, fence, reason, connections: connectionCount }];
+      const { origin, region, fence, reason, movedFrom } = placement;
+      return [{ ...ref, origin, region, fence, reason, movedFrom, connections: connectionCount }];
     });
     return { rows, asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
   }
@@ -155,15 +157,20 @@ function answer(outcome: Connected, connection: Connection, session: CarriedSess
       return placed(connection.response(), session.placement);
     case "answered": {
       const { status, statusText, headers, body } = outcome.response;
-      if (status < 200 || status > 599) return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, live.requestId);
+      if (status < 200 || status > 599)
+        return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, live.requestId);
       return placed(new Response(body, { status, statusText, headers }), session.placement);
     }
     case "refused":
       return outcome.why === "owner-lost"
-        ? requestProblem("owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly.", live.requestId, { "retry-after": "2" })
+        ? requestProblem("owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly.", live.requestId, {
+            "retry-after": "2",
+          })
         : requestProblem("no-origin", "No origin of this pool can take the session now. Try again shortly.", live.requestId, { "retry-after": "2" });
     case "unreachable":
-      return requestProblem("origin-unreachable", "The origin of this session did not answer the handshake. Try again shortly.", live.requestId, { "retry-after": "1" });
+      return requestProblem("origin-unreachable", "The origin of this session did not answer the handshake. Try again shortly.", live.requestId, {
+        "retry-after": "1",
+      });
     default:
       return outcome satisfies never;
   }

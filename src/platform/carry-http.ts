@@ -24,7 +24,13 @@ export interface PlainRequest {
 }
 
 export type Carried =
-  | { readonly kind: "answered"; readonly response: Response; readonly decision: Routed; readonly attempts: number; /** Chosen for this request only. */ readonly passing: boolean }
+  | {
+      readonly kind: "answered";
+      readonly response: Response;
+      readonly decision: Routed;
+      readonly attempts: number;
+      /** Chosen for this request only. */ readonly passing: boolean;
+    }
   | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly attempts: number }
   /** The origin did not answer, and either the request must not be sent twice or the origin is said to be well. */
   | { readonly kind: "unreachable"; readonly origin: string; readonly attempts: number };
@@ -61,7 +67,8 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
     const word = await askRing(env, settings, plain.pool, decision);
     if (!mayRepeat(plain.request)) return unreachable;
     if (word === "down") failures = 0;
-    else if (word === "well" && wells++ === 0) continue; // it has just answered the ring object
+    else if (word === "well" && wells++ === 0)
+      continue; // it has just answered the ring object
     else if (word !== "well" && plain.pool.stickiness === "prefer") {
       excluded.add(decision.origin.id);
       passing = true;
@@ -83,12 +90,25 @@ async function decideOn(
   const home = await ring(plain.home);
   const hint = plain.key !== undefined && home.hints.size > 0 ? home.hints.get(await plain.keyHash()) : undefined;
   const decideFor = (views: KnownRing["view"][]): Decision =>
-    decide({ key: point, keyed: plain.key !== undefined, regions: views, pin: hint, claim, excluded, stickiness: pool.stickiness, nowMs: Date.now() });
+    decide({
+      key: point,
+      keyed: plain.key !== undefined,
+      regions: views,
+      pin: hint,
+      claim,
+      excluded,
+      stickiness: pool.stickiness,
+      nowMs: Date.now(),
+    });
 
   const abroad = [hint, claim].some((holding) => holding !== undefined && !home.view.byId.has(holding.origin));
   if (!abroad || order.length === 1) {
     const decision = decideFor([home.view]);
-    if (order.length === 1 || (decision.kind === "routed" && decision.reason !== "panic") || (decision.kind === "refused" && decision.why === "owner-lost")) {
+    if (
+      order.length === 1 ||
+      (decision.kind === "routed" && decision.reason !== "panic") ||
+      (decision.kind === "refused" && decision.why === "owner-lost")
+    ) {
       return { decision, views: [home.view] };
     }
   }
@@ -105,7 +125,14 @@ async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing
   const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
   headers.set(LIMPET_FIELD, fieldForOrigin({ session: key, origin: origin.id, region, epoch, fence, reason, replicas }));
   const body = mayHaveBody(request) ? request.body : null;
-  const outgoing = new Request(origin.url + target, { method: request.method, headers, body, redirect: "manual", cache: "no-store", signal: request.signal });
+  const outgoing = new Request(origin.url + target, {
+    method: request.method,
+    headers,
+    body,
+    redirect: "manual",
+    cache: "no-store",
+    signal: request.signal,
+  });
   try {
     return await fetch(outgoing);
   } catch {
@@ -114,7 +141,12 @@ async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing
 }
 
 /** What the ring object says of an origin: it probes. Its newer snapshot is taken over. */
-async function askRing(env: Env, settings: Settings, pool: Pool, { origin, region }: Routed): Promise<"well" | "down" | "someone-asks" | "nobody-answers"> {
+async function askRing(
+  env: Env,
+  settings: Settings,
+  pool: Pool,
+  { origin, region }: Routed,
+): Promise<"well" | "down" | "someone-asks" | "nobody-answers"> {
   const name = `${pool.id}/${origin.id}`;
   const word = heard.get(name);
   if (word && Date.now() < word.untilMs) return word.what === "asking" ? "someone-asks" : "well";

@@ -4,6 +4,7 @@
 import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
 import type { Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
+import type { Frame } from "../core/profiles.ts";
 import type { Placement } from "../core/protocol.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
@@ -94,6 +95,14 @@ export class SseConnection implements Connection {
     const leg = this.#leg;
     this.#leg = undefined;
     leg?.abort.abort();
+  }
+
+  lastWords(): readonly Frame[] {
+    return [];
+  }
+
+  hear(_frames: readonly Frame[]): void {
+    // An event stream says what its origin says.
   }
 
   end(_close: Close): void {

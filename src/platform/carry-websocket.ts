@@ -44,6 +44,7 @@ export class WebSocketConnection implements Connection {
   /** The visitor's own close: frames held back are still delivered before it. */
   #visitorClose: Close | undefined;
   #over = false;
+  #endedWithLeg = false;
 
   constructor(live: LiveRequest, handshake: Handshake, closeDeadlineMs: number, events: ConnectionEvents, budget: HeldBudget) {
     this.#handshake = handshake;
@@ -63,7 +64,7 @@ export class WebSocketConnection implements Connection {
   }
 
   get legOpen(): boolean {
-    return this.#leg !== undefined;
+    return this.#over ? this.#endedWithLeg : this.#leg !== undefined;
   }
 
   async open(placement: Placement): Promise<Opening> {
@@ -122,6 +123,14 @@ export class WebSocketConnection implements Connection {
     leg.muted = true;
     leg.closed?.();
     closeSocket(leg.socket, { code: 1012, reason: "this session moves to another origin" });
+  }
+
+  lastWords(): readonly Frame[] {
+    return this.#profile?.greet(this.#memory) ?? [];
+  }
+
+  hear(frames: readonly Frame[]): void {
+    for (const frame of frames) if (this.#visitor && !this.#over) sendBounded(this.#visitor, frame);
   }
 
   end(close: Close): void {
@@ -219,6 +228,7 @@ export class WebSocketConnection implements Connection {
     this.#takeHeld();
     const leg = this.#leg;
     this.#leg = undefined;
+    this.#endedWithLeg = leg !== undefined;
     if (leg) {
       leg.muted = true;
       leg.closed?.();

@@ -2,6 +2,7 @@
 // origin's leg that may be replaced.
 
 import type { Close } from "../core/close-codes.ts";
+import type { Frame } from "../core/profiles.ts";
 import type { Placement } from "../core/protocol.ts";
 
 /** An attempt to open an origin's leg. Whoever gets it begins with it or discards it. */
@@ -16,7 +17,7 @@ export interface Connection {
   readonly rehomeable: boolean;
   /** The visitor is gone and nothing of theirs is left to deliver. */
   readonly over: boolean;
-  /** Whether an origin's leg is there now. */
+  /** Whether an origin's leg is there now; once over, whether one was there to the end. */
   readonly legOpen: boolean;
   /** Dials; nothing flows before `begin`. Never throws. */
   open(placement: Placement): Promise<Opening>;
@@ -30,6 +31,10 @@ export interface Connection {
   closeLeg(): Promise<void>;
   /** The leg is lost or must not be heard any more. */
   dropLeg(): void;
+  /** What the visitors that stay must be told when this one has left without its origin hearing of it. */
+  lastWords(): readonly Frame[];
+  /** Something that is said to the visitor in its origin's place. */
+  hear(frames: readonly Frame[]): void;
   /** Tells the visitor, and ends. */
   end(close: Close): void;
   /** What the visitor gets once the first leg has begun. */

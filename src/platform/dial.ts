@@ -15,7 +15,12 @@ export interface Handshake {
 }
 
 /** Resolves with the origin's answer once its headers are here; rejects when it cannot be reached or is late. `abort` ends it any time. */
-export async function dial(handshake: Handshake, placement: Placement, extra: Readonly<Record<string, string>>, abort = new AbortController()): Promise<Response> {
+export async function dial(
+  handshake: Handshake,
+  placement: Placement,
+  extra: Readonly<Record<string, string>>,
+  abort = new AbortController(),
+): Promise<Response> {
   const headers = new Headers(handshake.headers);
   const { origin, region, epoch, fence, reason, replicas, movedFrom } = placement;
   headers.set(LIMPET_FIELD, fieldForOrigin({ session: handshake.key, origin, region, epoch, fence, reason, replicas, movedFrom }));

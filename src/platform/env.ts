@@ -46,9 +46,13 @@ function readSettings(env: Env): Settings {
   const dev = env.LIMPET_DEV === "1";
   const parsed = parseConfig(limpetConfig, { dev });
   if (!parsed.ok) throw new SettingsFault(formatFaults(parsed.faults));
-  const given = (env.LIMPET_SECRET ?? "").split(",").map((secret) => secret.trim()).filter((secret) => secret !== "");
+  const given = (env.LIMPET_SECRET ?? "")
+    .split(",")
+    .map((secret) => secret.trim())
+    .filter((secret) => secret !== "");
   if (given.length === 0 && !dev) throw new SettingsFault("LIMPET_SECRET is not set: run `npx wrangler secret put LIMPET_SECRET`.");
   const short = given.find((secret) => secret.length < SECRET_MIN_LENGTH);
-  if (short !== undefined && !dev) throw new SettingsFault(`A secret of LIMPET_SECRET has ${short.length} characters; at least ${SECRET_MIN_LENGTH} are needed.`);
+  if (short !== undefined && !dev)
+    throw new SettingsFault(`A secret of LIMPET_SECRET has ${short.length} characters; at least ${SECRET_MIN_LENGTH} are needed.`);
   return { config: parsed.config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"] };
 }

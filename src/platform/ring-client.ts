@@ -97,6 +97,7 @@ export class RingClient {
     let answers: readonly PlaceAnswer[] = [];
     try {
       answers = await this.#call((stub, envelope) => stub.place(envelope, items));
+      for (const each of answers) if (each.kind === "placed") this.saw(each.placement.fence);
     } catch (error) {
       this.#seq++; // what we decide now the ring object does not know: the gap makes it read our table
       console.error(JSON.stringify({ limpet: "ring-unreachable", ...this.#carrier.ring, slice: this.#carrier.slice, error: String(error) }));
@@ -127,14 +128,26 @@ export class RingClient {
     if (!pool || (pool.stickiness === "strict" && !live)) return { kind: "refused", keyHash, why: "owner-lost", epoch };
     const nowMs = Date.now();
     const decision = decide({
-      key: item, keyed: item.keyed, regions, claim: live ?? claim, excluded: new Set(item.excluded), stickiness: pool.stickiness, nowMs,
+      key: item,
+      keyed: item.keyed,
+      regions,
+      claim: live ?? claim,
+      excluded: new Set(item.excluded),
+      stickiness: pool.stickiness,
+      nowMs,
     });
     if (decision.kind === "refused") return { ...decision, keyHash };
     const { origin, region, reason } = decision;
     const stays = live?.origin === origin.id;
+    this.saw(Math.max(live?.fence ?? 0, claim?.fence ?? 0));
     this.#largestFence = stays ? this.#largestFence : nextFence(this.#largestFence, nowMs);
     const placement: Placement = {
-      keyHash, origin: origin.id, url: origin.url, region, epoch: decision.epoch, reason,
+      keyHash,
+      origin: origin.id,
+      url: origin.url,
+      region,
+      epoch: decision.epoch,
+      reason,
       fence: stays ? live.fence : this.#largestFence,
       replicas: replicasOf({ key: item, regions, nowMs }, origin.id),
       movedFrom: stays ? undefined : live?.origin,

@@ -41,15 +41,21 @@ export class Moves {
    * Done when each has moved or stayed.
    */
   async evacuate(origin: string, planned: boolean): Promise<void> {
-    await this.move(this.#state.live.rows((row) => row.origin === origin), { planned, excluded: new Set([origin]) });
+    await this.move(
+      this.#state.live.rows((row) => row.origin === origin),
+      { planned, excluded: new Set([origin]) },
+    );
   }
 
   /** Ends the connections of sessions that stayed because nobody can take them: their origin's drain is over. */
   async expel(origin: string): Promise<void> {
     const staying = this.#state.live.rows((row) => row.origin === origin && !this.#placing.moving.has(row.keyHash));
     const bySlice = Map.groupBy(staying, (row) => sliceOf(row.lot, this.#state.pool.carriers));
-    const told = [...bySlice].map(([slice, rows]) =>
-      carrierStub(this.#env, this.#config, this.#state.name, slice).expel(rows.map((row) => row.keyHash)).catch(() => undefined), // the next tick tells again
+    const told = [...bySlice].map(
+      ([slice, rows]) =>
+        carrierStub(this.#env, this.#config, this.#state.name, slice)
+          .expel(rows.map((row) => row.keyHash))
+          .catch(() => undefined), // the next tick tells again
     );
     await Promise.all(told);
   }
@@ -78,7 +84,10 @@ export class Moves {
     const { live, coming } = this.#state;
     const carrier = carrierStub(this.#env, this.#config, this.#state.name, slice);
     const leave = moves.map(({ from }): LeaveItem => ({ keyHash: from.keyHash, fence: from.fence, planned: order.planned }));
-    const left = await within(carrier.leave(leave), this.#leaveLimitMs(order), "leave").then(() => true, () => false);
+    const left = await within(carrier.leave(leave), this.#leaveLimitMs(order), "leave").then(
+      () => true,
+      () => false,
+    );
     const entering: Placement[] = [];
     const released: LiveRow[] = [];
     for (const { from, to } of moves) {
@@ -107,7 +116,7 @@ export class Moves {
     const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence, leaving: order.planned }, true);
     if (choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin) {
       this.#state.coming.delete(guestId(coming));
-      if (choice.kind === "routed") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
+      if (choice.kind === "routed" && choice.reason !== "panic") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
       return undefined;
     }
     const { origin, region, epoch, reason } = choice;

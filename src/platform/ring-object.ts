@@ -141,7 +141,9 @@ export class RingObject extends DurableObject<Env> {
   async guestsAt(region: string): Promise<GuestList> {
     this.#wake();
     const { live, coming } = this.#state;
-    const rows = live.rows((row) => row.region === region).map(({ keyHash, position, lot, keyed, origin, fence }) => ({ keyHash, position, lot, keyed, origin, fence }));
+    const rows = live
+      .rows((row) => row.region === region)
+      .map(({ keyHash, position, lot, keyed, origin, fence }) => ({ keyHash, position, lot, keyed, origin, fence }));
     return { rows, coming: coming.rows().map(guestId) };
   }
 
@@ -153,7 +155,12 @@ export class RingObject extends DurableObject<Env> {
     const { pool, region, generation, epoch, configRevision, hintsVersion } = snapshot;
     const connections = this.#tables.connectionsByOrigin();
     return {
-      pool, region, generation, epoch, configRevision, hintsVersion,
+      pool,
+      region,
+      generation,
+      epoch,
+      configRevision,
+      hintsVersion,
       sessions: this.#state.live.size,
       connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
       connectionsByOrigin: Object.fromEntries(connections),
@@ -165,7 +172,13 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     if (!this.#state.view.byId.has(origin)) return undefined;
     if (!this.#state.drainOf(origin)) {
-      this.#state.setDrain(origin, { orderedAtMs: Date.now(), closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined });
+      this.#state.setDrain(origin, {
+        orderedAtMs: Date.now(),
+        closedAtMs: undefined,
+        closedEpoch: undefined,
+        publishedAtMs: undefined,
+        drainedAtMs: undefined,
+      });
       this.#announce();
       this.#evacuate(origin, true);
     }
@@ -218,7 +231,16 @@ export class RingObject extends DurableObject<Env> {
 
   #onHealth(origin: string, down: boolean): void {
     this.#state.setDown(origin, down);
-    console.log(JSON.stringify({ limpet: "health", pool: this.#state.name.pool, region: this.#state.name.region, origin, health: down ? "down" : "healthy", epoch: this.#state.view.snapshot.epoch }));
+    console.log(
+      JSON.stringify({
+        limpet: "health",
+        pool: this.#state.name.pool,
+        region: this.#state.name.region,
+        origin,
+        health: down ? "down" : "healthy",
+        epoch: this.#state.view.snapshot.epoch,
+      }),
+    );
     this.#announce();
     if (!down) return;
     this.#evacuate(origin, false);
@@ -256,7 +278,7 @@ export class RingObject extends DurableObject<Env> {
   #leaveLost(origins: readonly SnapshotOrigin[]): void {
     for (const { id, health, lifecycle, closed } of origins) {
       if (this.#state.live.countOf(id) === 0 || (health !== "down" && lifecycle === "active")) continue;
-      this.#evacuate(id, health !== "down", closed && this.#state.view.byId.has(id));
+      this.#evacuate(id, health !== "down", closed);
     }
   }
 
@@ -305,7 +327,9 @@ export class RingObject extends DurableObject<Env> {
   /** The other rings of the pool: some of their sessions may be here. One that has our newest snapshot takes no notice. */
   async #tellNeighbours(): Promise<void> {
     const { name, view } = this.#state;
-    await Promise.allSettled(this.#neighbourRegions().map((region) => ringStub(this.env, this.#settings.config, name.pool, region).neighbour(view.snapshot)));
+    await Promise.allSettled(
+      this.#neighbourRegions().map((region) => ringStub(this.env, this.#settings.config, name.pool, region).neighbour(view.snapshot)),
+    );
   }
 
   /** The first event of this life: tables are asked for, the clock is started. Waits until they are here, or too late. */
@@ -349,7 +373,11 @@ export class RingObject extends DurableObject<Env> {
     const nowMs = Date.now();
     const TICK_MS = Math.min(1_000, Math.max(50, this.#state.pool.horizonMs / 4)); // drains, retries, failback: nothing of theirs is due sooner
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
-    const misplaced = this.#state.views().some(({ snapshot }) => snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0));
+    const misplaced = this.#state
+      .views()
+      .some(({ snapshot }) =>
+        snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0),
+      );
     const busy = drains || misplaced || !this.#tables.completeWithGuests || this.#state.guests.size > 0 || this.#state.pinnedKeys().length > 0;
     // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
     const SPACING_MS = 5;

@@ -72,7 +72,11 @@ export class Placing {
       if (decision.kind === "refused") return { kind: "refused", why: decision.why, epoch: decision.epoch };
       const { region, epoch, reason } = decision;
       const choice: Choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason };
-      if (region === this.#state.name.region || reason === "panic") return choice;
+      if (region === this.#state.name.region || reason === "panic") {
+        // Counted before anybody else is decided on: a batch is bounded too.
+        this.#state.coming.set({ keyHash: wish.keyHash, fence: wish.fence, origin: choice.origin });
+        return choice;
+      }
       const answer = await this.#askRegion(region, wish, decision.fence === undefined ? undefined : decision.origin.id);
       if (answer === "unreachable") return choice;
       if (answer.kind === "placed") return { ...choice, origin: answer.origin, epoch: answer.epoch };
@@ -101,11 +105,16 @@ export class Placing {
 
   /** Tells other regions that their origins are rid of these sessions. */
   async release(rows: readonly { readonly keyHash: string; readonly region: string; readonly fence: number }[]): Promise<void> {
-    const away = Map.groupBy(rows.filter((row) => row.region !== this.#state.name.region), (row) => row.region);
+    const away = Map.groupBy(
+      rows.filter((row) => row.region !== this.#state.name.region),
+      (row) => row.region,
+    );
     for (const [region, items] of away) {
       const ended = items.map(({ keyHash, fence }) => ({ keyHash, fence }));
       // A lost call leaves rows behind that the next exchange of guests takes away.
-      await ringStub(this.#env, this.#config, this.#state.name.pool, region).guestsEnded(ended).catch(() => undefined);
+      await ringStub(this.#env, this.#config, this.#state.name.pool, region)
+        .guestsEnded(ended)
+        .catch(() => undefined);
     }
   }
 
@@ -131,12 +140,22 @@ export class Placing {
     return { kind: "placed", placement: this.placementOf(row), probedAtMs: verdict.atMs };
   }
 
+  /** A place for a session that has none, or has lost it. Known as coming meanwhile: nobody who compares tables takes it for ended. */
   async #newPlace(item: PlaceItem, old: LiveRow | undefined, bounded: boolean): Promise<PlaceAnswer> {
+    const coming = { keyHash: item.keyHash, fence: this.#state.fence(), origin: "" };
+    this.#state.coming.set(coming);
+    try {
+      return await this.#placeComing(item, old, coming.fence, bounded);
+    } finally {
+      this.#state.coming.delete(guestId(coming));
+    }
+  }
+
+  async #placeComing(item: PlaceItem, old: LiveRow | undefined, fence: number, bounded: boolean): Promise<PlaceAnswer> {
     const { keyHash, position, lot, keyed } = item;
     const claim = old ? undefined : item.claim; // it speaks of the time before the placement that was lost
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
-    const fence = this.#state.fence();
-    const choice = await this.#chosen({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
+    const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
     if (choice.kind === "refused") return { ...choice, keyHash };
     const raced = this.#state.live.get(keyHash);
     if (raced?.fence !== old?.fence) {
@@ -151,21 +170,12 @@ export class Placing {
     return { kind: "placed", placement: this.placementOf(row) };
   }
 
-  /** `choose`, known as coming meanwhile: whoever compares tables must not take it for ended. */
-  async #chosen(wish: Wish, bounded: boolean): Promise<Choice> {
-    const coming = { keyHash: wish.keyHash, fence: wish.fence, origin: "" };
-    this.#state.coming.set(coming);
-    try {
-      return await this.choose(wish, bounded);
-    } finally {
-      this.#state.coming.delete(guestId(coming));
-    }
-  }
-
   #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
     const { pool } = this.#state;
     const loadOf = (id: string): number => this.#state.loadOf(id);
-    const total = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + loadOf(id), 0);
+    const { live, guests, coming } = this.#state;
+    const settled = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
+    const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
     return decide({
       key: wish,
       keyed: wish.keyed,

@@ -2,7 +2,7 @@
 // whole here; telling others is the ring object's. No I/O beside the object's own storage.
 
 import type { Pool } from "../core/config-types.ts";
-import { decide, lossOf, type Holding } from "../core/decide.ts";
+import { decide, type Holding } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { judgeConfig, mergeLayers, type DrainOrder } from "../core/lifecycle.ts";
@@ -141,7 +141,12 @@ export class RingState {
   #reconcilePin(row: LiveRow): boolean {
     if (!row.keyed) return false;
     const decision = decide({
-      key: row, keyed: true, regions: this.views(), excluded: new Set(), stickiness: "prefer", nowMs: Date.now(),
+      key: row,
+      keyed: true,
+      regions: this.views(),
+      excluded: new Set(),
+      stickiness: "prefer",
+      nowMs: Date.now(),
     });
     const pin = this.#pins.get(row.keyHash);
     if (decision.kind === "routed" && decision.origin.id === row.origin && !this.#mayBeElsewhere(row)) {
@@ -159,13 +164,12 @@ export class RingState {
   }
 
   /**
-   * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to where it came from, or because
-   * another region's ring, which changes without an epoch of ours, has the word.
+   * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to a place that it has left, or because
+   * another region's ring, which changes without an epoch of ours, has the word. Which places it has left nobody remembers, so that a
+   * session that was moved once stays pinned while it lives.
    */
   #mayBeElsewhere(row: LiveRow): boolean {
-    if (row.region !== this.name.region) return true;
-    const from = row.movedFrom;
-    return from !== undefined && this.views().some((view) => view.byId.has(from) && !lossOf(view.byId.get(from), Date.now(), new Set()));
+    return row.region !== this.name.region || row.movedFrom !== undefined;
   }
 
   #bumpHints(): void {
@@ -201,7 +205,14 @@ export class RingState {
     const given = { revision: this.#settings.config.configRevision, content: JSON.stringify([virtualNodes, origins]), virtualNodes, origins };
     const verdict = judgeConfig(this.#store.config(), given, this.#settings.dev);
     if (verdict === "conflict") {
-      console.error(JSON.stringify({ limpet: "config-conflict", ...this.name, configRevision: given.revision, what: "equal configRevision, other content: raise configRevision" }));
+      console.error(
+        JSON.stringify({
+          limpet: "config-conflict",
+          ...this.name,
+          configRevision: given.revision,
+          what: "equal configRevision, other content: raise configRevision",
+        }),
+      );
     }
     if (verdict !== "take") return false;
     this.#store.setConfig(given);

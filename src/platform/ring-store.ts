@@ -28,7 +28,9 @@ export class RingStore {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)");
-    sql.exec("CREATE TABLE IF NOT EXISTS drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, closed_epoch INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER)");
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, closed_epoch INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER)",
+    );
     sql.exec("CREATE TABLE IF NOT EXISTS down (origin TEXT PRIMARY KEY)");
     sql.exec(
       "CREATE TABLE IF NOT EXISTS pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL)",
@@ -59,7 +61,14 @@ export class RingStore {
   }
 
   drains(): Map<string, DrainOrder> {
-    type DrainRow = { origin: string; ordered_at_ms: number; closed_at_ms: number | null; closed_epoch: number | null; published_at_ms: number | null; drained_at_ms: number | null };
+    type DrainRow = {
+      origin: string;
+      ordered_at_ms: number;
+      closed_at_ms: number | null;
+      closed_epoch: number | null;
+      published_at_ms: number | null;
+      drained_at_ms: number | null;
+    };
     const rows = this.#sql.exec<DrainRow>("SELECT * FROM drains");
     return new Map(
       [...rows].map((row) => [
@@ -92,7 +101,9 @@ export class RingStore {
   }
 
   pins(): Map<string, Pin> {
-    const rows = this.#sql.exec<{ key_hash: string; position: number; lot: number; origin: string; region: string; fence: number }>("SELECT * FROM pins");
+    const rows = this.#sql.exec<{ key_hash: string; position: number; lot: number; origin: string; region: string; fence: number }>(
+      "SELECT * FROM pins",
+    );
     return new Map([...rows].map(({ key_hash: keyHash, ...pin }) => [keyHash, { keyHash, keyed: true, ...pin }]));
   }
 

@@ -85,7 +85,9 @@ export class RingTables {
     try {
       const table = await within(carrierStub(this.#env, this.#config, name, slice).table(), PULL_TIMEOUT_MS, "table");
       const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
-      const gone = before.filter(({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash));
+      const gone = before.filter(
+        ({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash),
+      );
       for (const { keyHash } of gone) live.delete(keyHash);
       for (const row of table.rows) this.#take(row, endedSince);
       this.counted(slice, connectionsIn(table.rows));

@@ -80,7 +80,13 @@ async function refresh(env: Env, settings: Settings, pool: Pool, region: string)
 }
 
 /** What KV has, if it is a pair and not older than what is held. Never throws. */
-async function readKv(env: Env, settings: Settings, pool: Pool, region: string, held: KnownRing | undefined): Promise<Published | "unconfirmed" | "ask-ring"> {
+async function readKv(
+  env: Env,
+  settings: Settings,
+  pool: Pool,
+  region: string,
+  held: KnownRing | undefined,
+): Promise<Published | "unconfirmed" | "ask-ring"> {
   const options = settings.dev ? ({ type: "json" } as const) : ({ type: "json", cacheTtl: 30 } as const);
   const read = (key: string): Promise<unknown> => within(env.AFFINITY.get(key, options), KV_TIMEOUT_MS, "KV");
   try {
@@ -112,7 +118,13 @@ function bootstrapped(snapshot: Snapshot): KnownRing {
 /** The hints that are held, in the form that a snapshot of the same hints version comes with. */
 function hintsOf(held: KnownRing | undefined, { pool, region, hintsVersion }: Snapshot): Hints {
   const entries = hintsVersion === 0 ? [] : [...(held?.hints ?? [])];
-  return { format: 1, pool, region, version: hintsVersion, entries: entries.map(([keyHash, { origin, fence }]) => ({ keyHash, origin, region, fence })) };
+  return {
+    format: 1,
+    pool,
+    region,
+    version: hintsVersion,
+    entries: entries.map(([keyHash, { origin, fence }]) => ({ keyHash, origin, region, fence })),
+  };
 }
 
 function hintMap(hints: Hints): KnownRing["hints"] {

@@ -26,12 +26,34 @@ const PURE_LIBRARIES = ["valibot", "structured-headers", "lib0"];
 
 /** What core may not touch: everything that is another thing at another moment or place. */
 const IMPURE = [
-  "Date", "Math.random", "Math", "crypto", "performance", "fetch", "caches", "console", "process", "navigator", "scheduler", "WebSocket", "EventSource",
-  "XMLHttpRequest", "setTimeout", "setInterval", "setImmediate", "queueMicrotask", "globalThis", "self", "eval", "Function",
+  "Date",
+  "Math.random",
+  "Math",
+  "crypto",
+  "performance",
+  "fetch",
+  "caches",
+  "console",
+  "process",
+  "navigator",
+  "scheduler",
+  "WebSocket",
+  "EventSource",
+  "XMLHttpRequest",
+  "setTimeout",
+  "setInterval",
+  "setImmediate",
+  "queueMicrotask",
+  "globalThis",
+  "self",
+  "eval",
+  "Function",
 ];
 
 /** `Math.max` and its kind; `Math` as a whole would let its `random` be taken out. */
-const PURE_MATH = Object.getOwnPropertyNames(Math).map((name) => `Math.${name}`).filter((name) => name !== "Math.random");
+const PURE_MATH = Object.getOwnPropertyNames(Math)
+  .map((name) => `Math.${name}`)
+  .filter((name) => name !== "Math.random");
 
 /** Paths from the root of the repository, with `/`, and what stands there. */
 type Tree = ReadonlyMap<string, string>;
@@ -70,7 +92,9 @@ function storeyOf(path: string): string | undefined {
 
 /** Imports that go up, or out of core into anything that is not pure. Types count too: a name is a dependency. */
 function upwardImports(tree: Tree): string[] {
-  return allImports(tree).filter((each) => !mayImport(each)).map(({ from, to }) => `${from} imports ${to}`);
+  return allImports(tree)
+    .filter((each) => !mayImport(each))
+    .map(({ from, to }) => `${from} imports ${to}`);
 }
 
 function mayImport({ from, to, local }: Import): boolean {
@@ -97,10 +121,12 @@ function circles(tree: Tree): string[] {
 /** Uses of the forbidden globals: the compiler replaces free names only, so that texts, comments, fields and locals of the same name do not count. */
 function impurities(tree: Tree): string[] {
   const define = Object.fromEntries([...PURE_MATH.map((name) => [name, name]), ...IMPURE.map((name, n) => [name, `__impure_${n}__`])]);
-  return [...tree].filter(([path]) => storeyOf(path) === "core").flatMap(([path, text]) => {
-    const { code } = transformSync(text, { loader: "ts", define });
-    return [...new Set([...code.matchAll(/__impure_(\d+)__/g)].map(([, n]) => `${path} uses ${IMPURE[Number(n)]}`))];
-  });
+  return [...tree]
+    .filter(([path]) => storeyOf(path) === "core")
+    .flatMap(([path, text]) => {
+      const { code } = transformSync(text, { loader: "ts", define });
+      return [...new Set([...code.matchAll(/__impure_(\d+)__/g)].map(([, n]) => `${path} uses ${IMPURE[Number(n)]}`))];
+    });
 }
 
 function longFiles(tree: Tree): string[] {
@@ -124,8 +150,18 @@ describe("the tree", () => {
 
   test("has its imports read as the compiler reads them", async () => {
     const { metafile } = await build({
-      absWorkingDir: ROOT, entryPoints: [...tree.keys()], bundle: true, write: false, metafile: true, outdir: "nowhere", format: "esm",
-      packages: "external", external: ["cloudflare:*"], platform: "neutral", logLevel: "error", loader: { ".css": "empty", ".html": "text", ".svg": "text" },
+      absWorkingDir: ROOT,
+      entryPoints: [...tree.keys()],
+      bundle: true,
+      write: false,
+      metafile: true,
+      outdir: "nowhere",
+      format: "esm",
+      packages: "external",
+      external: ["cloudflare:*"],
+      platform: "neutral",
+      logLevel: "error",
+      loader: { ".css": "empty", ".html": "text", ".svg": "text" },
     });
     const runtime = allImports(tree).filter(({ typeOnly }) => !typeOnly);
     for (const path of tree.keys()) {
@@ -156,12 +192,24 @@ describe("each rule fails where it is broken", () => {
     ["src/core/a.ts", 'export * from "../http/route.ts";', ["src/core/a.ts imports src/http/route.ts"]],
     ["src/core/a.ts", 'const late = () => import("../http/route.ts");', ["src/core/a.ts imports src/http/route.ts"]],
     ["src/core/a.ts", 'import config from "../../limpet.config.ts";', ["src/core/a.ts imports limpet.config.ts"]],
-    ["src/core/a.ts", 'import { readFile } from "node:fs";\nimport * as v from "valibot";\nimport { x } from "lib0/encoding";', ["src/core/a.ts imports node:fs"]],
+    [
+      "src/core/a.ts",
+      'import { readFile } from "node:fs";\nimport * as v from "valibot";\nimport { x } from "lib0/encoding";',
+      ["src/core/a.ts imports node:fs"],
+    ],
     ["src/core/a.ts", 'import {\n  a,\n  b as c,\n} from "jose";', ["src/core/a.ts imports jose"]],
     ["src/http/a.ts", 'import { DurableObject } from "cloudflare:workers";', ["src/http/a.ts imports cloudflare:workers"]],
-    ["src/platform/a.ts", 'import { DurableObject } from "cloudflare:workers";\nimport { route } from "../http/route.ts";', ["src/platform/a.ts imports src/http/route.ts"]],
+    [
+      "src/platform/a.ts",
+      'import { DurableObject } from "cloudflare:workers";\nimport { route } from "../http/route.ts";',
+      ["src/platform/a.ts imports src/http/route.ts"],
+    ],
     ["src/http/a.ts", 'import worker from "../index.ts";', ["src/http/a.ts imports src/index.ts"]],
-    ["src/cli/a.ts", 'import { RingObject } from "../platform/ring-object.ts";\nimport { build } from "../pages/build.ts";', ["src/cli/a.ts imports src/platform/ring-object.ts"]],
+    [
+      "src/cli/a.ts",
+      'import { RingObject } from "../platform/ring-object.ts";\nimport { build } from "../pages/build.ts";',
+      ["src/cli/a.ts imports src/platform/ring-object.ts"],
+    ],
     ["src/http/a.ts", 'import { stack } from "../../test/support/stack.ts";', ["src/http/a.ts imports test/support/stack.ts"]],
     ["src/core/a.ts", '// import { x } from "../http/route.ts";\n/*\n * import("../http/route.ts")\n */\nimport "./b.ts";', []],
   ])("%s: %s", (path, text, faults) => {
@@ -182,7 +230,11 @@ describe("each rule fails where it is broken", () => {
   });
 
   test("a circle, but not one of types", () => {
-    const circle = treeOf({ "src/core/a.ts": 'import "./b.ts";', "src/core/b.ts": 'export { x } from "./c.ts";', "src/core/c.ts": 'import { a } from "./a.ts";' });
+    const circle = treeOf({
+      "src/core/a.ts": 'import "./b.ts";',
+      "src/core/b.ts": 'export { x } from "./c.ts";',
+      "src/core/c.ts": 'import { a } from "./a.ts";',
+    });
     expect(circles(circle)).toEqual(["src/core/a.ts → src/core/b.ts → src/core/c.ts → src/core/a.ts"]);
     expect(circles(treeOf({ "src/core/a.ts": 'import "./b.ts";', "src/core/b.ts": 'import type { A } from "./a.ts";' }))).toEqual([]);
   });

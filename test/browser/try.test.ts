@@ -51,51 +51,57 @@ async function look(page: Page, name: string): Promise<void> {
   if (process.env["LIMPET_SCREENSHOTS"]) await page.screenshot({ path: `${IMAGES}/${name}.png` });
 }
 
-test.skipIf(executable === undefined)("two windows type into one document, its server is killed by the button, and both type on", { timeout: 90_000 }, async () => {
-  const anna = await browser.newPage();
-  const ben = await browser.newPage();
-  const faults: string[] = [];
-  for (const page of [anna, ben]) page.on("pageerror", (error) => faults.push(String(error)));
-  await anna.goto(`${url}?doc=meeting&name=Anna`);
-  await ben.goto(`${url}?doc=meeting&name=Ben`);
-  for (const page of [anna, ben]) await eventually("the page is connected", async () => (await read(page, "conn-status")).includes("connected"));
+test.skipIf(executable === undefined)(
+  "two windows type into one document, its server is killed by the button, and both type on",
+  { timeout: 90_000 },
+  async () => {
+    const anna = await browser.newPage();
+    const ben = await browser.newPage();
+    const faults: string[] = [];
+    for (const page of [anna, ben]) page.on("pageerror", (error) => faults.push(String(error)));
+    await anna.goto(`${url}?doc=meeting&name=Anna`);
+    await ben.goto(`${url}?doc=meeting&name=Ben`);
+    for (const page of [anna, ben]) await eventually("the page is connected", async () => (await read(page, "conn-status")).includes("connected"));
 
-  await type(anna, "Agenda for Thursday: ");
-  await eventually("Ben sees what Anna typed", async () => (await textOf(ben)).includes("Agenda for Thursday: "));
-  await type(ben, "first the tides, ");
-  const before = await eventually("the page says who serves", async () => {
-    const origin = await read(anna, "doc-origin");
-    return /^(weur|enam)-\d$/.test(origin) && origin;
-  });
-  await look(anna, "try-before");
+    await type(anna, "Agenda for Thursday: ");
+    await eventually("Ben sees what Anna typed", async () => (await textOf(ben)).includes("Agenda for Thursday: "));
+    await type(ben, "first the tides, ");
+    const before = await eventually("the page says who serves", async () => {
+      const origin = await read(anna, "doc-origin");
+      return /^(weur|enam)-\d$/.test(origin) && origin;
+    });
+    await look(anna, "try-before");
 
-  await anna.getByTestId("kill").first().click();
-  await type(ben, "then the rocks, ");
-  await type(anna, "then the limpets.");
-  await eventually("another server holds the document", async () => {
-    const origin = await read(anna, "doc-origin");
-    return /^(weur|enam)-\d$/.test(origin) && origin !== before;
-  });
-  await eventually("both windows show one text with every edit", async () => {
-    const [one, two] = [await textOf(anna), await textOf(ben)];
-    return one === two && ["Agenda for Thursday: ", "first the tides, ", "then the rocks, ", "then the limpets."].every((words) => one.includes(words));
-  });
-  for (const page of [anna, ben]) expect(await read(page, "conn-lost")).toContain("0 times");
-  await look(anna, "try-after-kill");
+    await anna.getByTestId("kill").first().click();
+    await type(ben, "then the rocks, ");
+    await type(anna, "then the limpets.");
+    await eventually("another server holds the document", async () => {
+      const origin = await read(anna, "doc-origin");
+      return /^(weur|enam)-\d$/.test(origin) && origin !== before;
+    });
+    await eventually("both windows show one text with every edit", async () => {
+      const [one, two] = [await textOf(anna), await textOf(ben)];
+      return (
+        one === two && ["Agenda for Thursday: ", "first the tides, ", "then the rocks, ", "then the limpets."].every((words) => one.includes(words))
+      );
+    });
+    for (const page of [anna, ben]) expect(await read(page, "conn-lost")).toContain("0 times");
+    await look(anna, "try-after-kill");
 
-  await anna.getByTestId("revive").first().click();
-  await anna.getByTestId("count").click();
-  await eventually("the own session is counted", async () => (await read(anna, "counter")).includes("1"));
+    await anna.getByTestId("revive").first().click();
+    await anna.getByTestId("count").click();
+    await eventually("the own session is counted", async () => (await read(anna, "counter")).includes("1"));
 
-  const dashboard = await browser.newPage();
-  await dashboard.goto(`${url}_limpet/`);
-  await eventually("the dashboard shows all origins", async () => {
-    const shown = (await dashboard.textContent("body")) ?? "";
-    return ["weur-1", "weur-2", "enam-1", "enam-2"].every((id) => shown.includes(id));
-  });
-  await look(dashboard, "dashboard");
-  expect(faults).toEqual([]);
-});
+    const dashboard = await browser.newPage();
+    await dashboard.goto(`${url}_limpet/`);
+    await eventually("the dashboard shows all origins", async () => {
+      const shown = (await dashboard.textContent("body")) ?? "";
+      return ["weur-1", "weur-2", "enam-1", "enam-2"].every((id) => shown.includes(id));
+    });
+    await look(dashboard, "dashboard");
+    expect(faults).toEqual([]);
+  },
+);
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

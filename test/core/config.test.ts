@@ -152,7 +152,7 @@ describe("a good configuration", () => {
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
-          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }], home: "enam",
+          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }], home: "weur",
           resume: { mode: "transparent", prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, allowedOrigins: ["https://App.example.com:443/"],
         },
         expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "Admin.example.com" }, configRevision: 7,
@@ -168,7 +168,7 @@ describe("a good configuration", () => {
     expect(config.routes).toEqual([
       {
         path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }],
-        home: { kind: "region", region: "enam" }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
+        home: { kind: "region", region: "weur" }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
         rehomeOn: [], quietMs: 500, allowedOrigins: ["https://app.example.com"],
       },
     ]);
@@ -279,6 +279,7 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ['regions.WEUR', { "regions.WEUR": {} }, "an id is 1 to 32"],
     [`regions.${"a".repeat(33)}`, { [`regions.${"a".repeat(33)}`]: {} }, "an id is 1 to 32"],
     ["regions.visitor", { "regions.visitor": {} }, "word of a route's home"],
+    ["routes[0].home", { "regions.apac": {}, [`${ROUTE}.home`]: "apac" }, "no origin in \"apac\""],
     ["regions.session", { "regions.session": {} }, "word of a route's home"],
     ["regions.first", { "regions.first": {} }, "word of a route's home"],
     ["regions.weur.secondary[0]", { "regions.weur.secondary": ["weur"] }, "this region itself"],

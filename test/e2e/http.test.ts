@@ -89,7 +89,15 @@ describe("a visitor with a cookie", () => {
     const visitor = new Visitor();
     await visitor.count();
     const [name = "", value = ""] = visitor.cookie.split(/=(.*)/s);
-    const forgeries = [value.slice(0, -4), `${value.slice(0, -6)}AAAAAA`, value.replace(/^1\./, "2."), "1.", "garbage", "x".repeat(8000), "1.eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..a.b.c"];
+    const forgeries = [
+      value.slice(0, -4),
+      `${value.slice(0, -6)}AAAAAA`,
+      value.replace(/^1\./, "2."),
+      "1.",
+      "garbage",
+      "x".repeat(8000),
+      "1.eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..a.b.c",
+    ];
     for (const forged of forgeries) {
       const answer = await Object.assign(new Visitor(), { cookie: `${name}=${forged}` }).count();
       expect([answer.status, answer.reason]).toEqual([200, "owner"]);
@@ -106,7 +114,11 @@ describe("a visitor with a cookie", () => {
 
 describe("when something is wrong with the request", () => {
   beforeAll(async () => {
-    stack = await startStack((config) => ({ ...config, pools: { ...config.pools, empty: { origins: [] } }, routes: [...config.routes, { path: "/empty/*", pool: "empty", session: [{ header: "x-session-id" }], home: "session" }] }));
+    stack = await startStack((config) => ({
+      ...config,
+      pools: { ...config.pools, empty: { origins: [] } },
+      routes: [...config.routes, { path: "/empty/*", pool: "empty", session: [{ header: "x-session-id" }], home: "session" }],
+    }));
   });
   afterAll(() => stack.stop());
 
@@ -188,8 +200,18 @@ describe("between visitor and origin", () => {
     await once(evil, "listening");
     const url = `http://127.0.0.1:${(evil.address() as AddressInfo).port}`;
     const web = { path: "/web/*", pool: "web", session: [{ issue: true }], home: "visitor" };
-    const documents = { path: "/named/:session", pool: "web", session: [{ path: "session" }], home: "session", allowedOrigins: ["https://app.example.com"] };
-    stack = await startStack((config) => ({ ...config, pools: { ...config.pools, web: { origins: [{ id: "evil", region: "weur", url }] } }, routes: [web, documents, { path: "/*", pool: "web", home: "session" }] }));
+    const documents = {
+      path: "/named/:session",
+      pool: "web",
+      session: [{ path: "session" }],
+      home: "session",
+      allowedOrigins: ["https://app.example.com"],
+    };
+    stack = await startStack((config) => ({
+      ...config,
+      pools: { ...config.pools, web: { origins: [{ id: "evil", region: "weur", url }] } },
+      routes: [web, documents, { path: "/*", pool: "web", home: "session" }],
+    }));
   });
   afterAll(async () => {
     await stack.stop();
@@ -204,7 +226,10 @@ describe("between visitor and origin", () => {
 
   test("no origin sets a cookie of ours, nor a header of ours", async () => {
     const response = await stack.fetch("/web/x");
-    expect(response.headers.getSetCookie().map((cookie) => cookie.split(";")[0])).toEqual(["theirs=1", expect.stringMatching(/^limpet-web=1\.ey/) as string]);
+    expect(response.headers.getSetCookie().map((cookie) => cookie.split(";")[0])).toEqual([
+      "theirs=1",
+      expect.stringMatching(/^limpet-web=1\.ey/) as string,
+    ]);
     expect(response.headers.has("limpet-placed")).toBe(false);
   });
 
@@ -214,7 +239,9 @@ describe("between visitor and origin", () => {
   });
 
   test("a GET with a body or a length is a GET", async () => {
-    expect(await rawRequest(stack.url, "GET /web/x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")).toMatch(/^HTTP\/1.1 200/);
+    expect(await rawRequest(stack.url, "GET /web/x HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi")).toMatch(
+      /^HTTP\/1.1 200/,
+    );
     expect(await rawRequest(stack.url, "GET /web/x HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")).toMatch(/^HTTP\/1.1 200/);
   });
 
@@ -237,9 +264,16 @@ describe("between visitor and origin", () => {
   test("another spelling of a document's path is the same document, or refused", async () => {
     const session = async (path: string): Promise<unknown> => {
       const response = await rawRequest(stack.url, `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
-      return response.startsWith("HTTP/1.1 200") ? parseDictionary(String(seen?.headers["limpet"])).get("session")?.[0] : Number(response.slice(9, 12));
+      return response.startsWith("HTTP/1.1 200")
+        ? parseDictionary(String(seen?.headers["limpet"])).get("session")?.[0]
+        : Number(response.slice(9, 12));
     };
-    expect([await session("/named/k"), await session("/%6eamed/k"), await session("//named/k"), await session("/named//k")]).toEqual(["k", "k", 400, 400]);
+    expect([await session("/named/k"), await session("/%6eamed/k"), await session("//named/k"), await session("/named//k")]).toEqual([
+      "k",
+      "k",
+      400,
+      400,
+    ]);
   });
 
   test("a page of another origin is refused on a route that allows only its own; the page's own GET says no origin", async () => {
@@ -321,7 +355,15 @@ test("a few refused connections never move a session whose origin lives: the cou
   const doors: Door[] = [];
   stack = await startStack(async (config) => {
     for (const origin of config.pools.collab.origins) doors.push(await openDoor(origin.url));
-    return { ...config, pools: { collab: { ...config.pools.collab, origins: config.pools.collab.origins.map((origin, index) => ({ ...origin, url: doors[index]?.url ?? "" })) } } };
+    return {
+      ...config,
+      pools: {
+        collab: {
+          ...config.pools.collab,
+          origins: config.pools.collab.origins.map((origin, index) => ({ ...origin, url: doors[index]?.url ?? "" })),
+        },
+      },
+    };
   });
   const visitor = new Visitor();
   try {

@@ -24,11 +24,13 @@ async function open(room: string, name: string): Promise<Editor> {
 }
 
 const allRings = async (): Promise<RingView[]> => (await stack.admin<{ rings: RingView[] }>("rings")).rings;
-const order = (origin: string, what: "drain" | "undrain"): Promise<unknown> => stack.admin(`rings/collab/${origin.split("-")[0]}/origins/${origin}/${what}`, "POST");
+const order = (origin: string, what: "drain" | "undrain"): Promise<unknown> =>
+  stack.admin(`rings/collab/${origin.split("-")[0]}/origins/${origin}/${what}`, "POST");
 
 /** No session, no connection and no guest is counted anywhere, and it stays so. */
 async function nothingIsLeft(): Promise<void> {
-  const isEmpty = async (): Promise<boolean> => (await allRings()).every((ring) => ring.origins.every(({ sessions, connections }) => sessions + connections === 0));
+  const isEmpty = async (): Promise<boolean> =>
+    (await allRings()).every((ring) => ring.origins.every(({ sessions, connections }) => sessions + connections === 0));
   await eventually("nothing is counted any more", isEmpty);
   const LATEST_GHOST_MS = 7_500; // a move's deadline, after which a session asks for itself
   const untilMs = Date.now() + LATEST_GHOST_MS;
@@ -42,7 +44,10 @@ test("what somebody typed in mid-move arrives although they left at once, and th
   const [anna, ben] = [await open("doc", "Anna"), await open("doc", "Ben")];
   const before = await stack.session("doc");
   await order(before?.origin ?? "", "drain");
-  await eventually("the move is under way", async () => (await stack.session("doc"))?.state === "moving" || (await stack.session("doc"))?.origin !== before?.origin);
+  await eventually(
+    "the move is under way",
+    async () => (await stack.session("doc"))?.state === "moving" || (await stack.session("doc"))?.origin !== before?.origin,
+  );
   ben.type("LAST WORDS");
   ben.close();
   await eventually("Anna reads it", () => anna.text.toString().includes("LAST WORDS"));
@@ -71,7 +76,9 @@ test("two origins drained one right after the other close nobody's socket", asyn
   const crowd = await Promise.all(Array.from({ length: 8 }, (_, n) => open(`roll-${n}`, "Anna")));
   await order("weur-1", "drain");
   await order("weur-2", "drain");
-  await eventually("weur is empty", async () => (await allRings()).find((ring) => ring.region === "weur")?.origins.every(({ sessions }) => sessions === 0));
+  await eventually("weur is empty", async () =>
+    (await allRings()).find((ring) => ring.region === "weur")?.origins.every(({ sessions }) => sessions === 0),
+  );
   for (const origin of ["weur-1", "weur-2"]) {
     const drained = await stack.admin<{ state: string }>(`rings/collab/weur/origins/${origin}?waitFor=drained&timeoutMs=15000`);
     expect(drained.state).toBe("drained");

@@ -18,7 +18,9 @@ beforeEach(async () => {
   fleet = new Fleet(["weur-1", "weur-2", "enam-1", "enam-2"].map((id) => ({ id, region: id.split("-")[0] ?? "" })));
   await fleet.start();
   const config = collabConfig(fleet);
-  const raw = { ...config, pools: { collab: { ...config.pools.collab, holdDownMs: HOLD_DOWN_MS } } };
+  // A visitor's own stream, beside their own requests under /api: one session, by one cookie.
+  const mine = { path: "/events/mine", pool: "collab", session: [{ issue: true }], home: "visitor" };
+  const raw = { ...config, routes: [mine, ...config.routes], pools: { collab: { ...config.pools.collab, holdDownMs: HOLD_DOWN_MS } } };
   router = await startRouter({ raw, port: 0, pagesDir: new URL("../support", import.meta.url).pathname, devInfo: {}, onLog: () => undefined });
   client = clientOf(router.url);
 });
@@ -57,13 +59,18 @@ async function openAtHome(): Promise<{ room: string; pair: Editor[]; origin: str
 
 test("KV has the snapshot with health, and the hints of the sessions that are not where the ring says", async () => {
   const { room, origin } = await openAtHome();
-  expect((await published("weur")).snapshot.origins.map(({ id, health }) => [id, health])).toEqual([["weur-1", "healthy"], ["weur-2", "healthy"]]);
+  expect((await published("weur")).snapshot.origins.map(({ id, health }) => [id, health])).toEqual([
+    ["weur-1", "healthy"],
+    ["weur-2", "healthy"],
+  ]);
   await fleet.kill(origin);
   const moved = await eventually("the session has moved", async () => {
     const now = await client.session(room);
     return now?.origin !== origin && now;
   });
-  await eventually("KV says that the origin is down", async () => (await published("weur")).snapshot.origins.some(({ id, health }) => id === origin && health === "down"));
+  await eventually("KV says that the origin is down", async () =>
+    (await published("weur")).snapshot.origins.some(({ id, health }) => id === origin && health === "down"),
+  );
   await fleet.revive(origin);
   // The ring would have it back at its owner: it stays, and a hint says so.
   await eventually("the origin is healthy again, and the session is hinted", async () => {
@@ -127,4 +134,28 @@ test("a guest is moved when the origin that serves it abroad is drained", async 
   const now = await client.session(room);
   expect([now?.region, now?.origin === abroad.origin]).toEqual(["enam", false]);
   for (const editor of pair) expect(editor.statuses).toEqual(["connected"]);
+});
+
+test("when the ring object is evicted after a failback, a visitor's plain requests and their socket still agree", async () => {
+  const paris = { latitude: "48.86", longitude: "2.35" };
+  const cookieOf = (response: Response): string => response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+  let cookie = cookieOf(await client.fetch("/api/counter", { from: paris }));
+  const ask = async (): Promise<string> => {
+    const response = await client.fetch("/api/counter", { from: paris, headers: { cookie } });
+    cookie = cookieOf(response) || cookie;
+    return ((await response.json()) as { origin: string }).origin;
+  };
+  const { session } = (await (await client.fetch("/api/counter", { from: paris, headers: { cookie } })).json()) as { session: string };
+  const abort = new AbortController();
+  const stream = await client.fetch("/events/mine", { from: paris, headers: { cookie, accept: "text/event-stream" }, signal: abort.signal });
+  expect([stream.status, (await client.session(session))?.origin]).toEqual([200, await ask()]);
+  await Promise.all(["weur-1", "weur-2"].map((id) => fleet.kill(id)));
+  await eventually("the session is abroad", async () => (await client.session(session))?.region === "enam");
+  await eventually("and the cookie has learnt it", async () => (await ask()).startsWith("enam"));
+  await Promise.all(["weur-1", "weur-2"].map((id) => fleet.revive(id)));
+  await eventually("the session is home", async () => (await client.session(session))?.region === "weur");
+  await evict("RingObject", "v1:collab@weur#g1");
+  const serving = (await client.session(session))?.origin;
+  await eventually("both agree", async () => (await ask()) === serving);
+  abort.abort();
 });

@@ -101,7 +101,9 @@ test("the application's own close codes pass through, either way", async () => {
   const other = await open("/echo/closing");
   other.socket.close(4002, "see-you");
   expect(await other.closed).toEqual({ code: 4002, reason: "see-you" });
-  await eventually("the origin hears it", () => origins.some((origin) => origin.closes.some(({ code, reason }) => code === 4002 && reason === "see-you")));
+  await eventually("the origin hears it", () =>
+    origins.some((origin) => origin.closes.some(({ code, reason }) => code === 4002 && reason === "see-you")),
+  );
 });
 
 test("an origin that cuts one connection is dialled again, and the visitor notices nothing", async () => {

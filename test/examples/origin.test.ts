@@ -131,7 +131,13 @@ describe("the process", () => {
   });
 
   test("wrong options are one line and code 1", async () => {
-    for (const args of [[], ["--id", "a"], ["--id", "A", "--region", "b", "--port", "0"], ["--id", "a", "--region", "b", "--port", "x"], ["--nope"]]) {
+    for (const args of [
+      [],
+      ["--id", "a"],
+      ["--id", "A", "--region", "b", "--port", "0"],
+      ["--id", "a", "--region", "b", "--port", "x"],
+      ["--nope"],
+    ]) {
       const { code, complaint } = await runOrigin(args);
       expect([code, complaint.trim().split("\n").length], args.join(" ")).toEqual([1, 1]);
     }
@@ -169,7 +175,13 @@ describe("the process", () => {
   });
 
   test("hostile input ends at most its own connection", async () => {
-    const frames = [Buffer.alloc(0), Buffer.from([255, 255, 255]), Buffer.from([0, 2, 255, 255, 255, 255, 7]), Buffer.from([1, 200, 1]), Buffer.from([9])];
+    const frames = [
+      Buffer.alloc(0),
+      Buffer.from([255, 255, 255]),
+      Buffer.from([0, 2, 255, 255, 255, 255, 7]),
+      Buffer.from([1, 200, 1]),
+      Buffer.from([9]),
+    ];
     for (const frame of frames) {
       const socket = new WebSocket(`${wsUrl(first)}/hostile`);
       await within(once(socket, "open"), "open");
@@ -192,7 +204,8 @@ describe("the process", () => {
       socket.write("GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n", () => socket.resetAndDestroy());
       await within(once(socket, "close"), "close after a reset");
     }
-    for (const path of ["/", "/events/", "/events/%", "/api/counter/x", "/../etc/passwd"]) expect((await fetch(first.url + path)).status, path).toBe(404);
+    for (const path of ["/", "/events/", "/events/%", "/api/counter/x", "/../etc/passwd"])
+      expect((await fetch(first.url + path)).status, path).toBe(404);
     expect((await fetch(`${first.url}/api/counter`, { method: "DELETE" })).status).toBe(405);
     expect(first.isRunning()).toBe(true);
     expect((await fetch(`${first.url}/healthz`)).status).toBe(200);
@@ -201,7 +214,10 @@ describe("the process", () => {
 
 describe("fleet", () => {
   test("a killed origin comes back on the same port, and only the router's pages may ask for it", async () => {
-    const fleet = new Fleet([{ id: "enam-1", region: "enam" }, { id: "enam-2", region: "enam" }]);
+    const fleet = new Fleet([
+      { id: "enam-1", region: "enam" },
+      { id: "enam-2", region: "enam" },
+    ]);
     await fleet.start();
     const control = await startControl(fleet, { routerOrigins: ["http://127.0.0.1:8787"] });
     try {
@@ -227,7 +243,10 @@ describe("fleet", () => {
   });
 
   test("a fleet that cannot start says why and leaves nothing behind", async () => {
-    const fleet = new Fleet([{ id: "enam-1", region: "enam" }, { id: "enam-2", region: "enam", port: first.port }]);
+    const fleet = new Fleet([
+      { id: "enam-1", region: "enam" },
+      { id: "enam-2", region: "enam", port: first.port },
+    ]);
     await expect(fleet.start()).rejects.toThrow(`enam-2 did not start. Port ${first.port} on 127.0.0.1 is in use`);
     expect(fleet.state("enam-1")).toBe("killed");
   });

@@ -50,7 +50,13 @@ test("another visitor's name and colour are made harmless before the editor sees
     tame(ours);
     const seen: unknown[] = [];
     ours.on("change", () => seen.push(ours.getStates().get(theirs.clientID)?.["user"]));
-    const users = [{ name: "Bo", color: "#123456" }, { name: "\u202eBo\n", color: "red;background:url(//x)" }, { name: "x".repeat(99) }, "text", null];
+    const users = [
+      { name: "Bo", color: "#123456" },
+      { name: "\u202eBo\n", color: "red;background:url(//x)" },
+      { name: "x".repeat(99) },
+      "text",
+      null,
+    ];
     for (const user of users) {
       theirs.setLocalState({ user });
       applyAwarenessUpdate(ours, encodeAwarenessUpdate(theirs, [theirs.clientID]), "network");
@@ -89,7 +95,19 @@ function html(page: string): Promise<string> {
 }
 
 function origin(id: string, facts: Partial<Origin> = {}): Origin {
-  return { id, url: "", region: "weur", weight: 1, backup: false, state: "active", health: "healthy", share: 1, sessions: 0, connections: 0, ...facts };
+  return {
+    id,
+    url: "",
+    region: "weur",
+    weight: 1,
+    backup: false,
+    state: "active",
+    health: "healthy",
+    share: 1,
+    sessions: 0,
+    connections: 0,
+    ...facts,
+  };
 }
 
 function ring(origins: Origin[]): Ring {

@@ -7,10 +7,14 @@ function callersWith(): { call: (incarnation: string, seq: number, version?: num
   const callers = new Callers();
   const [noticed, done]: [Noticed[], string[]] = [[], []];
   const call = async (incarnation: string, seq: number, version = 1): Promise<string> =>
-    callers.once({ version, slice: 0, incarnation, seq }, (what) => noticed.push(what), async (late) => {
-      done.push(`${incarnation}.${seq}${late ? " late" : ""}`);
-      return `answer to ${incarnation}.${seq}`;
-    });
+    callers.once(
+      { version, slice: 0, incarnation, seq },
+      (what) => noticed.push(what),
+      async (late) => {
+        done.push(`${incarnation}.${seq}${late ? " late" : ""}`);
+        return `answer to ${incarnation}.${seq}`;
+      },
+    );
   return { call, noticed, done };
 }
 
@@ -39,10 +43,14 @@ test("a call that failed may be repeated for a better answer", async () => {
   const callers = new Callers();
   let tries = 0;
   const call = (): Promise<number> =>
-    callers.once({ version: 1, slice: 0, incarnation: "a", seq: 1 }, () => undefined, async () => {
-      if (++tries === 1) throw new Error("storage is away");
-      return tries;
-    });
+    callers.once(
+      { version: 1, slice: 0, incarnation: "a", seq: 1 },
+      () => undefined,
+      async () => {
+        if (++tries === 1) throw new Error("storage is away");
+        return tries;
+      },
+    );
   await expect(call()).rejects.toThrow("storage");
   expect(await call()).toBe(2);
 });

@@ -42,7 +42,10 @@ test("asks of one moment go in one call; those that make the ring object probe g
   const client = clientOf();
   await Promise.all([client.place(item("a")), client.place(item("b", { excluded: ["o1"] })), client.place(item("c"))]);
   expect(calls.map(({ items }) => items.map(({ keyHash }) => keyHash))).toEqual([["a", "c"], ["b"]]);
-  expect(calls.map(({ envelope }) => [envelope.slice, envelope.seq])).toEqual([[2, 1], [2, 2]]);
+  expect(calls.map(({ envelope }) => [envelope.slice, envelope.seq])).toEqual([
+    [2, 1],
+    [2, 2],
+  ]);
 });
 
 test("a storm of 10,000 sessions is a few dozen calls", async () => {
@@ -61,15 +64,22 @@ test("a call that broke is repeated once, with its number", async () => {
 
 test("while the ring object is away, known sessions stay and new ones are placed by the ring, with a fence beyond all seen", async () => {
   const client = clientOf();
+  const farAhead = Date.now() * 256 + 2_000_000; // a ring object that restarted goes on from its mark, up to ten seconds ahead
+  const placed = { origin: "o2", region: "weur", url: "http://o2", epoch: 1, reason: "owner", replicas: [], fence: farAhead } as const;
+  answer = async () => [{ kind: "placed", placement: { keyHash: "a", ...placed } }];
+  await client.place(item("a"));
   answer = away;
-  const farAhead = Date.now() * 256 + 1e9;
-  client.saw(farAhead);
-  const live = { origin: "o2", region: "weur", fence: farAhead - 5 };
-  const [known, fresh, moved] = await Promise.all([client.place(item("a", { live })), client.place(item("b")), client.place(item("c", { live, excluded: ["o2"] }))]);
+  const live = { origin: "o2", region: "weur", fence: farAhead };
+  const [known, fresh, moved] = await Promise.all([
+    client.place(item("a", { live })),
+    client.place(item("b")),
+    client.place(item("c", { live: { ...live, fence: farAhead + 7 }, excluded: ["o2"] })),
+  ]);
   expect(known).toMatchObject({ kind: "placed", placement: { origin: "o2", fence: live.fence } });
   expect(fresh).toMatchObject({ kind: "placed", placement: { reason: "owner" } });
   expect(moved).toMatchObject({ kind: "placed", placement: { origin: "o1", movedFrom: "o2" } });
-  for (const placed of [fresh, moved]) expect(placed.kind === "placed" && placed.placement.fence).toBeGreaterThan(farAhead);
+  expect(fresh.kind === "placed" && fresh.placement.fence).toBeGreaterThan(farAhead);
+  expect(moved.kind === "placed" && moved.placement.fence).toBeGreaterThan(farAhead + 7);
 });
 
 test("what was decided alone leaves a gap, so that the ring object reads this carrier's table when it is back", async () => {

@@ -10,11 +10,31 @@ let world: ReturnType<typeof makeWorld>;
 
 /** A KV, a ring object and an isolate's request, with everything that is asked counted. */
 function makeWorld() {
-  const pool = { id: `p${poolNumber++}`, horizonMs: HORIZON_MS, virtualNodes: 8, origins: [{ id: "o1", region: "weur", url: "http://o1", weight: 1, salt: 0, backup: false }] };
+  const pool = {
+    id: `p${poolNumber++}`,
+    horizonMs: HORIZON_MS,
+    virtualNodes: 8,
+    origins: [{ id: "o1", region: "weur", url: "http://o1", weight: 1, salt: 0, backup: false }],
+  };
   const snapshot = (epoch: number, hintsVersion = 0): Snapshot => ({
-    format: 1, pool: pool.id, region: "weur", generation: 1, epoch, configRevision: 1, writtenAtMs: 0, virtualNodes: 8, hintsVersion, origins: [],
+    format: 1,
+    pool: pool.id,
+    region: "weur",
+    generation: 1,
+    epoch,
+    configRevision: 1,
+    writtenAtMs: 0,
+    virtualNodes: 8,
+    hintsVersion,
+    origins: [],
   });
-  const hints = (version: number): Hints => ({ format: 1, pool: pool.id, region: "weur", version, entries: [{ keyHash: `k${version}`, origin: "o1", region: "weur", fence: version }] });
+  const hints = (version: number): Hints => ({
+    format: 1,
+    pool: pool.id,
+    region: "weur",
+    version,
+    entries: [{ keyHash: `k${version}`, origin: "o1", region: "weur", fence: version }],
+  });
   const state = {
     kv: undefined as Snapshot | "fails" | "rubbish" | undefined,
     kvHints: undefined as Hints | undefined,

@@ -19,7 +19,8 @@ export function installChromium(): boolean {
   if (findChromium() !== undefined) return true;
   if (process.getuid?.() !== 0 || spawnSync("apt-get", ["--version"]).status !== 0) return false;
   console.error("Installing Debian's Chromium for the browser test (once; about a minute) …");
-  const apt = (...args: string[]): boolean => spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } }).status === 0;
+  const apt = (...args: string[]): boolean =>
+    spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } }).status === 0;
   return apt("update", "-qq") && apt("install", "-y", "-qq", "--no-install-recommends", "chromium") && findChromium() !== undefined;
 }
 

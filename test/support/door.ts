@@ -25,7 +25,10 @@ export async function openDoor(originUrl: string): Promise<Door> {
       return;
     }
     const origin = connect(port, "127.0.0.1");
-    for (const [from, to] of [[visitor, origin], [origin, visitor]] as const) {
+    for (const [from, to] of [
+      [visitor, origin],
+      [origin, visitor],
+    ] as const) {
       open.add(from);
       if (frozen) from.pause();
       from.on("data", (chunk) => to.write(chunk));

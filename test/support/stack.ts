@@ -125,7 +125,13 @@ export function collabConfig(fleet: Fleet) {
       },
     },
     routes: [
-      { path: "/collab/:session", pool: "collab", session: [{ path: "session" }], home: "session", resume: { mode: "transparent", profile: "y-websocket" } },
+      {
+        path: "/collab/:session",
+        pool: "collab",
+        session: [{ path: "session" }],
+        home: "session",
+        resume: { mode: "transparent", profile: "y-websocket" },
+      },
       { path: "/events/:session", pool: "collab", session: [{ path: "session" }], home: "session" },
       { path: "/api/*", pool: "collab", session: [{ cookie: "sid" }, { header: "x-session-id" }, { issue: true }], home: "visitor" },
       { path: "/doc/:session/*", pool: "collab", session: [{ path: "session" }], home: "session" },
