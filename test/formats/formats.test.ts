@@ -202,7 +202,7 @@ describe("carrier and ring object", () => {
     refused: { kind: "refused", keyHash: KEY_HASH, why: "owner-lost", epoch: 12 },
     leaveItem: { keyHash: KEY_HASH, fence: 460_800_000_000_031, planned: true },
     endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
-    table: { rows: [{ ...session, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, connections: 2, reason: "next" }], asking: [OTHER_HASH] },
+    table: { rows: [{ ...session, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
     guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033 },
     guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30 },
     guestRefused: { kind: "refused" },
