@@ -29,13 +29,13 @@ export const LIMITS = {
   boundFactor: real(1.25, 1.001, 10, "", "at 1 every origin is full at once, and far above it nothing is bounded"),
   /** Points on the ring per unit of weight. */
   virtualNodes: whole(256, 1, 2048, "", "more points cost memory and start-up time and even out nothing"),
-  /** Points of one ring (pool × region): the sum of weight × virtualNodes over its origins. About 2.5 µs each to build (Node 24, 2 cores). */
-  ringPoints: whole(undefined, 0, 131_072, "points", "building a larger ring would hold up every fresh isolate for a third of a second and more"),
+  /** Points of one ring (pool × region): the sum of weight × virtualNodes over its origins. */
+  ringPoints: whole(undefined, 0, 131_072, "points", "building a larger ring would hold up every fresh isolate for too long"),
   /** How long a region must be well before keys come home. */
   holdDownMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "sessions would stay away from a region that has long recovered"),
   /** Carrier objects of a ring. */
   carriers: whole(4, 1, 64, "objects", "each carrier is an object that every move must wait for"),
-  /** Live connections of one carrier: 128 MB an object, about 30 kB to 300 kB a relayed connection. */
+  /** Live connections of one carrier: 128 MB an object, shared by all of them. */
   maxConnections: whole(2000, 1, 32_768, "connections", "an object holds at most 32,768 WebSockets, and its 128 MB are full long before"),
   /** How long two holders of a snapshot may disagree. */
   horizonMs: whole(120 * SECOND_MS, 0, HOUR_MS, "ms", "every ramp and every drain waits for it"),
