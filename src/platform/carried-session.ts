@@ -191,10 +191,7 @@ export class CarriedSession implements ConnectionEvents {
         discard(opening);
         continue;
       }
-      if (opening.kind === "open") {
-        opening.begin();
-        return { kind: "connected" };
-      }
+      if (opening.kind === "open" && hasBegun(opening)) return { kind: "connected" };
       if (opening.kind === "answered" && (first || opening.response.status < 500)) return opening;
       discard(opening);
       if (Date.now() >= deadlineMs) return { kind: "unreachable" };
@@ -234,6 +231,17 @@ export class CarriedSession implements ConnectionEvents {
     if (this.#over) this.#host.emptied(this.ref, answer.placement.fence);
     else this.enter(answer.placement);
     return undefined;
+  }
+}
+
+/** A leg that is closed again before it could begin is one that could not be opened. */
+function hasBegun(opening: Extract<Opening, { kind: "open" }>): boolean {
+  try {
+    opening.begin();
+    return true;
+  } catch (error) {
+    console.error(JSON.stringify({ limpet: "leg-not-begun", error: String(error) }));
+    return false;
   }
 }
 

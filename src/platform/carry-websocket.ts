@@ -259,7 +259,11 @@ function sendBounded(socket: WebSocket, frame: Frame): boolean {
 }
 
 function discardSocket(socket: WebSocket): void {
-  socket.accept({ allowHalfOpen: true });
+  try {
+    socket.accept({ allowHalfOpen: true });
+  } catch {
+    // It was accepted already, or is closed: closing it is all that is left.
+  }
   closeSocket(socket, { code: 1012, reason: "this session moves to another origin" });
 }
 

@@ -5,6 +5,8 @@ import WebSocket from "ws";
 import * as Y from "yjs";
 import { eventually } from "./stack.ts";
 
+process.setMaxListeners(0); // every provider listens for the process's end
+
 export interface Editor {
   readonly provider: WebsocketProvider;
   readonly text: Y.Text;
