@@ -118,10 +118,11 @@ export class Placing {
     }
   }
 
-  /** The carrier has it and we do not (this object is younger): believed, if its fence is not older than a pin's. */
+  /** The carrier has it and we do not (this object is younger): believed, unless a pin on disk knows a later move of it. */
   #adopted(item: PlaceItem): LiveRow | undefined {
     const { live } = item;
     if (!live || !this.#state.viewOfRegion(live.region)?.byId.has(live.origin)) return undefined;
+    if ((this.#state.pinOf(item.keyHash)?.fence ?? 0) > live.fence) return undefined;
     const { keyHash, position, lot, keyed } = item;
     const row: LiveRow = { keyHash, position, lot, keyed, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
     this.#state.fence(live.fence);

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
+import { COMPATIBILITY_DATE } from "../../src/cli/router.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const LIMIT_MS = 120_000;
@@ -35,6 +36,10 @@ test("the code is formatted", { timeout: LIMIT_MS }, () => {
 
 /** A Worker may have 3 MB compressed on the free plan; a start-up pays for each kB. */
 const BUDGET_BYTES = 120 * 1024;
+
+test("the local runtime and a deployment have one compatibility date", () => {
+  expect(readFileSync(join(root, "wrangler.toml"), "utf8")).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);
+});
 
 test("wrangler can make a deployment of it, within the bundle's budget", { timeout: LIMIT_MS }, () => {
   const folder = mkdtempSync(join(tmpdir(), "limpet-deploy-"));
