@@ -75,8 +75,8 @@ export const LIMITS = {
 
   /** Relative part of the ring. 0: no session arrives by the ring. */
   originWeight: real(1, 0, 100, "", "weight × virtualNodes is the number of points on the ring, which a Worker builds at its start"),
-  /** Written by `limpet salts`; part of every point's hash. */
-  salt: whole(0, 0, 0xffff_ffff, "", "a salt is an unsigned number of 32 bits"),
+  /** Part of every point's hash. Left out, the ring object finds the best of 32 when the origin joins, and keeps it. */
+  salt: whole(undefined, 0, 0xffff_ffff, "", "a salt is an unsigned number of 32 bits"),
 
   /** How long an old leg must have been quiet before it is closed in a planned move. */
   quietMs: whole(100, 0, 500, "ms", "visitors' frames are held back meanwhile, and they notice"),
@@ -105,7 +105,7 @@ export const DEV_HORIZON_MS = SECOND_MS;
 export const DEV_GRACE_MS = SECOND_MS;
 
 /** Greatest length of a text, in characters: what the thing it names allows (RFC 1035 for host names), else plenty. */
-export const TEXT_MAX = { path: 1024, url: 2048, host: 253, token: 128, headerValue: 1024 } as const;
+export const TEXT_MAX = { path: 1024, url: 2048, host: 253, token: 128, headerValue: 1024, seed: 256 } as const;
 
 /** The range as a person reads it. */
 export function rangeOf({ least, most, whole: isWhole, unit }: Limit): string {

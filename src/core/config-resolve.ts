@@ -6,6 +6,7 @@ import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./confi
 import { bareUrl } from "./config-texts.ts";
 import type { Config, Origin, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
 import { locationHint } from "./hints.ts";
+import { secretOf } from "./secret-point.ts";
 
 export function resolveConfig(input: ParsedInput, dev: boolean): Config {
   const { admin } = input;
@@ -36,7 +37,7 @@ function resolveRegion({ secondary, weight, hint, latitude, longitude }: ParsedR
 }
 
 function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
-  const { balance, boundFactor, virtualNodes, stickiness, affinity, holdDownMs, carriers, closeDeadlineMs } = pool;
+  const { balance, boundFactor, virtualNodes, stickiness, hold, affinity, rollout, holdDownMs, carriers, closeDeadlineMs } = pool;
   const { domain, path, sameSite } = pool.cookie;
   return {
     id,
@@ -44,7 +45,9 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     boundFactor,
     virtualNodes,
     stickiness,
+    hold,
     affinity,
+    rollout,
     holdDownMs,
     carriers,
     closeDeadlineMs,
@@ -54,12 +57,13 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     drain: { deadlineMs: pool.drain.deadlineMs, graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback) },
     session: { ...pool.session },
     cookie: { path, sameSite, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
+    ...(pool.seed === undefined ? {} : { pointSecret: secretOf(pool.seed) }),
     origins: pool.origins.map(resolveOrigin),
   };
 }
 
 function resolveOrigin({ id, region, url, weight, salt, backup }: ParsedPool["origins"][number]): Origin {
-  return { id, region, url: bareUrl(url) ?? url, weight, salt, backup };
+  return { id, region, url: bareUrl(url) ?? url, weight, ...(salt === undefined ? {} : { salt }), backup };
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {

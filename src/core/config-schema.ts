@@ -13,6 +13,7 @@ import {
   nameFault,
   originUrlFault,
   routePathFault,
+  seedFault,
   tokenFault,
   webOriginFault,
 } from "./config-texts.ts";
@@ -116,7 +117,8 @@ const pool = closed("a pool", {
   cookie: v.optional(cookie, {}),
   headers: unbuiltGroup("sending own headers to a pool's origins"),
   signature: unbuilt("signing requests to origins"),
-  seed: unbuilt("a pool's own hash seed"),
+  /** Makes it impossible to compute keys that fall on one origin. Keep it as secret as LIMPET_SECRET; another one moves every session. */
+  seed: v.optional(leaf<string>(seedFault)),
   /** May be empty: the pool then answers 503 until an origin joins. */
   origins: v.optional(list(origin, "origins"), []),
 });

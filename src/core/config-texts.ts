@@ -11,11 +11,19 @@ const ID = /^[a-z0-9-]{1,32}$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 1123 §2.1: letters, digits and inner hyphens, at most 63 in a label. */
 const HOST = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+/** Shorter ones can be found by trying. */
+const SEED_LEAST = 16;
 const PARAMETER = /^:[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 
 export function idFault(value: unknown): string | undefined {
   if (typeof value === "string" && ID.test(value)) return undefined;
   return `found ${found(value)}; an id is 1 to 32 characters of a–z, 0–9 and "-"`;
+}
+
+/** A secret: what was found is not repeated. */
+export function seedFault(value: unknown): string | undefined {
+  if (typeof value === "string" && value.length >= SEED_LEAST && value.length <= TEXT_MAX.seed) return undefined;
+  return `a seed is a text of ${SEED_LEAST} to ${TEXT_MAX.seed} characters that nobody can guess, like the output of "openssl rand -hex 16"`;
 }
 
 /** A name of something else: whether that exists is checked where all of it can be seen. */

@@ -1,6 +1,8 @@
 // What a parsed configuration looks like: complete, defaulted, readonly. Made only by `parseConfig` (config.ts), at the border.
 // Units are suffixes. Everything else in the house reads these types and never the raw input.
 
+import type { PointSecret } from "./secret-point.ts";
+
 export interface Config {
   readonly configRevision: number;
   readonly defaultRegion: string;
@@ -35,7 +37,8 @@ export interface Origin {
   /** No path, no query, no trailing slash. */
   readonly url: string;
   readonly weight: number;
-  readonly salt: number;
+  /** Absent: the ring object finds one and keeps it. */
+  readonly salt?: number;
   readonly backup: boolean;
 }
 
@@ -45,7 +48,11 @@ export interface Pool {
   readonly boundFactor: number;
   readonly virtualNodes: number;
   readonly stickiness: "prefer" | "strict";
+  /** Whether a session keeps its origin when the ring changes under it. */
+  readonly hold: boolean;
   readonly affinity: "on" | "off";
+  /** The share of the keys that have affinity. */
+  readonly rollout: number;
   readonly holdDownMs: number;
   readonly carriers: number;
   readonly carrier: { readonly maxConnections: number };
@@ -66,6 +73,8 @@ export interface Pool {
     readonly path: string;
     readonly sameSite: "lax" | "strict" | "none";
   };
+  /** Made of `seed`: where keys stand is then this pool's secret. */
+  readonly pointSecret?: PointSecret;
   readonly origins: readonly Origin[];
 }
 

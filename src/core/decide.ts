@@ -1,88 +1,27 @@
-// The decision: which origin serves a session, and why. Pure and total; the Worker, the ring object, carriers and tests all call it,
-// and nowhere else is an origin chosen. The ring proposes an endless order (the walk); this file only says who is taken.
-// Order: pin, claim › home region › its backups › secondary regions, same rules › panic › refusal.
+// The decision: which origin serves a session, and why. Pure and total; the Worker, the ring object, carriers, plan, explain and tests
+// all call it, and nowhere else is an origin chosen. The ring proposes an order (the walk); this file only says whose turn it is.
+// Order: pin, claim › a region that the home region spills to › home region › its backups › secondary regions, same rules › panic › refusal.
 
-import { capacityOf } from "./capacity.ts";
-import type { KeyPoint } from "./hash.ts";
-import { walk, type Ring } from "./ring.ts";
-import { admits, shareAt } from "./share.ts";
+import { illness, lossOf, unavailability } from "./availability.ts";
+import { BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
+import type { Decision, Reason, Refused, Routed, Trace } from "./decision.ts";
+import { ownerOf, walk } from "./ring.ts";
+import { admits } from "./share.ts";
+import type { Claim, Holding, Policy, Situation } from "./situation.ts";
 import type { RegionView, SnapshotOrigin } from "./snapshot.ts";
-
-export interface Situation {
-  readonly key: KeyPoint;
-  /** `false`: nothing names a session; `key` is then a draw, which spreads by weight because the ring does. */
-  readonly keyed: boolean;
-  /** Home region first, then its secondary regions in order. */
-  readonly regions: readonly RegionView[];
-  readonly pin?: Holding | undefined;
-  readonly claim?: Holding | undefined;
-  /** Origins that the asker has just failed to reach. */
-  readonly excluded: ReadonlySet<string>;
-  readonly stickiness: "prefer" | "strict";
-  /** Given by the ring object alone, where the policy bounds load. */
-  readonly bound?: Bound | undefined;
-  readonly nowMs: number;
-}
-
-/** An origin that already holds the session, and since which fence (0: not known). */
-export interface Holding {
-  readonly origin: string;
-  readonly fence: number;
-}
-
-export interface Bound {
-  /** c of the bounded load, > 1. */
-  readonly factor: number;
-  /** Live sessions of the region, and of one origin. */
-  readonly total: number;
-  readonly loadOf: (originId: string) => number;
-}
-
-export const REASONS = ["pin", "claim", "owner", "next", "backup", "spill", "failover", "panic", "replay", "balance"] as const;
-export type Reason = (typeof REASONS)[number];
-
-export type Decision = Routed | Refused;
-
-export interface Routed {
-  readonly kind: "routed";
-  readonly origin: SnapshotOrigin;
-  readonly region: string;
-  readonly epoch: number;
-  /** Of the pin or claim that named the origin; `undefined` where the ring did. */
-  readonly fence: number | undefined;
-  readonly reason: Reason;
-  /** Who was passed over before this one was taken, in order, and why. */
-  readonly passed: readonly Passed[];
-}
-
-export interface Refused {
-  readonly kind: "refused";
-  /** `no-origin`: none is left to try. `owner-lost`: a strict pool waits for the owner. */
-  readonly why: "no-origin" | "owner-lost";
-  readonly epoch: number;
-  readonly passed: readonly Passed[];
-}
-
-export interface Passed {
-  readonly origin: string;
-  readonly why: Unavailable | "share" | "full";
-}
-
-type Unavailable = "gone" | "joining" | "draining" | "drained" | "ejected" | "down" | "excluded";
+import { keeps } from "./spill.ts";
 
 /** Chooses an origin. Never throws and never loops: every step tries each origin at most once. */
-export function decide(situation: Situation): Decision {
-  const passed: Passed[] = [];
-  const epoch = situation.regions[0]?.snapshot.epoch ?? 0;
-  return (
-    byHolding(situation, situation.pin, "pin", passed) ??
-    byStrictHolder(situation, epoch, passed) ??
-    byHolding(situation, situation.claim, "claim", passed) ??
-    byStrictHolder(situation, epoch, passed) ??
-    byStrictOwner(situation, epoch, passed) ??
-    byRegions(situation, passed) ??
-    byPanic(situation, passed) ?? { kind: "refused", why: "no-origin", epoch, passed }
-  );
+export function decide(situation: Situation, trace?: Trace): Decision {
+  const { key, keyed, draw, policy } = situation;
+  const bound = keyed && hasAffinity(policy, key.lot);
+  const course: Course = { situation, point: bound || !keyed ? key : (draw ?? key), bound, passed: [], trace };
+  return byHoldings(course) ?? byStrictOwner(course) ?? bySpill(course) ?? byRegions(course) ?? byPanic(course) ?? refused(course, "no-origin");
+}
+
+/** Whether a key of this lot is bound to an origin at all. Sessions that are stay so until they end, by their pins and claims. */
+export function hasAffinity({ affinity, rollout }: Pick<Policy, "affinity" | "rollout">, lot: number): boolean {
+  return affinity === "on" && admits(lot, "rollout/", rollout);
 }
 
 /** The origins after the chosen one, where its state may be replicated ahead: the next of its region, and one of a secondary region. */
@@ -99,131 +38,135 @@ export function replicasOf(situation: Pick<Situation, "key" | "regions" | "nowMs
   return replicas;
 }
 
-/** Why an origin takes no new session now; `undefined` when it does. */
-export function unavailability(origin: SnapshotOrigin, nowMs: number, excluded: ReadonlySet<string>): Unavailable | undefined {
-  if (origin.lifecycle !== "active") return origin.lifecycle;
-  return illness(origin, nowMs, excluded);
+function byHoldings(course: Course): Decision | undefined {
+  const { pin, claim } = course.situation;
+  const pinned = pin && byHolding(course, pin, "pin");
+  if (pinned) return pinned;
+  return claim && counts(course, claim) ? byHolding(course, claim, "claim") : undefined;
 }
 
-/** Why an origin may not keep a session that it holds: a drain alone is no reason before its closing epoch. */
-export function lossOf(origin: SnapshotOrigin | undefined, nowMs: number, excluded: ReadonlySet<string>): Unavailable | undefined {
-  if (!origin) return "gone";
-  if (origin.closed || origin.lifecycle === "drained") return "drained";
-  return illness(origin, nowMs, excluded);
+/** A connection's claim always counts. A cookie's does not where sessions follow the ring, nor abroad when it is time to come home. */
+function counts(course: Course, claim: Claim): boolean {
+  if (claim.from === "connection") return true;
+  const { policy, regions } = course.situation;
+  const home = regions[0];
+  if (!policy.hold) return false;
+  return !home || home.byId.has(claim.origin) || policy.failback !== "sessions" || !keepsIt(course, home) || !hasSomebody(course, home);
 }
 
-function illness(origin: SnapshotOrigin, nowMs: number, excluded: ReadonlySet<string>): Unavailable | undefined {
-  if (excluded.has(origin.id)) return "excluded";
-  if (origin.health === "down") return "down";
-  return origin.health === "ejected" && nowMs < origin.ejectedUntilMs ? "ejected" : undefined;
-}
-
-const NOBODY: ReadonlySet<string> = new Set();
-
-function byHolding(situation: Situation, holding: Holding | undefined, reason: "pin" | "claim", passed: Passed[]): Routed | undefined {
-  if (!holding) return undefined;
-  const view = situation.regions.find((region) => region.byId.has(holding.origin));
+function byHolding(course: Course, holding: Holding, step: "pin" | "claim"): Decision | undefined {
+  const { regions, nowMs, excluded, policy, keyed } = course.situation;
+  const view = regions.find((region) => region.byId.has(holding.origin));
   const origin = view?.byId.get(holding.origin);
-  const loss = lossOf(origin, situation.nowMs, situation.excluded);
-  if (!view || !origin || loss) {
-    passed.push({ origin: holding.origin, why: loss ?? "gone" });
-    return undefined;
-  }
-  return routed(view, origin, reason, passed, holding.fence === 0 ? undefined : holding.fence);
+  const loss = lossOf(origin, nowMs, excluded);
+  course.trace?.({ step, region: view?.snapshot.region ?? "", origin: holding.origin, outcome: loss ?? "taken" });
+  if (view && origin && !loss) return routed(course, view, origin, step, holding.fence === 0 ? undefined : holding.fence);
+  const why = loss ?? "gone";
+  passOver(course, holding.origin, why);
+  // A strict session whose holder is lost to a fault waits for it, wherever the ring would have it, and whether new ones are still bound.
+  const ill = why === "down" || why === "ejected" || why === "excluded";
+  return ill && keyed && policy.stickiness === "strict" ? refused(course, "owner-lost") : undefined;
 }
 
-/** A strict session whose pin or claim is lost to a fault waits for that origin, wherever the ring would have it. */
-function byStrictHolder(situation: Situation, epoch: number, passed: readonly Passed[]): Refused | undefined {
-  const ill = passed.some(({ why }) => why === "down" || why === "ejected" || why === "excluded");
-  return situation.stickiness === "strict" && situation.keyed && ill ? { kind: "refused", why: "owner-lost", epoch, passed } : undefined;
-}
-
-function byStrictOwner(situation: Situation, epoch: number, passed: Passed[]): Refused | undefined {
-  const home = situation.regions[0];
-  if (situation.stickiness !== "strict" || !situation.keyed || !home) return undefined;
-  for (const id of walk(home.ring, situation.key.position)) {
+/** A strict session goes to nobody but its owner. A planned absence moves it even so: the next of the walk is then its owner. */
+function byStrictOwner(course: Course): Refused | undefined {
+  const { regions, balance, nowMs, excluded } = course.situation;
+  const home = regions[0];
+  if (!home || !isStrict(course) || !isByRing(balance)) return undefined;
+  for (const id of walk(home.ring, course.point.position)) {
     const origin = home.byId.get(id);
-    // A planned absence moves the session even in a strict pool: the next of the walk is then its owner.
     if (!origin || origin.lifecycle !== "active") continue;
-    const ill = illness(origin, situation.nowMs, situation.excluded);
-    return ill ? { kind: "refused", why: "owner-lost", epoch, passed: [...passed, { origin: id, why: ill }] } : undefined;
+    const ill = illness(origin, nowMs, excluded);
+    if (!ill) return undefined;
+    course.trace?.({ step: "owner", region: home.snapshot.region, origin: id, outcome: ill });
+    passOver(course, id, ill);
+    return refused(course, "owner-lost");
   }
   return undefined;
 }
 
-function byRegions(situation: Situation, passed: Passed[]): Routed | undefined {
-  for (const [index, view] of situation.regions.entries()) {
-    const chosen =
-      byWalk(situation, view, view.ring, { share: true, bound: true }, passed) ??
-      byWalk(situation, view, view.ring, { share: false, bound: true }, []) ??
-      byWalk(situation, view, view.ring, { share: false, bound: false }, []);
-    if (chosen) return routed(view, chosen, reasonOf(situation, view, index, chosen), passed);
-    const backup = byWalk(situation, view, view.backups, { share: false, bound: false }, passed);
-    if (backup) return routed(view, backup, index === 0 ? "backup" : "failover", passed);
+/**
+ * What the home region does not keep goes to its backups, else to the first secondary region that keeps it; if there is none, it stays.
+ * Where nobody at home is left, all of it goes that way, and more: that is failover.
+ */
+function bySpill(course: Course): Routed | undefined {
+  const home = course.situation.regions[0];
+  if (!home || isStrict(course) || keepsIt(course, home) || !hasSomebody(course, home)) return undefined;
+  const backup = choose(course, home, BACKUP_RULES);
+  return backup ? routed(course, home, backup, "backup") : byOthers(course, "spill");
+}
+
+/** The home region, its backups, then the others: first those that keep the key and need not be pressed, then whoever is there. */
+function byRegions(course: Course): Routed | undefined {
+  const { regions, balance } = course.situation;
+  for (const view of regions) {
+    const home = view === regions[0];
+    for (const rules of rulesFor(balance)) {
+      const chosen = choose(course, view, rules);
+      if (chosen) return routed(course, view, chosen, home ? homeReason(course, view, chosen) : "failover");
+    }
+    const gently = home ? byOthers(course, "failover") : undefined;
+    if (gently) return gently;
   }
   return undefined;
 }
 
-function reasonOf(situation: Situation, view: RegionView, index: number, chosen: SnapshotOrigin): Reason {
-  if (!situation.keyed) return "balance";
-  if (index > 0) return "failover";
-  const [owner] = walk(view.ring, situation.key.position);
-  return owner === chosen.id ? "owner" : "next";
-}
-
-function byWalk(
-  situation: Situation,
-  view: RegionView,
-  ring: Ring,
-  rules: { readonly share: boolean; readonly bound: boolean },
-  passed: Passed[],
-): SnapshotOrigin | undefined {
-  for (const id of walk(ring, situation.key.position)) {
-    const origin = view.byId.get(id);
-    if (!origin) continue;
-    const why = unavailability(origin, situation.nowMs, situation.excluded) ?? declines(situation, view, origin, rules);
-    if (!why) return origin;
-    passed.push({ origin: id, why });
+/** The first secondary region that keeps the key and has somebody who admits it. */
+function byOthers(course: Course, reason: "spill" | "failover"): Routed | undefined {
+  for (const view of course.situation.regions.slice(1)) {
+    const chosen = keepsIt(course, view) ? choose(course, view, SPILL_RULES) : undefined;
+    if (chosen) return routed(course, view, chosen, reason);
   }
   return undefined;
 }
 
-function declines(
-  situation: Situation,
-  view: RegionView,
-  origin: SnapshotOrigin,
-  rules: { readonly share: boolean; readonly bound: boolean },
-): "share" | "full" | undefined {
-  if (rules.share && !admits(situation.key.lot, origin.id, shareAt(origin.share, situation.nowMs))) return "share";
-  const { bound } = situation;
-  if (!rules.bound || !bound) return undefined;
-  return bound.loadOf(origin.id) < capacityOf(bound.factor, bound.total, weightShare(situation, view, origin)) ? undefined : "full";
+function keepsIt({ situation, point }: Course, view: RegionView): boolean {
+  return keeps(view.snapshot, point.lot, situation.nowMs);
 }
 
-/** The origin's part of the weight that may take sessions now, shares counted; of the bare weights where all shares are 0. */
-function weightShare(situation: Situation, view: RegionView, origin: SnapshotOrigin): number {
-  const open = view.snapshot.origins.filter((each) => !each.backup && !unavailability(each, situation.nowMs, situation.excluded));
-  const shared = (each: SnapshotOrigin): number => each.weight * shareAt(each.share, situation.nowMs);
-  const total = open.reduce((sum, each) => sum + shared(each), 0);
-  if (total > 0) return shared(origin) / total;
-  const bare = open.reduce((sum, each) => sum + each.weight, 0);
-  return bare > 0 ? origin.weight / bare : 0;
+/** Whether one of a region's own origins takes new sessions. */
+function hasSomebody({ situation }: Course, { snapshot }: RegionView): boolean {
+  const { nowMs, excluded } = situation;
+  return snapshot.origins.some((origin) => !origin.backup && origin.weight > 0 && !unavailability(origin, nowMs, excluded));
 }
 
-/** Nobody is available: better a doubtful origin than none. Ejection is ignored first, then down; home region first. */
-function byPanic(situation: Situation, passed: Passed[]): Routed | undefined {
+function homeReason(course: Course, view: RegionView, chosen: SnapshotOrigin): Reason {
+  if (chosen.backup) return "backup";
+  if (!course.bound || !isByRing(course.situation.balance)) return "balance";
+  return ownerOf(view.ring, course.point.position) === chosen.id ? "owner" : "next";
+}
+
+/** Nobody is available: better a doubtful origin than none, but not for a strict session. Ejection is ignored first, then down; home first. */
+function byPanic(course: Course): Routed | undefined {
+  if (isStrict(course)) return undefined;
+  const { regions, excluded } = course.situation;
   for (const ignored of ["ejected", "down"] as const) {
-    for (const view of situation.regions) {
-      for (const id of [...walk(view.ring, situation.key.position), ...walk(view.backups, situation.key.position)]) {
-        const origin = view.byId.get(id);
-        if (!origin || situation.excluded.has(id) || origin.lifecycle !== "active") continue;
-        if (ignored === "down" || origin.health !== "down") return routed(view, origin, "panic", passed);
+    for (const view of regions) {
+      for (const ring of [view.ring, view.backups]) {
+        for (const id of walk(ring, course.point.position)) {
+          const origin = view.byId.get(id);
+          if (!origin || excluded.has(id) || origin.lifecycle !== "active") continue;
+          if (ignored === "ejected" && origin.health === "down") continue;
+          course.trace?.({ step: "panic", region: view.snapshot.region, origin: id, outcome: "taken" });
+          return routed(course, view, origin, "panic");
+        }
       }
     }
   }
   return undefined;
 }
 
-function routed(view: RegionView, origin: SnapshotOrigin, reason: Reason, passed: readonly Passed[], fence?: number): Routed {
-  return { kind: "routed", origin, region: view.snapshot.region, epoch: view.snapshot.epoch, fence, reason, passed };
+function isStrict({ situation, bound }: Course): boolean {
+  return situation.policy.stickiness === "strict" && bound;
 }
+
+function routed(course: Course, view: RegionView, origin: SnapshotOrigin, reason: Reason, fence?: number): Routed {
+  const { region, epoch } = view.snapshot;
+  return { kind: "routed", origin, region, epoch, fence, reason, passed: course.passed };
+}
+
+function refused(course: Course, why: Refused["why"]): Refused {
+  return { kind: "refused", why, epoch: course.situation.regions[0]?.snapshot.epoch ?? 0, passed: course.passed };
+}
+
+const NOBODY: ReadonlySet<string> = new Set();

@@ -2,7 +2,7 @@
 // through: whoever forwards a request deletes it before setting ours.
 
 import { DisplayString, Token, serializeDictionary, type InnerList, type Item } from "structured-headers";
-import type { Reason } from "./decide.ts";
+import type { Reason } from "./decision.ts";
 
 export const LIMPET_FIELD = "Limpet";
 

@@ -1,7 +1,7 @@
 // What carriers and ring objects say to each other, and what a Worker hands to a carrier. Versioned: each side understands its neighbour
 // one version older and newer. docs/formats.md describes it; test/formats holds stored samples.
 
-import type { Reason } from "./decide.ts";
+import type { Reason } from "./decision.ts";
 import type { Resume } from "./config-types.ts";
 
 export const PROTOCOL_VERSION = 1;

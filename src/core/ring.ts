@@ -2,7 +2,13 @@
 // A point is the hash of (index, separator, origin id, separator, salt): index first, so that "1"+"1a" and "11"+"a" differ.
 // Points that collide are ordered by origin id, so that the order of a listing never decides anything.
 
-import { hashText } from "./hash.ts";
+import { hashWords, wordsOf } from "./hash.ts";
+
+/** What of this file, hash.ts and salts.ts every holder of a ring must have alike. A change of any of them is another version. */
+export const PLACEMENT = "v1";
+
+/** Positions on the circle. */
+export const CIRCLE = 2 ** 32;
 
 /** What a ring is made of: a logical id, never an address. */
 export interface RingMember {
@@ -15,7 +21,7 @@ export interface RingMember {
 export interface Ring {
   /** Origin ids, sorted; `owners` indexes them. */
   readonly ids: readonly string[];
-  /** Points of the circle, ascending. */
+  /** Points of the circle, ascending. A point owns the positions after the one before it, up to and including itself. */
   readonly points: Uint32Array;
   readonly owners: Uint16Array | Uint32Array;
   /** For each of 2^prefixBits equal slices of the circle, the index of the first point in or after it. */
@@ -23,64 +29,151 @@ export interface Ring {
   readonly prefixBits: number;
 }
 
-const SEPARATOR = "\u0000";
-
 /** Builds a ring with `virtualNodes` points for each unit of weight (at least one for a member of any weight). */
 export function buildRing(members: readonly RingMember[], virtualNodes: number): Ring {
   const sorted = members.filter((member) => member.weight > 0).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  const entries: { point: number; owner: number }[] = [];
+  const counts = sorted.map((member) => pointCount(member.weight, virtualNodes));
+  const size = counts.reduce((sum, count) => sum + count, 0);
+  const listed = { points: new Uint32Array(size), owners: new (sorted.length > 0xffff ? Uint32Array : Uint16Array)(size) };
+  let end = 0;
   sorted.forEach((member, owner) => {
-    const count = Math.max(1, Math.round(member.weight * virtualNodes));
-    for (let index = 0; index < count; index++) {
-      entries.push({ point: hashText(`${index}${SEPARATOR}${member.id}${SEPARATOR}${member.salt}`, 0), owner });
-    }
+    const points = pointsOf(member.id, member.salt, counts[owner] ?? 0);
+    listed.points.set(points, end);
+    listed.owners.fill(owner, end, (end += points.length));
   });
-  // Owners are numbered in the order of their ids, so that this is also the order by id.
-  entries.sort((a, b) => a.point - b.point || a.owner - b.owner);
+  return { ids: sorted.map((member) => member.id), ...inOrder(listed) };
+}
 
-  const points = Uint32Array.from(entries, (entry) => entry.point);
-  const owners = sorted.length > 0xffff ? new Uint32Array(entries.length) : new Uint16Array(entries.length);
-  entries.forEach((entry, index) => (owners[index] = entry.owner));
-  const prefixBits = Math.min(20, Math.max(0, Math.ceil(Math.log2(entries.length + 1))));
-  return { ids: sorted.map((member) => member.id), points, owners, prefix: prefixIndex(points, prefixBits), prefixBits };
+/** How many points a member of some weight has. */
+export function pointCount(weight: number, virtualNodes: number): number {
+  return Math.max(1, Math.round(weight * virtualNodes));
+}
+
+/** Where a member's points stand, in the order of their index: the definition of a virtual node. */
+export function pointsOf(id: string, salt: number, count: number): Uint32Array {
+  const points = new Uint32Array(count);
+  const rest = `${SEPARATOR}${id}${SEPARATOR}${salt}`;
+  // Indices of equal length share all of the text but the digits, which are counted up where they stand.
+  for (let first = 0, digits = 1; first < count; first = 10 ** digits++) {
+    const text = encoder.encode(`${first}${rest}`);
+    const words = wordsOf(text);
+    const end = Math.min(count, 10 ** digits);
+    for (let index = first; index < end; index++) {
+      points[index] = hashWords(words, text.length, 0);
+      countUp(words, digits);
+    }
+  }
+  return points;
+}
+
+/** The next decimal number, in ASCII digits at the beginning of a text of words. */
+function countUp(words: Int32Array, digits: number): void {
+  for (let at = digits - 1; at >= 0; at--) {
+    const word = at >>> 2;
+    const shift = (at & 3) * 8;
+    const text = words[word] ?? 0;
+    if (((text >>> shift) & 0xff) !== NINE) {
+      words[word] = text + (1 << shift);
+      return;
+    }
+    words[word] = text - (9 << shift);
+  }
 }
 
 /** The owner of a position: the first origin clockwise, the position itself included. `undefined` on an empty ring. */
 export function ownerOf(ring: Ring, position: number): string | undefined {
-  const index = ring.points.length === 0 ? undefined : ring.owners[firstAtOrAfter(ring, position)];
+  const index = ring.owners[firstAtOrAfter(ring, position)];
   return index === undefined ? undefined : ring.ids[index];
 }
 
 /** The walk of a position: each origin once, owner first, then who would be next. Lazy: most callers take one. */
 export function* walk(ring: Ring, position: number): Generator<string, void, undefined> {
-  const length = ring.points.length;
-  if (length === 0) return;
-  const seen = new Set<number>();
+  const { points, owners, ids } = ring;
   const start = firstAtOrAfter(ring, position);
-  for (let step = 0; step < length && seen.size < ring.ids.length; step++) {
-    const owner = ring.owners[(start + step) % length] ?? 0;
+  const seen = new Set<number>();
+  for (let step = 0; step < points.length && seen.size < ids.length; step++) {
+    const at = start + step;
+    const owner = owners[at < points.length ? at : at - points.length] ?? 0;
     if (seen.has(owner)) continue;
     seen.add(owner);
-    const id = ring.ids[owner];
+    const id = ids[owner];
     if (id !== undefined) yield id;
   }
 }
 
-function firstAtOrAfter(ring: Ring, position: number): number {
+/** How much of the circle each origin owns, in positions (of `CIRCLE`), in the order of `ids`: exact. */
+export function arcsOf({ ids, points, owners }: Ring): Float64Array {
+  const arcs = new Float64Array(ids.length);
+  let before = points.at(-1) ?? 0;
+  for (let index = 0; index < points.length; index++) {
+    const point = points[index] ?? 0;
+    const owner = owners[index] ?? 0;
+    const shadowed = index > 0 && point === before; // an equal point of a smaller id owns it all
+    if (!shadowed) arcs[owner] = (arcs[owner] ?? 0) + clockwise(before, point);
+    before = point;
+  }
+  return arcs;
+}
+
+/** Positions from one (excluded) clockwise to another (included); from a position to itself it is the whole circle. */
+export function clockwise(from: number, to: number): number {
+  return ((to - from - 1) >>> 0) + 1;
+}
+
+/** The index of the first point at or after a position, around the circle; 0 on an empty ring. */
+export function firstAtOrAfter(ring: Ring, position: number): number {
   const { points, prefix, prefixBits } = ring;
-  let index = prefix[prefixBits === 0 ? 0 : position >>> (32 - prefixBits)] ?? 0;
+  let index = prefix[position >>> (32 - prefixBits)] ?? 0;
   while (index < points.length && (points[index] ?? 0) < position) index++;
   return index === points.length ? 0 : index;
 }
 
-function prefixIndex(points: Uint32Array, prefixBits: number): Uint32Array {
-  const slices = 2 ** prefixBits;
-  const width = 2 ** (32 - prefixBits);
-  const prefix = new Uint32Array(slices);
-  let index = 0;
-  for (let slice = 0; slice < slices; slice++) {
-    while (index < points.length && (points[index] ?? 0) < slice * width) index++;
-    prefix[slice] = index;
+const encoder = new TextEncoder();
+const SEPARATOR = "\u0000";
+const NINE = 0x39;
+/** More slices than that cost more memory than they save steps. */
+const PREFIX_BITS_MAX = 20;
+
+/**
+ * Points in the order of the circle, with the index to find them by. Hashes are spread evenly, so there is about one point in each of as
+ * many slices: each point is put into its slice, and the few that share one are ordered there. Equal points keep their listed order,
+ * which is that of the ids.
+ */
+function inOrder({ points: listed, owners: listedOwners }: Pick<Ring, "points" | "owners">): Omit<Ring, "ids"> {
+  const prefixBits = Math.min(PREFIX_BITS_MAX, Math.max(1, Math.ceil(Math.log2(listed.length + 1))));
+  const shift = 32 - prefixBits;
+  const prefix = sliceStarts(listed, shift);
+  const points = new Uint32Array(listed.length);
+  const owners = listedOwners.slice();
+  const filled = prefix.slice();
+  for (let n = 0; n < listed.length; n++) {
+    const point = listed[n] ?? 0;
+    const slice = point >>> shift;
+    const first = prefix[slice] ?? 0;
+    let index = filled[slice] ?? 0;
+    filled[slice] = index + 1;
+    for (; index > first && (points[index - 1] ?? 0) > point; index--) {
+      points[index] = points[index - 1] ?? 0;
+      owners[index] = owners[index - 1] ?? 0;
+    }
+    points[index] = point;
+    owners[index] = listedOwners[n] ?? 0;
   }
-  return prefix;
+  return { points, owners, prefix, prefixBits };
+}
+
+/** For each slice the number of points before it. */
+function sliceStarts(points: Uint32Array, shift: number): Uint32Array {
+  const starts = new Uint32Array(2 ** (32 - shift));
+  for (let n = 0; n < points.length; n++) {
+    const slice = (points[n] ?? 0) >>> shift;
+    starts[slice] = (starts[slice] ?? 0) + 1;
+  }
+  let before = 0;
+  for (let slice = 0; slice < starts.length; slice++) {
+    const count = starts[slice] ?? 0;
+    starts[slice] = before;
+    before += count;
+  }
+  return starts;
 }

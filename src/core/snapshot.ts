@@ -4,6 +4,7 @@
 
 import * as v from "valibot";
 import { buildRing, type Ring } from "./ring.ts";
+import { withSalts } from "./salts.ts";
 import { FULL_SHARE } from "./share.ts";
 
 const shareSchema = v.object({ from: v.number(), to: v.number(), startAtMs: v.number(), endAtMs: v.number() });
@@ -32,6 +33,8 @@ const snapshotSchema = v.object({
   writtenAtMs: v.number(),
   virtualNodes: v.number(),
   hintsVersion: v.number(),
+  /** The share of its keys that the region keeps (spill.ts). */
+  kept: v.optional(shareSchema, FULL_SHARE),
   origins: v.array(originSchema),
 });
 
@@ -94,45 +97,49 @@ function shapeOf({ virtualNodes, origins }: Snapshot): string {
   return JSON.stringify([virtualNodes, origins.map(({ id, weight, salt, backup }) => [id, weight, salt, backup])]);
 }
 
-/** The ring that the configuration alone gives, for when nobody else can be asked: epoch 0, everyone believed healthy. */
-export function bootstrapSnapshot(
-  pool: { readonly id: string; readonly virtualNodes: number; readonly origins: readonly ConfiguredOrigin[] },
-  region: string,
-  configRevision: number,
-): Snapshot {
-  const origins = pool.origins
-    .filter((origin) => origin.region === region)
-    .map(({ id, url, weight, salt, backup }) => ({
-      id,
-      url,
-      weight,
-      salt,
-      backup,
-      lifecycle: "active" as const,
-      closed: false,
-      health: "healthy" as const,
-      ejectedUntilMs: 0,
-      share: FULL_SHARE,
-    }));
-  return {
-    format: 1,
-    pool: pool.id,
-    region,
-    generation: 1,
-    epoch: 0,
-    configRevision,
-    writtenAtMs: 0,
-    virtualNodes: pool.virtualNodes,
-    hintsVersion: 0,
-    origins,
-  };
+interface ConfiguredPool {
+  readonly id: string;
+  readonly virtualNodes: number;
+  readonly origins: readonly {
+    readonly id: string;
+    readonly region: string;
+    readonly url: string;
+    readonly weight: number;
+    readonly salt?: number;
+    readonly backup: boolean;
+  }[];
 }
 
-interface ConfiguredOrigin {
-  readonly id: string;
-  readonly region: string;
-  readonly url: string;
-  readonly weight: number;
-  readonly salt: number;
-  readonly backup: boolean;
+/** Made once for each pool of a parsed configuration: to search salts and build rings takes milliseconds. */
+const bootstraps = new WeakMap<ConfiguredPool, Map<string, RegionView>>();
+
+/**
+ * The ring that the configuration alone gives, for when nobody else can be asked: epoch 0, everyone believed healthy. The same as the
+ * ring object's while the salts are written in the configuration, or the fleet has not changed since it began.
+ */
+export function bootstrapView(pool: ConfiguredPool, region: string, configRevision: number): RegionView {
+  const views = bootstraps.get(pool) ?? new Map<string, RegionView>();
+  bootstraps.set(pool, views);
+  const view = views.get(region) ?? viewOf(bootstrapSnapshot(pool, region, configRevision));
+  views.set(region, view);
+  return view;
+}
+
+function bootstrapSnapshot(pool: ConfiguredPool, region: string, configRevision: number): Snapshot {
+  const { id, virtualNodes } = pool;
+  const here = pool.origins.filter((origin) => origin.region === region);
+  const origins = withSalts(here, virtualNodes).map(({ id, url, weight, salt, backup }) => ({
+    id,
+    url,
+    weight,
+    salt,
+    backup,
+    lifecycle: "active" as const,
+    closed: false,
+    health: "healthy" as const,
+    ejectedUntilMs: 0,
+    share: FULL_SHARE,
+  }));
+  const versions = { format: 1 as const, generation: 1, epoch: 0, hintsVersion: 0, configRevision, writtenAtMs: 0 };
+  return { ...versions, pool: id, region, virtualNodes, kept: FULL_SHARE, origins };
 }

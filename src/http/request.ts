@@ -2,7 +2,8 @@
 
 import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
 import type { Pool, Route } from "../core/config-types.ts";
-import { keyPoint, type KeyPoint } from "../core/hash.ts";
+import type { KeyPoint } from "../core/hash.ts";
+import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
 import { findKey, matchRoute, parseCookies, type RequestFacts } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
@@ -73,7 +74,7 @@ async function identified(
   // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
   const foreign = found.claims !== undefined && found.claims.source === source && found.claims.keyHash !== (await keyHash());
   const claims = foreign ? undefined : found.claims;
-  return { kind: "identified", route, pool, key, source, point: keyPoint(own), keyHash, issued, claims, remembers };
+  return { kind: "identified", route, pool, key, source, point: pointOf(own, pool.pointSecret), keyHash, issued, claims, remembers };
 }
 
 /** The home region of an identified request. */

@@ -1,7 +1,7 @@
 // The way of a request: identify, locate, decide, carry, record. Start reading here.
 
 import { needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
-import type { Holding } from "../core/decide.ts";
+import type { Claim } from "../core/situation.ts";
 import { isLoop, requestHeaders, responseHeaders } from "../core/headers.ts";
 import { GENERATION, sliceOf } from "../core/names.ts";
 import { requestProblem, type ProblemCode } from "../core/problem.ts";
@@ -176,8 +176,9 @@ async function tell(passage: Passage, identified: Identified, home: string, plac
   const nowMs = Date.now();
   const times = { issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs };
   const keyHash = await identified.keyHash();
-  // A shared key's placement is nobody's claim; what the cookie says of the visitor's own session stays.
-  const own = identified.route.home.kind === "visitor";
+  // A shared key's placement is nobody's claim, nor is one that the bare configuration gave, which may be another than the ring's; what the
+  // cookie says of the visitor's own session stays.
+  const own = identified.route.home.kind === "visitor" && placed.epoch > 0;
   const shared: Claims = { keyHash, source, fence: 0, ...claims, pool: pool.id, issued, ...times };
   const next: Claims = own ? { pool: pool.id, issued, keyHash, source, home, origin: placed.origin, fence: placed.fence, ...times } : shared;
   if (!needsRewrite(claims, next, pool.session.idleMs) || isPublic(headers)) return;
@@ -191,9 +192,9 @@ function isPublic(headers: Headers): boolean {
 }
 
 /** A cookie names an origin only for keys of one visitor: of a shared key everyone must agree. */
-function claimOf({ route: { home }, claims }: Identified): Holding | undefined {
+function claimOf({ route: { home }, claims }: Identified): Claim | undefined {
   if (home.kind !== "visitor" || claims?.origin === undefined) return undefined;
-  return { origin: claims.origin, fence: claims.fence };
+  return { origin: claims.origin, fence: claims.fence, from: "cookie" };
 }
 
 function originHeaders({ request, url, settings }: Passage): Headers {

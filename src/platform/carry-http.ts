@@ -1,10 +1,13 @@
 // Carrying plain HTTP: decided in the Worker on a snapshot, fetched, streamed. A Worker's own bad luck never re-places a keyed session:
 // it tries the same origin once more, then the ring object has the word. A stateless request walks on.
 
-import { decide, replicasOf, type Decision, type Holding, type Routed } from "../core/decide.ts";
+import { decide, replicasOf } from "../core/decide.ts";
+import { keeps } from "../core/spill.ts";
+import type { Decision, Routed } from "../core/decision.ts";
 import { regionOrder } from "../core/home.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { Pool } from "../core/config-types.ts";
+import type { Claim } from "../core/situation.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
 import type { Env, Settings } from "./env.ts";
 import { knownRing, learn, type KnownRing } from "./snapshots.ts";
@@ -20,7 +23,7 @@ export interface PlainRequest {
   readonly key: string | undefined;
   readonly point: KeyPoint;
   readonly keyHash: () => Promise<string>;
-  readonly claim: Holding | undefined;
+  readonly claim: Claim | undefined;
 }
 
 export type Carried =
@@ -76,7 +79,7 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
   }
 }
 
-/** Decides on the home ring alone while that serves; the others are read only when it does not, or hold the claim. */
+/** Decides on the home ring alone while that serves and keeps the key; the others are read only when it does not, or hold the claim. */
 async function decideOn(
   env: Env,
   ctx: ExecutionContext,
@@ -97,12 +100,14 @@ async function decideOn(
       pin: hint,
       claim,
       excluded,
-      stickiness: pool.stickiness,
+      policy: pool,
+      balance: { kind: "ring" },
       nowMs: Date.now(),
     });
 
   const abroad = [hint, claim].some((holding) => holding !== undefined && !home.view.byId.has(holding.origin));
-  if (!abroad || order.length === 1) {
+  const spilled = !keeps(home.view.snapshot, point.lot, Date.now());
+  if ((!abroad && !spilled) || order.length === 1) {
     const decision = decideFor([home.view]);
     if (
       order.length === 1 ||

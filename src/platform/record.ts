@@ -1,6 +1,6 @@
 // Step "record": one structured line for a decision, sampled; refusals, faults and moves always. Never a raw session key.
 
-import type { Reason } from "../core/decide.ts";
+import type { Reason } from "../core/decision.ts";
 import { LIMPET_FIELD, fieldForVisitor } from "../core/limpet-field.ts";
 
 export interface Recorded {

@@ -6,7 +6,7 @@ import { nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import type { CarrierName } from "../core/names.ts";
 import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement } from "../core/protocol.ts";
-import { bootstrapSnapshot, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { bootstrapView, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
 import { BATCH_MAX } from "./limits.ts";
 import type { RingObject } from "./ring-object.ts";
@@ -41,7 +41,7 @@ export class RingClient {
     const pool = config.pools[carrier.ring.pool];
     if (!pool) return;
     for (const region of regionOrder(config, pool, carrier.ring.region)) {
-      this.#views.set(region, viewOf(bootstrapSnapshot(pool, region, config.configRevision)));
+      this.#views.set(region, bootstrapView(pool, region, config.configRevision));
     }
   }
 
@@ -131,9 +131,10 @@ export class RingClient {
       key: item,
       keyed: item.keyed,
       regions,
-      claim: live ?? claim,
+      claim: live ? { ...live, from: "connection" } : claim && { ...claim, from: "cookie" },
       excluded: new Set(item.excluded),
-      stickiness: pool.stickiness,
+      policy: pool,
+      balance: { kind: "ring" },
       nowMs,
     });
     if (decision.kind === "refused") return { ...decision, keyHash };

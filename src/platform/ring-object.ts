@@ -4,11 +4,12 @@
 // origin or between two; every change is one epoch, made whole and swapped in.
 
 import { DurableObject } from "cloudflare:workers";
-import { unavailability } from "../core/decide.ts";
+import { unavailability } from "../core/availability.ts";
 import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName, sliceOf } from "../core/names.ts";
 import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem } from "../core/protocol.ts";
 import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
+import { comesHome } from "../core/spill.ts";
 import { settingsOf, type Env, type Settings } from "./env.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
 import { EVACUATE_AGAIN_MS, GUESTS_EVERY_MS, ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
@@ -288,7 +289,7 @@ export class RingObject extends DurableObject<Env> {
     const servable = view.snapshot.origins.some((origin) => !unavailability(origin, nowMs, new Set()));
     this.#servableSinceMs = servable ? (this.#servableSinceMs ?? nowMs) : undefined;
     if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
-    const abroad = live.rows((row) => row.region !== name.region);
+    const abroad = live.rows((row) => row.region !== name.region && comesHome("sessions", view.snapshot, row.lot, nowMs));
     if (abroad.length > 0) this.ctx.waitUntil(this.#moved(this.#moves.move(abroad, { planned: true, excluded: new Set() })));
   }
 

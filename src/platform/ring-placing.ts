@@ -2,8 +2,11 @@
 // Every choice is `decide`'s; here it is given what only the authority knows: live loads, pins, and the other region's word.
 
 import type { Config } from "../core/config-types.ts";
-import { decide, lossOf, replicasOf, type Decision, type Holding, type Reason } from "../core/decide.ts";
+import { lossOf } from "../core/availability.ts";
+import { decide, replicasOf } from "../core/decide.ts";
+import type { Decision, Reason } from "../core/decision.ts";
 import type { GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
@@ -16,7 +19,7 @@ export type Choice =
   | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly epoch: number };
 
 export interface Wish extends SessionRef {
-  readonly claim?: Holding | undefined;
+  readonly claim?: Claim | undefined;
   readonly excluded: ReadonlySet<string>;
   /** The fence that the placement will have: a guest's region is told it. */
   readonly fence: number;
@@ -55,7 +58,7 @@ export class Placing {
 
   /** A guest's place among our own origins. */
   guest(item: GuestItem): GuestAnswer {
-    const held = item.held === undefined ? undefined : { origin: item.held, fence: item.fence };
+    const held: Claim | undefined = item.held === undefined ? undefined : { origin: item.held, fence: item.fence, from: "connection" };
     const decision = this.#decideOn([this.#state.view], { ...item, claim: held, excluded: new Set(item.excluded) }, true);
     if (decision.kind === "refused" || decision.reason === "panic") return { kind: "refused" };
     const { keyHash, position, lot, keyed, homeRegion, fence } = item;
@@ -154,7 +157,7 @@ export class Placing {
 
   async #placeComing(item: PlaceItem, old: LiveRow | undefined, fence: number, bounded: boolean): Promise<PlaceAnswer> {
     const { keyHash, position, lot, keyed } = item;
-    const claim = old ? undefined : item.claim; // it speaks of the time before the placement that was lost
+    const claim: Claim | undefined = old || !item.claim ? undefined : { ...item.claim, from: "cookie" }; // it speaks of the time before the placement that was lost
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
     const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
     if (choice.kind === "refused") return { ...choice, keyHash };
@@ -174,9 +177,8 @@ export class Placing {
   #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
     const { pool } = this.#state;
     const loadOf = (id: string): number => this.#state.loadOf(id);
-    const { live, guests, coming } = this.#state;
-    const settled = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
-    const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
+    // Whoever is on the way counts where it goes, and until it has left where it was: the total is the sum of just those loads.
+    const total = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + loadOf(id), 0);
     return decide({
       key: wish,
       keyed: wish.keyed,
@@ -184,8 +186,8 @@ export class Placing {
       pin: wish.pin,
       claim: wish.claim,
       excluded: wish.excluded,
-      stickiness: pool.stickiness,
-      bound: bounded && pool.balance === "bounded-ring" ? { factor: pool.boundFactor, total, loadOf } : undefined,
+      policy: pool,
+      balance: bounded && pool.balance === "bounded-ring" ? { kind: "bounded-ring", factor: pool.boundFactor, total, loadOf } : { kind: "ring" },
       nowMs: Date.now(),
     });
   }

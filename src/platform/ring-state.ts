@@ -2,12 +2,15 @@
 // whole here; telling others is the ring object's. No I/O beside the object's own storage.
 
 import type { Pool } from "../core/config-types.ts";
-import { decide, type Holding } from "../core/decide.ts";
+import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { judgeConfig, mergeLayers, type DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
-import { bootstrapSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { withSalts } from "../core/salts.ts";
+import { FULL_SHARE } from "../core/share.ts";
+import type { Holding } from "../core/situation.ts";
+import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
@@ -40,7 +43,7 @@ export class RingState {
     this.#down = store.down();
     this.#pins = store.pins();
     for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
-      this.#neighbours.set(region, viewOf(bootstrapSnapshot(pool, region, settings.config.configRevision)));
+      this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
     }
     const changed = this.#takeConfig();
     this.#view = this.#build();
@@ -145,7 +148,8 @@ export class RingState {
       keyed: true,
       regions: this.views(),
       excluded: new Set(),
-      stickiness: "prefer",
+      policy: { ...this.pool, stickiness: "prefer" },
+      balance: { kind: "ring" },
       nowMs: Date.now(),
     });
     const pin = this.#pins.get(row.keyHash);
@@ -191,6 +195,7 @@ export class RingState {
       writtenAtMs: Date.now(),
       virtualNodes: config?.virtualNodes ?? this.pool.virtualNodes,
       hintsVersion: this.#store.number("hintsVersion"),
+      kept: FULL_SHARE,
       origins: mergeLayers({ configured: config?.origins ?? [], drains: this.#drains, down: this.#down }),
     };
     return viewOf(snapshot, previous);
@@ -202,8 +207,11 @@ export class RingState {
       .filter((origin) => origin.region === this.name.region)
       .map(({ id, url, weight, salt, backup }) => ({ id, url, weight, salt, backup }));
     const { virtualNodes } = this.pool;
-    const given = { revision: this.#settings.config.configRevision, content: JSON.stringify([virtualNodes, origins]), virtualNodes, origins };
-    const verdict = judgeConfig(this.#store.config(), given, this.#settings.dev);
+    // What was written, in a form that rings of before optional salts have stored too.
+    const content = JSON.stringify([virtualNodes, origins.map((origin) => ({ ...origin, salt: origin.salt ?? 0 }))]);
+    const known = this.#store.config();
+    const given = { revision: this.#settings.config.configRevision, content };
+    const verdict = judgeConfig(known, given, this.#settings.dev);
     if (verdict === "conflict") {
       console.error(
         JSON.stringify({
@@ -215,7 +223,10 @@ export class RingState {
       );
     }
     if (verdict !== "take") return false;
-    this.#store.setConfig(given);
+    // A salt once found stays with its origin: only those that are new get one now.
+    const saltOf = new Map(known?.origins.map(({ id, salt }) => [id, salt]));
+    const remembered = origins.map((origin) => ({ ...origin, salt: origin.salt ?? saltOf.get(origin.id) }));
+    this.#store.setConfig({ ...given, virtualNodes, origins: withSalts(remembered, virtualNodes) });
     const kept = new Set(origins.map((origin) => origin.id));
     for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
     for (const id of this.#drains.keys()) if (!kept.has(id)) this.#forgetDrain(id);

@@ -1,6 +1,6 @@
 // What operators see of a ring: the shapes of the admin API, made from what the ring object knows.
 
-import type { Reason } from "../core/decide.ts";
+import type { Reason } from "../core/decision.ts";
 import { shareAt } from "../core/share.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 
@@ -9,6 +9,8 @@ export interface OriginStatus {
   readonly url: string;
   readonly region: string;
   readonly weight: number;
+  /** Written in the configuration, or found when the origin joined: to be written there, so that nothing but it decides the ring. */
+  readonly salt: number;
   readonly backup: boolean;
   readonly state: SnapshotOrigin["lifecycle"];
   readonly health: SnapshotOrigin["health"];
@@ -44,6 +46,6 @@ export interface SessionStatus {
 }
 
 export function describeOrigin(origin: SnapshotOrigin, region: string, sessions: number, connections: number, nowMs: number): OriginStatus {
-  const { id, url, weight, backup, lifecycle, health, share } = origin;
-  return { id, url, region, weight, backup, state: lifecycle, health, share: shareAt(share, nowMs), sessions, connections };
+  const { id, url, weight, salt, backup, lifecycle, health, share } = origin;
+  return { id, url, region, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), sessions, connections };
 }

@@ -1,7 +1,7 @@
 // The live sessions of a ring, in memory: rebuilt from the carriers when the ring object starts. Counts are kept beside the rows,
 // so that a load is never a scan.
 
-import type { Reason } from "../core/decide.ts";
+import type { Reason } from "../core/decision.ts";
 import type { SessionRef } from "../core/protocol.ts";
 
 export interface LiveRow extends SessionRef {

@@ -3,7 +3,7 @@
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Pool } from "../core/config-types.ts";
-import { bootstrapSnapshot, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { bootstrapView, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
 import { within } from "./limits.ts";
 import type { Published } from "./ring-object.ts";
@@ -60,7 +60,7 @@ export function learn({ snapshot, hints }: Published): KnownRing {
     entry.held = { ...held, confirmedAtMs };
   }
   entry.failedAtMs = -Infinity;
-  return entry.held ?? bootstrapped(snapshot);
+  return entry.held ?? bootstrapped(viewOf(snapshot));
 }
 
 async function refresh(env: Env, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
@@ -76,7 +76,7 @@ async function refresh(env: Env, settings: Settings, pool: Pool, region: string)
   }
   // Nobody answers: what is known is better than what the configuration says, however old; and that is better than nothing.
   entry.failedAtMs = Date.now();
-  return (entry.held ??= bootstrapped(bootstrapSnapshot(pool, region, settings.config.configRevision)));
+  return (entry.held ??= bootstrapped(bootstrapView(pool, region, settings.config.configRevision)));
 }
 
 /** What KV has, if it is a pair and not older than what is held. Never throws. */
@@ -111,8 +111,8 @@ function entryOf(pool: string, region: string): Entry {
   return entry;
 }
 
-function bootstrapped(snapshot: Snapshot): KnownRing {
-  return { view: viewOf(snapshot), hints: new Map(), confirmedAtMs: -Infinity };
+function bootstrapped(view: RegionView): KnownRing {
+  return { view, hints: new Map(), confirmedAtMs: -Infinity };
 }
 
 /** The hints that are held, in the form that a snapshot of the same hints version comes with. */

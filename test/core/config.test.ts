@@ -7,12 +7,14 @@ import { HORIZON_LEAST_MS, LIMITS } from "../../src/core/config-limits.ts";
 import { defineConfig, formatFaults, parseConfig, type ConfigFault } from "../../src/core/config.ts";
 import type { Config } from "../../src/core/config-types.ts";
 import { locationHints } from "../../src/core/hints.ts";
+import { secretOf } from "../../src/core/secret-point.ts";
 
 type Changes = Readonly<Record<string, unknown>>;
 
 const POOL = "pools.collab";
 const ROUTE = "routes.0";
 const ORIGIN = `${POOL}.origins.0`;
+const SEED = "f3a1c7d2e4b59a60718293a4b5c6d7e8";
 
 function base(): Record<string, unknown> {
   return {
@@ -114,15 +116,15 @@ describe("a good configuration", () => {
       },
       pools: {
         collab: {
-          id: "collab", balance: "ring", boundFactor: 1.25, virtualNodes: 256, stickiness: "prefer", affinity: "on",
+          id: "collab", balance: "ring", boundFactor: 1.25, virtualNodes: 256, stickiness: "prefer", hold: true, affinity: "on", rollout: 1,
           holdDownMs: 30_000, carriers: 4, carrier: { maxConnections: 2000 }, horizonMs: 120_000, closeDeadlineMs: 2000,
           health: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, rise: 2, fall: 3 },
           drain: { deadlineMs: 60_000, graceMs: 30_000 },
           session: { idleMs: 1_800_000, maxLifeMs: 86_400_000 },
           cookie: { path: "/", sameSite: "lax" },
           origins: [
-            { id: "weur-1", region: "weur", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false },
-            { id: "enam-1", region: "enam", url: "https://enam-1.example.com", weight: 1, salt: 0, backup: false },
+            { id: "weur-1", region: "weur", url: "https://weur-1.example.com", weight: 1, backup: false },
+            { id: "enam-1", region: "enam", url: "https://enam-1.example.com", weight: 1, backup: false },
           ],
         },
       },
@@ -148,7 +150,7 @@ describe("a good configuration", () => {
         [POOL]: {
           balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", affinity: "off", holdDownMs: 0, carriers: 64,
           carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 },
-          drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none" },
+          drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none" }, seed: SEED,
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
@@ -160,8 +162,8 @@ describe("a good configuration", () => {
     );
     expect(config.regions["weur"]).toEqual({ id: "weur", secondary: ["enam"], weight: 2.5, hint: "eeur", latitude: 1, longitude: -2 });
     expect(config.pools["collab"]).toEqual({
-      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", affinity: "off", holdDownMs: 0, carriers: 64,
-      carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 },
+      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: true, affinity: "off", rollout: 1, holdDownMs: 0, carriers: 64,
+      carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 }, pointSecret: secretOf(SEED),
       drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "example.com", path: "/app", sameSite: "none" },
       origins: [{ id: "a", region: "weur", url: "https://a.example.com", weight: 0.5, salt: 7, backup: true }],
     });
@@ -186,6 +188,19 @@ describe("a good configuration", () => {
     expect(regions["west"]).toMatchObject({ hint: "apac-ne", latitude: 35.7, longitude: 139.7 });
     expect(regions["here"]).toEqual({ id: "here", secondary: [], weight: 1, latitude: 5, longitude: 6 });
     expect(regions["nowhere"]).toEqual({ id: "nowhere", secondary: [], weight: 1 });
+  });
+
+  test("a salt that is left out stays out, so that the ring object finds one; 0 is one", () => {
+    const [absent, zero, other] = [undefined, 0, 7].map((salt) => parsed(make({ [`${ORIGIN}.salt`]: salt })).pools["collab"]?.origins[0]);
+    expect(absent && "salt" in absent).toBe(false);
+    expect([zero?.salt, other?.salt]).toEqual([0, 7]);
+  });
+
+  test("a seed becomes the pool's secret, and is in nothing that is parsed; without one there is none", () => {
+    const config = parsed(make({ [`${POOL}.seed`]: SEED }));
+    expect(config.pools["collab"]?.pointSecret).toEqual(secretOf(SEED));
+    expect(JSON.stringify(config)).not.toContain(SEED);
+    expect(Object.keys(parsed(base()).pools["collab"] ?? {})).not.toContain("pointSecret");
   });
 
   test("home is by default the session's, and the visitor's on a stateless route", () => {
@@ -444,7 +459,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${POOL}.cookie.persistent`, true, false],
   [`${POOL}.headers`, { "x-a": "b" }, {}],
   [`${POOL}.signature`, { key: "a" }],
-  [`${POOL}.seed`, 1],
   [`${ORIGIN}.headers`, { "x-a": "b" }, {}],
   [`${ORIGIN}.binding`, "ORIGIN"],
   [`${ROUTE}.carry`, "splice", "relay"],
@@ -595,6 +609,21 @@ describe("hostile input", () => {
   test("credentials of a URL are in no message", () => {
     for (const url of ["https://user:hunter2@x.example.com", "https://user:hunter2@x example com", "https://user:hunter2/x@x.example.com", `https://hunter2${"x".repeat(100)}@x y`, "ftp://user:hunter2@x.example.com", "https://x.example.com/?token=hunter2"]) {
       expect(formatFaults(faultsOf(make({ [`${ORIGIN}.url`]: url, [`${ROUTE}.allowedOrigins`]: [url] })))).not.toContain("hunter2");
+    }
+  });
+
+  test("a seed is a text of 16 to 256 characters; a refused one is in no message", () => {
+    for (const seed of ["s".repeat(16), "s".repeat(256), SEED, " ".repeat(16), "Zürich 🐚 Zürich", "\u0000".repeat(16)]) expect(faultsOf(make({ [`${POOL}.seed`]: seed }))).toEqual([]);
+    const refused: unknown[] = ["", "s", "hunter2", "hunter2-hunter2", "s".repeat(257), `hunter2${"x".repeat(5_000_000)}`, 8127349, true, null, ["hunter2-hunter2-hunter2"], { hunter2: "hunter2-hunter2-hunter2" }];
+    for (const seed of refused) {
+      const [fault, ...others] = faultsOf(make({ [`${POOL}.seed`]: seed }));
+      expect([fault?.path, others]).toEqual(["pools.collab.seed", []]);
+      expect(fault?.message).toBe('a seed is a text of 16 to 256 characters that nobody can guess, like the output of "openssl rand -hex 16"');
+    }
+    // Nor is one in the message of another fault beside it, or of its own name misspelt.
+    for (const changes of [{ [`${POOL}.sed`]: "hunter2-hunter2-hunter2" }, { [`${POOL}.seed`]: "hunter2-hunter2-hunter2", zeal: 1 }, { seed: "hunter2-hunter2-hunter2" }]) {
+      const faults = faultsOf(make(changes));
+      expect([faults.length, formatFaults(faults).includes("hunter2")]).toEqual([1, false]);
     }
   });
 

@@ -2,7 +2,9 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { fraction, hashText, keyPoint, LOT_SEED, murmur3, POSITION_SEED } from "../../src/core/hash.ts";
+import type { Region } from "../../src/core/config-types.ts";
+import { fraction, hashText, hashWords, keyPoint, LOT_SEED, murmur3, POSITION_SEED, wordsOf } from "../../src/core/hash.ts";
+import { rendezvous } from "../../src/core/home.ts";
 
 describe("MurmurHash3_x86_32", () => {
   // Vectors: I. Boyd (Stack Overflow 14747343), Wikipedia "MurmurHash". Each length of the tail, each sign of the blocks.
@@ -58,6 +60,72 @@ describe("MurmurHash3_x86_32", () => {
       }),
     );
   });
+
+  test.each<[bytes: number[], words: number[]]>([
+    [[], []],
+    [[0x01], [0x01]],
+    [[0x01, 0x02, 0x03], [0x030201]],
+    [[0x01, 0x02, 0x03, 0x84], [0x84030201 | 0]],
+    [[0x01, 0x02, 0x03, 0x04, 0xff], [0x04030201, 0xff]],
+  ])("bytes %j are words with the first byte lowest, filled up with zeros", (bytes, words) => {
+    expect([...wordsOf(Uint8Array.from(bytes))]).toEqual(words);
+  });
+
+  test("of words is that of their bytes, and a zero at the end counts", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 24 }), fc.integer(), fc.nat(3), (bytes, seed, before) => {
+        const words = wordsOf(bytes);
+        expect(hashWords(words, bytes.length, seed)).toBe(murmur3(bytes, seed));
+        expect(murmur3(Uint8Array.from([...bytes, 0]), seed)).not.toBe(murmur3(bytes, seed));
+        // A view into a larger buffer is its own bytes.
+        expect(wordsOf(Uint8Array.from([...Array(before).fill(9), ...bytes]).subarray(before))).toEqual(words);
+      }),
+    );
+  });
+});
+
+describe("a text is hashed as its UTF-8 bytes, whether it is read where it lies or encoded first", () => {
+  const encoder = new TextEncoder();
+  const ofBytes = (text: string, seed: number): number => murmur3(encoder.encode(text), seed);
+
+  const anyText = fc.oneof(
+    fc.string({ unit: "binary-ascii", maxLength: 40 }),
+    fc.string({ unit: fc.integer({ min: 0, max: 0xff }).map((code) => String.fromCharCode(code)), maxLength: 40 }), // Latin-1
+    fc.string({ unit: fc.constantFrom("a", "🐚", "👩‍💻", "é", "e\u0301"), maxLength: 20 }),
+    fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)), maxLength: 40 }), // lone surrogates too
+    fc.string({ unit: "binary", maxLength: 40 }),
+  );
+  test("any text, with any seed", () => {
+    fc.assert(fc.property(anyText, fc.integer(), (text, seed) => hashText(text, seed) === ofBytes(text, seed)), { numRuns: 2000 });
+  });
+
+  // U+0080 has the lowest bit that ASCII has not; of U+0100 and U+8000 the low bytes alone would be ASCII.
+  const ODD = ["\u0080", "é", "\u00ff", "\u0100", "€", "\u8000", "\ud800", "\udc00", "🐚"];
+  test("one character that is not ASCII, at each place of texts of each length up to 40", () => {
+    for (let length = 0; length < 40; length++) {
+      for (let place = 0; place <= length; place++) {
+        for (const odd of ODD) {
+          const text = `${"k".repeat(place)}${odd}${"k".repeat(length - place)}`;
+          if (hashText(text, LOT_SEED) !== ofBytes(text, LOT_SEED)) expect.fail(`${length} characters with ${JSON.stringify(odd)} at ${place}`);
+        }
+      }
+    }
+  });
+
+  test("every character of ASCII, U+0000 and U+007F among them, at each place of a block", () => {
+    for (let code = 0; code < 0x80; code++) {
+      for (const before of ["", "a", "ab", "abc", "abcd"]) {
+        for (const after of ["", "z", "zyxwv"]) {
+          const text = `${before}${String.fromCharCode(code)}${after}`;
+          expect(hashText(text, 7)).toBe(ofBytes(text, 7));
+        }
+      }
+    }
+  });
+
+  test("a lone surrogate is the replacement character, as TextEncoder has it", () => {
+    for (const lone of ["\ud800", "\udfff", "\udc00\ud800"]) expect(hashText(`a${lone}`, 0)).toBe(hashText(`a${"\ufffd".repeat(lone.length)}`, 0));
+  });
 });
 
 test("the seeds of a session key's two hashes are part of placement v1", () => {
@@ -87,4 +155,58 @@ test("one key's fractions for two names are independent", () => {
     if (fraction(lot, "weur-1") < 0.5 && fraction(lot, "weur-2") < 0.5) both++;
   }
   expect(Math.abs(both - 4000)).toBeLessThan(275); // 5 standard deviations
+});
+
+/** Of pairs of draws in [0, 1): chi-square against an even spread over 16 cells, whose mean is 15 and standard deviation 5.5. */
+function unevenness(draws: readonly (readonly [number, number])[]): number {
+  const cells = new Float64Array(16);
+  for (const [one, other] of draws) {
+    const cell = Math.floor(one * 4) * 4 + Math.floor(other * 4);
+    cells[cell] = (cells[cell] ?? 0) + 1;
+  }
+  const expected = draws.length / cells.length;
+  return cells.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+}
+/** What one spread in ten thousand exceeds: ours are the same every time, so it is only met once. */
+const UNEVEN = 45;
+
+describe("position and lot are even and independent for short keys too", () => {
+  const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCDEFGHIJ"; // 48 characters
+  /** 10,000 texts of a length, or as many as there are. */
+  const texts = (length: number): string[] =>
+    Array.from({ length: Math.min(10_000, 48 ** length) }, (_, n) => Array.from({ length }, (_, place) => ALPHABET[Math.floor(n / 48 ** place) % 48]).join(""));
+  test.each<[what: string, keys: readonly string[]]>([
+    ["the numbers 0 to 9999", Array.from({ length: 10_000 }, (_, n) => `${n}`)],
+    ["one character of those that have one", Array.from({ length: 10_000 }, (_, n) => String.fromCodePoint(0x20 + n))],
+    ["two characters", texts(2)],
+    ["three characters", texts(3)],
+    ["four characters", texts(4)],
+  ])("%s", (_, keys) => {
+    expect(new Set(keys).size).toBe(keys.length);
+    const points = keys.map(keyPoint);
+    expect(unevenness(points.map(({ position, lot }) => [position / 2 ** 32, lot / 2 ** 32]))).toBeLessThan(UNEVEN);
+    expect(unevenness(points.map(({ position, lot }) => [position / 2 ** 32, fraction(lot, "origin/weur-1")]))).toBeLessThan(UNEVEN);
+  });
+});
+
+describe("one key's draws for names that begin differently", () => {
+  const KEYS = Array.from({ length: 24_000 }, (_, n) => keyPoint(`session-${n}`));
+  const NAMES = ["origin/weur", "spill/weur", "rollout/", "weur"] as const;
+  const PAIRS = NAMES.flatMap((one, n) => NAMES.slice(n + 1).map((other) => [one, other] as const));
+
+  test.each(PAIRS)("%s and %s are independent", (one, other) => {
+    expect(unevenness(KEYS.map(({ lot }) => [fraction(lot, one), fraction(lot, other)]))).toBeLessThan(UNEVEN);
+  });
+
+  const region = (id: string): Region => ({ id, weight: 1, secondary: [] });
+  const AT_HOME = KEYS.filter(({ lot }) => rendezvous([region("weur"), region("enam"), region("apac")], lot) === "weur");
+
+  test.each(PAIRS.filter(([, other]) => other !== "weur"))("%s and %s are for the keys at home in weur too, which the draw for weur has chosen", (one, other) => {
+    expect(Math.abs(AT_HOME.length - 8000)).toBeLessThan(365); // 5 standard deviations
+    expect(unevenness(AT_HOME.map(({ lot }) => [fraction(lot, one), fraction(lot, other)]))).toBeLessThan(UNEVEN);
+  });
+
+  test("whereas the draw for a region itself is far from even for the keys at home there: no share may be drawn by it", () => {
+    expect(unevenness(AT_HOME.map(({ lot }) => [fraction(lot, "weur"), fraction(lot, "rollout/")]))).toBeGreaterThan(20 * UNEVEN);
+  });
 });

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { DisplayString, parseDictionary, Token } from "structured-headers";
 import { describe, expect, test } from "vitest";
-import { REASONS } from "../../src/core/decide.ts";
+import { REASONS } from "../../src/core/decision.ts";
 import { fieldForOrigin, fieldForVisitor, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 
 const facts: OriginFieldFacts = { origin: "weur-1", region: "weur", epoch: 12, reason: "owner", replicas: [] };

@@ -2,7 +2,8 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { bootstrapSnapshot, decodeHints, decodeSnapshot, isNewer, viewOf, type Snapshot, type SnapshotOrigin } from "../../src/core/snapshot.ts";
+import { bootstrapView, decodeHints, decodeSnapshot, isNewer, viewOf, type Snapshot, type SnapshotOrigin } from "../../src/core/snapshot.ts";
+import { saltsOf } from "../../src/core/salts.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 
 const origin = (id: string, more: Partial<SnapshotOrigin> = {}): SnapshotOrigin => ({
@@ -10,7 +11,7 @@ const origin = (id: string, more: Partial<SnapshotOrigin> = {}): SnapshotOrigin 
   health: "healthy", ejectedUntilMs: 0, share: FULL_SHARE, ...more,
 });
 const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
-  format: 1, pool: "collab", region: "weur", generation: 1, epoch: 5, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 2,
+  format: 1, pool: "collab", region: "weur", generation: 1, epoch: 5, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 2, kept: FULL_SHARE,
   origins: [origin("a"), origin("b"), origin("spare", { backup: true })], ...more,
 });
 const at = ([generation, epoch, hintsVersion]: readonly [number, number, number]): Snapshot => snapshot({ generation, epoch, hintsVersion });
@@ -38,6 +39,13 @@ describe("decoding", () => {
     expect(decodeHints({ ...HINTS, later: true })).toEqual(HINTS);
   });
 
+  test("of a snapshot without the share that the region keeps gives all of it: older ones have none", () => {
+    const { kept: _, ...older } = snapshot();
+    expect(decodeSnapshot(older)).toEqual(snapshot());
+    const kept = { from: 0.35, to: 0.7, startAtMs: 1, endAtMs: 2 };
+    expect(decodeSnapshot({ ...older, kept })).toEqual(snapshot({ kept }));
+  });
+
   test.each<[what: string, value: unknown]>([
     ["nothing", null],
     ["undefined", undefined],
@@ -49,6 +57,8 @@ describe("decoding", () => {
     ["an epoch as text", { ...snapshot(), epoch: "5" }],
     ["an epoch that is no number", { ...snapshot(), epoch: Number.NaN }],
     ["an unknown lifecycle", { ...snapshot(), origins: [{ ...origin("a"), lifecycle: "resting" }] }],
+    ["a share to keep that is none", { ...snapshot(), kept: 0.5 }],
+    ["one that JSON made null", { ...snapshot(), kept: JSON.parse(JSON.stringify({ ...FULL_SHARE, to: Number.NaN })) }],
     ["an origin without a share", { ...snapshot(), origins: [{ ...origin("a"), share: undefined }] }],
     ["a list of origins that is none", { ...snapshot(), origins: { length: 1 } }],
     ["hints with a broken row", { ...HINTS, entries: [{ keyHash: "00" }] }],
@@ -91,6 +101,11 @@ describe("a view", () => {
     if (same) expect(after).toEqual(viewOf(after.snapshot));
   });
 
+  test("after a change of what the region keeps has the same rings", () => {
+    const after = viewOf(snapshot({ kept: { from: 0, to: 1, startAtMs: 1, endAtMs: 2 } }), before);
+    expect([after.ring === before.ring, after.backups === before.backups]).toEqual([true, true]);
+  });
+
   test.each<[change: string, more: Partial<Snapshot>]>([
     ["a join", { origins: [origin("a"), origin("b"), origin("c")] }],
     ["a leave", { origins: [origin("a")] }],
@@ -102,10 +117,37 @@ describe("a view", () => {
   });
 });
 
-test("the configuration's own snapshot is older than any, holds one region's origins, and decodes", () => {
-  const configured = (id: string, region: string) => ({ id, region, url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false });
-  const own = bootstrapSnapshot({ id: "collab", virtualNodes: 16, origins: [configured("a", "weur"), configured("x", "enam"), configured("b", "weur")] }, "weur", 7);
-  expect(own.origins).toEqual([origin("a"), origin("b")]);
-  expect([own.epoch, own.configRevision, isNewer(at([1, 1, 0]), own)]).toEqual([0, 7, true]);
-  expect(decodeSnapshot(own)).toEqual(own);
+describe("the ring that the configuration alone gives", () => {
+  const configured = (id: string, region = "weur", more: { salt?: number; backup?: boolean } = {}) => ({ id, region, url: `https://${id}.example.com`, weight: 1, backup: false, ...more });
+  const pool = { id: "collab", virtualNodes: 16, origins: [configured("b"), configured("x", "enam"), configured("a"), configured("spare", "weur", { backup: true })] };
+
+  test("is older than any, holds one region's origins, all believed well, keeps all keys, and decodes", () => {
+    const salted = { ...pool, origins: pool.origins.map((each) => ({ ...each, salt: 0 })) };
+    const { snapshot: own } = bootstrapView(salted, "weur", 7);
+    expect(own.origins).toEqual([origin("b"), origin("a"), origin("spare", { backup: true })]);
+    expect([own.epoch, own.configRevision, own.kept, isNewer(at([1, 1, 0]), own)]).toEqual([0, 7, FULL_SHARE, true]);
+    expect(decodeSnapshot(JSON.parse(JSON.stringify(own)))).toEqual(own);
+    expect(bootstrapView(salted, "oc", 7).snapshot.origins).toEqual([]);
+  });
+
+  test("has the salts that are written, and finds the others as everybody does; backups among themselves", () => {
+    const written = { ...pool, origins: [...pool.origins, configured("c", "weur", { salt: 21 })] };
+    const { snapshot: own } = bootstrapView(written, "weur", 1);
+    const found = saltsOf([{ id: "a", weight: 1 }, { id: "b", weight: 1 }, { id: "c", weight: 1, salt: 21 }], 16);
+    const spare = saltsOf([{ id: "spare", weight: 1 }], 16).get("spare");
+    expect(own.origins.map(({ id, salt }) => [id, salt])).toEqual([["b", found.get("b")], ["a", found.get("a")], ["spare", spare], ["c", 21]]);
+    expect(found.get("a") === 0 && found.get("b") === 0).toBe(false); // else this would show nothing
+  });
+
+  test("is the same whatever the order in which the configuration lists its origins", () => {
+    const { ring, backups } = bootstrapView({ ...pool, origins: pool.origins.toReversed() }, "weur", 1);
+    expect({ ring, backups }).toEqual({ ring: bootstrapView(pool, "weur", 1).ring, backups: bootstrapView(pool, "weur", 1).backups });
+  });
+
+  test("is made once for each pool and region of a configuration: to search salts takes time", () => {
+    const [one, same, other] = [bootstrapView(pool, "weur", 1), bootstrapView(pool, "weur", 1), bootstrapView({ ...pool }, "weur", 1)];
+    expect([same === one, bootstrapView(pool, "enam", 1) === one, other === one]).toEqual([true, false, false]);
+    expect(other).toEqual(one);
+    expect(bootstrapView(pool, "enam", 1).snapshot.origins.map(({ id }) => id)).toEqual(["x"]);
+  });
 });

@@ -54,6 +54,7 @@ describe("a real stack, one of whose origins is called constructor", () => {
       region: "enam",
       url: stack.fleet.url("enam-1"),
       weight: 1,
+      salt: number,
       backup: false,
       state: "active",
       health: "healthy",

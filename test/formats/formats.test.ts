@@ -17,6 +17,7 @@ import {
   decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
   type EndedItem, type Envelope, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type Table,
 } from "../../src/core/protocol.ts";
+import { FULL_SHARE } from "../../src/core/share.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
 import { keyedHash } from "../../src/platform/keyed-hash.ts";
 import { guestId, type GuestRow } from "../../src/platform/ring-table.ts";
@@ -50,6 +51,7 @@ describe("the snapshot", () => {
   const configured = (id: string, weight: number, salt: number) => ({ id, url: `https://${id}.example.com`, weight, salt, backup: false });
   const value: Complete<Snapshot> = {
     format: 1, pool: "collab", region: "weur", generation: 1, epoch: 12, configRevision: 3, writtenAtMs: 1_800_000_000_000, virtualNodes: 256, hintsVersion: 4,
+    kept: { from: 0.35, to: 0.7, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_180_000 },
     origins: [
       ...mergeLayers({
         configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
@@ -64,8 +66,14 @@ describe("the snapshot", () => {
   };
 
   test("is read and written as it was stored", () => {
-    expect(decodeSnapshot(sample("snapshot.json"))).toStrictEqual(value);
-    expect(asJson(value)).toStrictEqual(sample("snapshot.json"));
+    expect(decodeSnapshot(sample("snapshot-kept.json"))).toStrictEqual(value);
+    expect(asJson(value)).toStrictEqual(sample("snapshot-kept.json"));
+  });
+
+  test("of a version that did not know of spill says that its region keeps all keys", () => {
+    expect(sample("snapshot.json")).not.toHaveProperty("kept");
+    expect(decodeSnapshot(sample("snapshot.json"))).toStrictEqual({ ...value, kept: { from: 1, to: 1, startAtMs: 0, endAtMs: 0 } });
+    expect(decodeSnapshot(sample("snapshot.json"))?.kept).toStrictEqual(FULL_SHARE);
   });
 
   test("may have got fields that are not known here, at every level; another format is refused", () => {

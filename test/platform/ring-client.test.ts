@@ -17,7 +17,7 @@ beforeEach(() => {
 
 function clientOf(stickiness: "prefer" | "strict" = "prefer"): RingClient {
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `http://${id}`, weight: 1, salt: 0, backup: false }));
-  const pool = { id: "p", virtualNodes: 64, stickiness, origins };
+  const pool = { id: "p", virtualNodes: 64, stickiness, hold: true, affinity: "on", rollout: 1, origins };
   const env = {
     RING: {
       idFromName: (name: string) => name,

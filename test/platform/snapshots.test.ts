@@ -26,6 +26,7 @@ function makeWorld() {
     writtenAtMs: 0,
     virtualNodes: 8,
     hintsVersion,
+    kept: { from: 1, to: 1, startAtMs: 0, endAtMs: 0 },
     origins: [],
   });
   const hints = (version: number): Hints => ({

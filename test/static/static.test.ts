@@ -18,11 +18,15 @@ function run(command: string, ...args: string[]): { status: number | null; outpu
   return { status, output: stdout + stderr };
 }
 
-test.each([".", "examples/collab", "src/pages", "src/cli", "test", "test/platform"])("types are right in %s", { timeout: LIMIT_MS }, (project) => {
-  const { status, output } = run("tsc", "--noEmit", "-p", project);
-  expect(output).toBe("");
-  expect(status).toBe(0);
-});
+test.each([".", "examples/collab", "src/pages", "src/cli", "test", "test/platform", "bench"])(
+  "types are right in %s",
+  { timeout: LIMIT_MS },
+  (project) => {
+    const { status, output } = run("tsc", "--noEmit", "-p", project);
+    expect(output).toBe("");
+    expect(status).toBe(0);
+  },
+);
 
 test("the linter has nothing to say: no promise left floating, no any, no non-null assertion", { timeout: LIMIT_MS }, () => {
   const { status, output } = run("oxlint", "--type-aware", "--deny-warnings");
@@ -30,7 +34,7 @@ test("the linter has nothing to say: no promise left floating, no any, no non-nu
 });
 
 test("the code is formatted", { timeout: LIMIT_MS }, () => {
-  const { status, output } = run("prettier", "--check", "--log-level=warn", "src", "test", "examples", "bin", "limpet.config.ts");
+  const { status, output } = run("prettier", "--check", "--log-level=warn", "src", "test", "bench", "examples", "bin", "limpet.config.ts");
   expect(status, output).toBe(0);
 });
 

@@ -1,0 +1,91 @@
+// Salts: which of several possible sets of points an origin gets, so that the ring is even. Part of placement v1.
+// An origin that joins takes the salt that leaves the busiest origin least above the mean; nobody else's points move. A fleet without
+// salts joins one by one in the order of its ids, so that everyone who knows the fleet finds the same ones. A salt, once found, is data:
+// it stays with the origin while the fleet around it changes.
+
+import { arcsOf, buildRing, clockwise, firstAtOrAfter, pointCount, pointsOf, type Ring, type RingMember } from "./ring.ts";
+
+/** Salts tried for a joiner: 0 to 31. More even out little: the best of 32 is within a percent or two of the best of 256. */
+export const SALTS_TRIED = 32;
+
+/** Of more joiners at once the salts are not searched but 0: it would hold up whoever starts (100 × 256 points take 0.2 s). */
+export const SEARCHED_MAX = 128;
+
+/** An origin whose salt may be yet to find. */
+export interface Unsalted extends Omit<RingMember, "salt"> {
+  readonly salt?: number | undefined;
+}
+
+/** The origins of a region, each with its salt. Backup origins are a ring of their own. */
+export function withSalts<T extends Unsalted & { readonly backup: boolean }>(
+  origins: readonly T[],
+  virtualNodes: number,
+): (Omit<T, "salt"> & { readonly salt: number })[] {
+  const [primaries, backups] = [false, true].map((backup) =>
+    saltsOf(
+      origins.filter((origin) => origin.backup === backup),
+      virtualNodes,
+    ),
+  );
+  return origins.map((origin) => ({ ...origin, salt: (origin.backup ? backups : primaries)?.get(origin.id) ?? 0 }));
+}
+
+/** The salts of a fleet by id: those that are given stand, the others are searched in the order of their ids. */
+export function saltsOf(fleet: readonly Unsalted[], virtualNodes: number): ReadonlyMap<string, number> {
+  const salts = new Map(fleet.flatMap(({ id, salt }) => (salt === undefined ? [] : [[id, salt] as const])));
+  const members: RingMember[] = fleet.flatMap((each) => (each.salt === undefined ? [] : [{ ...each, salt: each.salt }]));
+  const joiners = fleet.filter(({ salt }) => salt === undefined).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  for (const joiner of joiners) {
+    const salt = joiners.length > SEARCHED_MAX ? 0 : bestSalt(buildRing(members, virtualNodes), members, joiner, virtualNodes);
+    salts.set(joiner.id, salt);
+    members.push({ ...joiner, salt });
+  }
+  return salts;
+}
+
+/** The salt that leaves the busiest origin, weights considered, the smallest part of the circle; of equals the smallest salt. */
+function bestSalt(ring: Ring, members: readonly RingMember[], joiner: Omit<RingMember, "salt">, virtualNodes: number): number {
+  const arcs = arcsOf(ring);
+  const countOf = new Map(members.map(({ id, weight }) => [id, pointCount(weight, virtualNodes)]));
+  const counts = ring.ids.map((id) => countOf.get(id) ?? 1);
+  // One that joins with no weight, to be given some later, is placed as if it had one.
+  const count = pointCount(joiner.weight > 0 ? joiner.weight : 1, virtualNodes);
+  const counted = Math.max(count, ...counts) / SMALL;
+  let best = { salt: 0, busiest: Infinity };
+  for (let salt = 0; salt < SALTS_TRIED; salt++) {
+    const { left, taken } = arcsAfterJoin(ring, arcs, joiner.id, pointsOf(joiner.id, salt, count).sort());
+    let busiest = count < counted ? 0 : taken / count;
+    for (const [owner, points] of counts.entries()) {
+      if (points >= counted) busiest = Math.max(busiest, (left[owner] ?? 0) / points);
+    }
+    if (busiest < best.busiest) best = { salt, busiest };
+  }
+  return best.salt;
+}
+
+/** An origin with so many times fewer points than the largest does not count as the busiest: few points are uneven wherever they stand. */
+const SMALL = 8;
+
+/** What the joiner's points take, and what that leaves to the others: exact, without building the ring that it would be. */
+function arcsAfterJoin(ring: Ring, arcs: Float64Array, joiner: string, points: Uint32Array): { left: Float64Array; taken: number } {
+  const left = arcs.slice();
+  let taken = 0;
+  let previous = points.at(-1) ?? 0;
+  for (const [index, point] of points.entries()) {
+    if (index > 0 && point === previous) continue;
+    const own = clockwise(previous, point);
+    previous = point;
+    const next = firstAtOrAfter(ring, point);
+    const loser = ring.owners[next];
+    if (loser === undefined) {
+      taken += own; // an empty ring: there is nobody to take from
+      continue;
+    }
+    if (ring.points[next] === point && (ring.ids[loser] ?? "") < joiner) continue; // an equal point belongs to the smaller id
+    const before = ring.points[next === 0 ? ring.points.length - 1 : next - 1] ?? 0;
+    const arc = Math.min(own, clockwise(before, point));
+    taken += arc;
+    left[loser] = (left[loser] ?? 0) - arc;
+  }
+  return { left, taken };
+}
