@@ -1,12 +1,12 @@
 // How evenly each ring spreads, and how much moves when its fleet changes: what can be counted or computed, not timed.
-// Limpet's figures are exact arcs of the circle; the others' are counted over keys, since their arcs cannot be seen.
+// Limpet's figures are exact arcs of the circle; the others' are counted over keys, which is what their users get: their hash of keys included.
 
 import { decide } from "../../src/core/decide.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { differenceOf, settle } from "../../src/core/move.ts";
 import { arcsOf, buildRing, CIRCLE, type RingMember } from "../../src/core/ring.ts";
 import type { Row } from "../rows.ts";
-import { CONTESTANTS, joined, LIMPET, type Contender } from "./contestants.ts";
+import { CONTESTANTS, joined, LIMPET, salted, type Contender } from "./contestants.ts";
 import { snapshotView } from "./fleet.ts";
 import { sessionKeys } from "./keys.ts";
 
@@ -14,6 +14,7 @@ const VIRTUAL_NODES = 256;
 const FLEETS = 20;
 const BOUND_FACTOR = 1.05;
 const SESSIONS = 20_000;
+const SIZES = [2, 5, 10, 20, 50, 100];
 const idsOf = (fleet: number): string[] => Array.from({ length: 10 }, (_, n) => `f${fleet}-o${n + 1}`);
 
 export function balanceRows(progress: (text: string) => void): Row[] {
@@ -46,7 +47,7 @@ function limpetRows(): Row[] {
   });
   return [
     row(name, "peakToMean", Math.max(...fleets.map(peakToMean)), "ratio", { fleets: FLEETS }),
-    row(name, "peakToMeanAfterLeave", Math.max(...fleets.flatMap(without).map(peakToMean)), "ratio", { fleets: FLEETS }),
+    row(name, "peakToMeanAfterLeave", Math.max(...fleets.flatMap(without).map(peakToMean)), "ratio", { fleets: FLEETS, leavers: 10 }),
     row(name, "movedShareLeave", leave.movedShare, "share"),
     row(name, "optimumShareLeave", leave.optimumShare, "share"),
     row(name, "movedShareJoin", join.movedShare, "share"),
@@ -54,6 +55,20 @@ function limpetRows(): Row[] {
     row(name, "movedShareReweight", reweight.movedShare, "share"),
     row(name, "optimumShareReweight", reweight.optimumShare, "share"),
     row(name, "largestHeirShare", mean(heirs), "share", { fleets: FLEETS, bound: "none" }),
+    ...SIZES.flatMap((size) => sizeRows(name, size)),
+  ];
+}
+
+/** Other sizes of fleet, with their canonical salts and with none. */
+function sizeRows(name: string, size: number): Row[] {
+  const fleet = salted(
+    Array.from({ length: size }, (_, n) => `o-${n + 1}`),
+    VIRTUAL_NODES,
+  );
+  const unsalted = fleet.map((member) => ({ ...member, salt: 0 }));
+  return [
+    row(name, "peakToMeanBySize", peakToMean(fleet), "ratio", { origins: size, salts: "searched" }),
+    row(name, "peakToMeanBySize", peakToMean(unsalted), "ratio", { origins: size, salts: "all 0" }),
   ];
 }
 
@@ -101,7 +116,7 @@ function counted(name: string, keys: readonly string[]): Row[] {
     );
   return [
     row(name, "peakToMean", Math.max(...peaks), "ratio", { ...further, fleets: FLEETS }),
-    row(name, "peakToMeanAfterLeave", Math.max(...peaksAfter), "ratio", { ...further, fleets: FLEETS }),
+    row(name, "peakToMeanAfterLeave", Math.max(...peaksAfter), "ratio", { ...further, fleets: FLEETS, leavers: 1 }),
     ...moves,
     row(name, "largestHeirShare", mean(heirs), "share", { ...further, fleets: FLEETS, bound: "none" }),
   ];

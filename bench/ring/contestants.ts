@@ -90,7 +90,10 @@ interface ConsistentHash {
   remove(node: string): ConsistentHash;
 }
 
-/** npm consistent-hash 1.2.2: points by chance, so that no two routers agree; a range wide enough for them. */
+/**
+ * npm consistent-hash 1.2.2, its points by chance as it does by default (so no two routers agree). Its other way, evenly spaced points, is even
+ * only for those who are there at the start: joined one by one, one origin gets all keys. The range is wide enough for these points.
+ */
 const consistentHash: Contestant = {
   name: "consistent-hash",
   build: (ids, virtualNodes) => {

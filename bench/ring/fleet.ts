@@ -1,12 +1,13 @@
 // Snapshots as a ring object publishes them, for what is measured on a whole decision.
 
-import type { RingMember } from "../../src/core/ring.ts";
+import { PLACEMENT, type RingMember } from "../../src/core/ring.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 import { viewOf, type RegionView, type Snapshot } from "../../src/core/snapshot.ts";
 
 export function snapshotOf(fleet: readonly RingMember[], virtualNodes: number): Snapshot {
   return {
     format: 1,
+    placement: PLACEMENT,
     pool: "bench",
     region: "weur",
     generation: 1,

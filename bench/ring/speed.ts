@@ -22,9 +22,13 @@ export let kept: unknown;
 let keys: readonly string[] | undefined;
 let ring: Contender | undefined;
 
-process.on("message", ({ task }: { task: Task }) => process.send?.({ value: measure(task) }));
+process.on("message", ({ task }: { task: Task }) => void answer(task));
 
-function measure(task: Task): number {
+async function answer(task: Task): Promise<void> {
+  process.send?.({ value: await measure(task) });
+}
+
+function measure(task: Task): number | Promise<number> {
   switch (task) {
     case "lookupsPerSecond":
       ring ??= contestant.build(IDS, 256);
@@ -69,22 +73,28 @@ function joinedOnce(): ReturnType<typeof salted> {
 }
 
 /** Memory of one ring of 100 × 256, the mean of ten; needs --expose-gc. */
-function bytesOf(contestant: Contestant): number {
+async function bytesOf(contestant: Contestant): Promise<number> {
   const COUNT = 10;
   const fleet = contestant === LIMPET ? joinedOnce() : [];
-  const used = (): number => {
-    globalThis.gc?.();
-    const { heapUsed, arrayBuffers } = process.memoryUsage();
-    return heapUsed + arrayBuffers;
-  };
-  const before = used();
+  kept = undefined; // the rings of the round before
+  const before = await usedBytes();
   const rings: Contender[] = [];
-  kept = rings;
   for (let n = 0; n < COUNT; n++) {
     const made = contestant === LIMPET ? limpet(fleet, 256) : contestant.build(IDS, 256);
     if (made.ownerOf("warm") !== "") rings.push(made); // some finish their tables only when they are asked
   }
-  return (used() - before) / rings.length;
+  kept = rings;
+  return ((await usedBytes()) - before) / rings.length;
+}
+
+/** Heap and buffers in use. What typed arrays leave behind is given back only after a while and another collection. */
+async function usedBytes(): Promise<number> {
+  for (let n = 0; n < 4; n++) {
+    globalThis.gc?.();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
 }
 
 /** A whole decision for a key, both its hashes included, on a snapshot of 100 origins. */

@@ -1,7 +1,7 @@
 // Whether an origin may take a session that it does not have, and whether it may keep one that it has: rule 1 of the decision.
 // Lifecycle (what people want of it) and health (how it is) are two facts; here they are joined.
 
-import type { SnapshotOrigin } from "./snapshot.ts";
+import type { Snapshot, SnapshotOrigin } from "./snapshot.ts";
 
 export type Unavailable = "gone" | "joining" | "draining" | "drained" | "ejected" | "down" | "excluded";
 
@@ -16,6 +16,11 @@ export function lossOf(origin: SnapshotOrigin | undefined, nowMs: number, exclud
   if (!origin) return "gone";
   if (origin.closed || origin.lifecycle === "drained") return "drained";
   return illness(origin, nowMs, excluded);
+}
+
+/** Whether one of a region's own origins (no backup) takes new sessions now. */
+export function hasSomebody({ origins }: Pick<Snapshot, "origins">, nowMs: number, excluded: ReadonlySet<string>): boolean {
+  return origins.some((origin) => !origin.backup && origin.weight > 0 && !unavailability(origin, nowMs, excluded));
 }
 
 /** What is unplanned about an origin's absence. */

@@ -40,7 +40,7 @@ function leastLoaded(candidates: readonly Candidate[], parts: readonly number[],
     const load = loadOf(id) / (parts[index] ?? 0);
     return (parts[index] ?? 0) > 0 && load < Infinity ? load : Infinity; // a load that is no number is nobody's advantage
   });
-  const least = Math.min(...loads);
+  const least = loads.reduce((smallest, load) => Math.min(smallest, load), Infinity);
   const equals = parts.map((part, index) => (loads[index] === least ? part : 0));
   const whole = equals.reduce((sum, part) => sum + part, 0);
   return candidates[cellOf(equals, draw * whole)]?.id;

@@ -35,23 +35,25 @@ export interface Rules {
   readonly step: Step["step"];
   readonly share: boolean;
   readonly capacity: boolean;
+  /** For those who were there and declined: worth nothing where nobody is. */
+  readonly pressed: boolean;
 }
 
 /** Nobody is pressed: a share that is still growing is respected, and there may be other regions that have more to give. */
-export const SPILL_RULES: Rules = { step: "abroad", share: true, capacity: false };
+export const SPILL_RULES: Rules = { step: "abroad", share: true, capacity: false, pressed: false };
 
-export const BACKUP_RULES: Rules = { step: "backup", share: false, capacity: false };
+export const BACKUP_RULES: Rules = { step: "backup", share: false, capacity: false, pressed: false };
 
 /** Rules that are given up one by one until somebody takes the session. */
 const WALK_RULES: readonly Rules[] = [
-  { step: "walk", share: true, capacity: true },
-  { step: "walk-without-shares", share: false, capacity: true },
-  { step: "walk-without-bound", share: false, capacity: false },
+  { step: "walk", share: true, capacity: true, pressed: false },
+  { step: "walk-without-shares", share: false, capacity: true, pressed: true },
+  { step: "walk-without-bound", share: false, capacity: false, pressed: true },
   BACKUP_RULES,
 ];
 
 /** What load, turn and chance choose among has no rules to give up: a share is part of the weight there. */
-const PICK_RULES: readonly Rules[] = [{ step: "balance", share: false, capacity: false }, BACKUP_RULES];
+const PICK_RULES: readonly Rules[] = [{ step: "balance", share: false, capacity: false, pressed: false }, BACKUP_RULES];
 
 export function isByRing({ kind }: Balance): boolean {
   return kind === "ring" || kind === "bounded-ring";
@@ -107,8 +109,9 @@ function byPick(course: Course, view: RegionView, rules: Rules, balance: Exclude
   const open: Candidate[] = [];
   for (const origin of view.snapshot.origins.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))) {
     if (origin.backup !== backup || !(origin.weight > 0)) continue;
-    const why = unavailability(origin, course.situation.nowMs, course.situation.excluded);
-    if (!why) open.push({ id: origin.id, weight: origin.weight, share: shareAt(origin.share, course.situation.nowMs) });
+    const share = shareAt(origin.share, course.situation.nowMs);
+    const why = unavailability(origin, course.situation.nowMs, course.situation.excluded) ?? (rules.share && share === 0 ? "share" : undefined);
+    if (!why) open.push({ id: origin.id, weight: origin.weight, share });
     else passOver(course, origin.id, why);
     if (why) course.trace?.({ step: rules.step, region: view.snapshot.region, origin: origin.id, outcome: why });
   }
@@ -123,7 +126,12 @@ function byPick(course: Course, view: RegionView, rules: Rules, balance: Exclude
 function declines(course: Course, origin: SnapshotOrigin, rules: Rules): Why | undefined {
   const why = unavailability(origin, course.situation.nowMs, course.situation.excluded);
   if (why) return why;
-  return !rules.share || admits(course.point.lot, shareName(origin.id), shareAt(origin.share, course.situation.nowMs)) ? undefined : "share";
+  return !rules.share || admitsIt(course, origin) ? undefined : "share";
+}
+
+/** Whether the origin's present share lets the key in. */
+export function admitsIt({ point, situation }: Course, origin: SnapshotOrigin): boolean {
+  return admits(point.lot, shareName(origin.id), shareAt(origin.share, situation.nowMs));
 }
 
 /** The capacity of each of a region's origins that may take sessions now, shares counted. */

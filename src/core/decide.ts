@@ -2,14 +2,15 @@
 // all call it, and nowhere else is an origin chosen. The ring proposes an order (the walk); this file only says whose turn it is.
 // Order: pin, claim › a region that the home region spills to › home region › its backups › secondary regions, same rules › panic › refusal.
 
-import { illness, lossOf, unavailability } from "./availability.ts";
-import { BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
+import { hasSomebody, illness, lossOf, unavailability } from "./availability.ts";
+import { admitsIt, BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
 import type { Decision, Reason, Refused, Routed, Trace } from "./decision.ts";
+import { fraction } from "./hash.ts";
 import { ownerOf, walk } from "./ring.ts";
-import { admits } from "./share.ts";
+import { admits, shareAt } from "./share.ts";
 import type { Claim, Holding, Policy, Situation } from "./situation.ts";
 import type { RegionView, SnapshotOrigin } from "./snapshot.ts";
-import { keeps } from "./spill.ts";
+import { keeps, keptName } from "./spill.ts";
 
 /** Chooses an origin. Never throws and never loops: every step tries each origin at most once. */
 export function decide(situation: Situation, trace?: Trace): Decision {
@@ -24,11 +25,16 @@ export function hasAffinity({ affinity, rollout }: Pick<Policy, "affinity" | "ro
   return affinity === "on" && admits(lot, "rollout/", rollout);
 }
 
+/** How far along the walk a replica is looked for: to the end of a ring that is down would take as long as many decisions. */
+const REPLICAS_LOOKED_AT = 16;
+
 /** The origins after the chosen one, where its state may be replicated ahead: the next of its region, and one of a secondary region. */
 export function replicasOf(situation: Pick<Situation, "key" | "regions" | "nowMs">, chosen: string): string[] {
   const replicas: string[] = [];
   situation.regions.slice(0, 2).forEach((view) => {
+    let looked = 0;
     for (const id of walk(view.ring, situation.key.position)) {
+      if (++looked > REPLICAS_LOOKED_AT) break;
       const origin = view.byId.get(id);
       if (id === chosen || !origin || unavailability(origin, situation.nowMs, NOBODY)) continue;
       replicas.push(id);
@@ -42,7 +48,11 @@ function byHoldings(course: Course): Decision | undefined {
   const { pin, claim } = course.situation;
   const pinned = pin && byHolding(course, pin, "pin");
   if (pinned) return pinned;
-  return claim && counts(course, claim) ? byHolding(course, claim, "claim") : undefined;
+  if (!claim) return undefined;
+  if (counts(course, claim)) return byHolding(course, claim, "claim");
+  const view = course.situation.regions.find((region) => region.byId.has(claim.origin));
+  course.trace?.({ step: "claim", region: view?.snapshot.region ?? "", origin: claim.origin, outcome: "does-not-count" });
+  return undefined;
 }
 
 /** A connection's claim always counts. A cookie's does not where sessions follow the ring, nor abroad when it is time to come home. */
@@ -51,7 +61,7 @@ function counts(course: Course, claim: Claim): boolean {
   const { policy, regions } = course.situation;
   const home = regions[0];
   if (!policy.hold) return false;
-  return !home || home.byId.has(claim.origin) || policy.failback !== "sessions" || !keepsIt(course, home) || !hasSomebody(course, home);
+  return !home || home.byId.has(claim.origin) || policy.failback !== "sessions" || !keepsIt(course, home) || !hasOne(course, home);
 }
 
 function byHolding(course: Course, holding: Holding, step: "pin" | "claim"): Decision | undefined {
@@ -68,21 +78,42 @@ function byHolding(course: Course, holding: Holding, step: "pin" | "claim"): Dec
   return ill && keyed && policy.stickiness === "strict" ? refused(course, "owner-lost") : undefined;
 }
 
-/** A strict session goes to nobody but its owner. A planned absence moves it even so: the next of the walk is then its owner. */
+/**
+ * A strict session goes to nobody but its owner, and to nobody while only the bare configuration is known (epoch 0), whose ring may be
+ * another. A planned absence moves it even so: the next of the walk, a backup or another region's is then its owner.
+ */
 function byStrictOwner(course: Course): Refused | undefined {
   const { regions, balance, nowMs, excluded } = course.situation;
-  const home = regions[0];
-  if (!home || !isStrict(course) || !isByRing(balance)) return undefined;
-  for (const id of walk(home.ring, course.point.position)) {
-    const origin = home.byId.get(id);
-    if (!origin || origin.lifecycle !== "active") continue;
-    const ill = illness(origin, nowMs, excluded);
-    if (!ill) return undefined;
-    course.trace?.({ step: "owner", region: home.snapshot.region, origin: id, outcome: ill });
-    passOver(course, id, ill);
-    return refused(course, "owner-lost");
+  if (!isStrict(course)) return undefined;
+  if (regions[0]?.snapshot.epoch === 0) return refused(course, "owner-lost");
+  const owner = isByRing(balance) ? ownerIfAllWereWell(course) : undefined;
+  const ill = owner && illness(owner.origin, nowMs, excluded);
+  if (!ill) return undefined;
+  course.trace?.({ step: "owner", region: owner.region, origin: owner.origin.id, outcome: ill });
+  passOver(course, owner.origin.id, ill);
+  return refused(course, "owner-lost");
+}
+
+function ownerIfAllWereWell(course: Course): { region: string; origin: SnapshotOrigin } | undefined {
+  for (const view of course.situation.regions) {
+    const { region } = view.snapshot;
+    let first: SnapshotOrigin | undefined;
+    for (const id of walks(course, view)) {
+      const origin = view.byId.get(id);
+      if (!origin || origin.lifecycle !== "active") continue;
+      if (origin.backup && first) break;
+      if (origin.backup || admitsIt(course, origin)) return { region, origin };
+      first ??= origin;
+    }
+    if (first) return { region, origin: first };
   }
   return undefined;
+}
+
+/** A region's walk, and behind it the walk of its backups. */
+function* walks({ point }: Course, view: RegionView): Generator<string, void, undefined> {
+  yield* walk(view.ring, point.position);
+  yield* walk(view.backups, point.position);
 }
 
 /**
@@ -91,7 +122,7 @@ function byStrictOwner(course: Course): Refused | undefined {
  */
 function bySpill(course: Course): Routed | undefined {
   const home = course.situation.regions[0];
-  if (!home || isStrict(course) || keepsIt(course, home) || !hasSomebody(course, home)) return undefined;
+  if (!home || isStrict(course) || keepsIt(course, home) || !hasOne(course, home)) return undefined;
   const backup = choose(course, home, BACKUP_RULES);
   return backup ? routed(course, home, backup, "backup") : byOthers(course, "spill");
 }
@@ -102,6 +133,7 @@ function byRegions(course: Course): Routed | undefined {
   for (const view of regions) {
     const home = view === regions[0];
     for (const rules of rulesFor(balance)) {
+      if (rules.pressed && !hasOne(course, view)) continue;
       const chosen = choose(course, view, rules);
       if (chosen) return routed(course, view, chosen, home ? homeReason(course, view, chosen) : "failover");
     }
@@ -111,8 +143,9 @@ function byRegions(course: Course): Routed | undefined {
   return undefined;
 }
 
-/** The first secondary region that keeps the key and has somebody who admits it. */
+/** The first secondary region that keeps the key and has somebody who admits it. A strict session does not choose by who is well. */
 function byOthers(course: Course, reason: "spill" | "failover"): Routed | undefined {
+  if (isStrict(course)) return undefined;
   for (const view of course.situation.regions.slice(1)) {
     const chosen = keepsIt(course, view) ? choose(course, view, SPILL_RULES) : undefined;
     if (chosen) return routed(course, view, chosen, reason);
@@ -120,14 +153,16 @@ function byOthers(course: Course, reason: "spill" | "failover"): Routed | undefi
   return undefined;
 }
 
-function keepsIt({ situation, point }: Course, view: RegionView): boolean {
-  return keeps(view.snapshot, point.lot, situation.nowMs);
+function keepsIt({ situation, point, trace }: Course, { snapshot }: RegionView): boolean {
+  const kept = keeps(snapshot, point.lot, situation.nowMs);
+  const share = shareAt(snapshot.kept, situation.nowMs);
+  const drawn = { share, fraction: fraction(point.lot, keptName(snapshot.region)) };
+  if (trace && share < 1) trace({ step: "region", region: snapshot.region, outcome: kept ? "kept" : "not-kept", ...drawn });
+  return kept;
 }
 
-/** Whether one of a region's own origins takes new sessions. */
-function hasSomebody({ situation }: Course, { snapshot }: RegionView): boolean {
-  const { nowMs, excluded } = situation;
-  return snapshot.origins.some((origin) => !origin.backup && origin.weight > 0 && !unavailability(origin, nowMs, excluded));
+function hasOne({ situation }: Course, { snapshot }: RegionView): boolean {
+  return hasSomebody(snapshot, situation.nowMs, situation.excluded);
 }
 
 function homeReason(course: Course, view: RegionView, chosen: SnapshotOrigin): Reason {
@@ -142,14 +177,13 @@ function byPanic(course: Course): Routed | undefined {
   const { regions, excluded } = course.situation;
   for (const ignored of ["ejected", "down"] as const) {
     for (const view of regions) {
-      for (const ring of [view.ring, view.backups]) {
-        for (const id of walk(ring, course.point.position)) {
-          const origin = view.byId.get(id);
-          if (!origin || excluded.has(id) || origin.lifecycle !== "active") continue;
-          if (ignored === "ejected" && origin.health === "down") continue;
-          course.trace?.({ step: "panic", region: view.snapshot.region, origin: id, outcome: "taken" });
-          return routed(course, view, origin, "panic");
-        }
+      for (const id of walks(course, view)) {
+        const origin = view.byId.get(id);
+        if (!origin) continue;
+        const why = origin.lifecycle !== "active" ? origin.lifecycle : excluded.has(id) ? "excluded" : undefined;
+        const still = why ?? (ignored === "ejected" && origin.health === "down" ? "down" : undefined);
+        course.trace?.({ step: "panic", region: view.snapshot.region, origin: id, outcome: still ?? "taken" });
+        if (!still) return routed(course, view, origin, "panic");
       }
     }
   }

@@ -36,9 +36,11 @@ export interface Passed {
   readonly why: Why;
 }
 
-/** One origin that was looked at, in the order of the decision. */
+/** One origin that was looked at, or a region's word on its keys, in the order of the decision. */
 export interface Step {
   readonly step:
+    /** Whether the region keeps this key; told where it does not keep all. */
+    | "region"
     | "pin"
     | "claim"
     /** A strict pool: the owner must be well. */
@@ -54,9 +56,10 @@ export interface Step {
     | "backup"
     | "panic";
   readonly region: string;
-  readonly origin: string;
-  readonly outcome: "taken" | "not-chosen" | Why;
-  /** Of an origin whose share is not full: the share, and the key's own number, which must be below it. */
+  /** None where a region is looked at as a whole. */
+  readonly origin?: string;
+  readonly outcome: "taken" | "not-chosen" | "kept" | "not-kept" | "does-not-count" | Why;
+  /** Of an origin or region whose share is not full: the share, and the key's own number, which must be below it. */
   readonly share?: number;
   readonly fraction?: number;
   /** Where loads count: the origin's sessions, and where they are bounded the number that they must be below. */

@@ -2,10 +2,10 @@
 // A point is the hash of (index, separator, origin id, separator, salt): index first, so that "1"+"1a" and "11"+"a" differ.
 // Points that collide are ordered by origin id, so that the order of a listing never decides anything.
 
-import { hashWords, wordsOf } from "./hash.ts";
+import { hashCounting, wordsOf } from "./hash.ts";
 
 /** What of this file, hash.ts and salts.ts every holder of a ring must have alike. A change of any of them is another version. */
-export const PLACEMENT = "v1";
+export const PLACEMENT = "v1" as const;
 
 /** Positions on the circle. */
 export const CIRCLE = 2 ** 32;
@@ -31,17 +31,21 @@ export interface Ring {
 
 /** Builds a ring with `virtualNodes` points for each unit of weight (at least one for a member of any weight). */
 export function buildRing(members: readonly RingMember[], virtualNodes: number): Ring {
+  // Owners are numbered in the order of their ids, and take their places in it: equal points are then in the order of the ids.
   const sorted = members.filter((member) => member.weight > 0).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-  const counts = sorted.map((member) => pointCount(member.weight, virtualNodes));
-  const size = counts.reduce((sum, count) => sum + count, 0);
-  const listed = { points: new Uint32Array(size), owners: new (sorted.length > 0xffff ? Uint32Array : Uint16Array)(size) };
-  let end = 0;
-  sorted.forEach((member, owner) => {
-    const points = pointsOf(member.id, member.salt, counts[owner] ?? 0);
-    listed.points.set(points, end);
-    listed.owners.fill(owner, end, (end += points.length));
-  });
-  return { ids: sorted.map((member) => member.id), ...inOrder(listed) };
+  const listed = sorted.map(({ id, salt, weight }) => pointsOf(id, salt, pointCount(weight, virtualNodes)));
+  const size = listed.reduce((sum, points) => sum + points.length, 0);
+  // Hashes are spread evenly, so there are two to four points in each of so many slices.
+  const prefixBits = Math.min(PREFIX_BITS_MAX, Math.max(1, Math.ceil(Math.log2(size + 1)) - 2));
+  const shift = 32 - prefixBits;
+  const next = sliceStarts(listed, shift);
+  const points = new Uint32Array(size);
+  const owners = sorted.length > 0xffff ? new Uint32Array(size) : new Uint16Array(size);
+  listed.forEach((added, owner) => place({ points, owners, next, shift }, added, owner));
+  // A slice that is full goes on where the following one begins.
+  const prefix = new Uint32Array(next.length);
+  prefix.set(next.subarray(0, -1), 1);
+  return { ids: sorted.map(({ id }) => id), points, owners, prefix, prefixBits };
 }
 
 /** How many points a member of some weight has. */
@@ -56,28 +60,9 @@ export function pointsOf(id: string, salt: number, count: number): Uint32Array {
   // Indices of equal length share all of the text but the digits, which are counted up where they stand.
   for (let first = 0, digits = 1; first < count; first = 10 ** digits++) {
     const text = encoder.encode(`${first}${rest}`);
-    const words = wordsOf(text);
-    const end = Math.min(count, 10 ** digits);
-    for (let index = first; index < end; index++) {
-      points[index] = hashWords(words, text.length, 0);
-      countUp(words, digits);
-    }
+    hashCounting(wordsOf(text), text.length, digits, points.subarray(first, 10 ** digits));
   }
   return points;
-}
-
-/** The next decimal number, in ASCII digits at the beginning of a text of words. */
-function countUp(words: Int32Array, digits: number): void {
-  for (let at = digits - 1; at >= 0; at--) {
-    const word = at >>> 2;
-    const shift = (at & 3) * 8;
-    const text = words[word] ?? 0;
-    if (((text >>> shift) & 0xff) !== NINE) {
-      words[word] = text + (1 << shift);
-      return;
-    }
-    words[word] = text - (9 << shift);
-  }
 }
 
 /** The owner of a position: the first origin clockwise, the position itself included. `undefined` on an empty ring. */
@@ -130,45 +115,20 @@ export function firstAtOrAfter(ring: Ring, position: number): number {
 
 const encoder = new TextEncoder();
 const SEPARATOR = "\u0000";
-const NINE = 0x39;
 /** More slices than that cost more memory than they save steps. */
 const PREFIX_BITS_MAX = 20;
 
-/**
- * Points in the order of the circle, with the index to find them by. Hashes are spread evenly, so there is about one point in each of as
- * many slices: each point is put into its slice, and the few that share one are ordered there. Equal points keep their listed order,
- * which is that of the ids.
- */
-function inOrder({ points: listed, owners: listedOwners }: Pick<Ring, "points" | "owners">): Omit<Ring, "ids"> {
-  const prefixBits = Math.min(PREFIX_BITS_MAX, Math.max(1, Math.ceil(Math.log2(listed.length + 1))));
-  const shift = 32 - prefixBits;
-  const prefix = sliceStarts(listed, shift);
-  const points = new Uint32Array(listed.length);
-  const owners = listedOwners.slice();
-  const filled = prefix.slice();
-  for (let n = 0; n < listed.length; n++) {
-    const point = listed[n] ?? 0;
-    const slice = point >>> shift;
-    const first = prefix[slice] ?? 0;
-    let index = filled[slice] ?? 0;
-    filled[slice] = index + 1;
-    for (; index > first && (points[index - 1] ?? 0) > point; index--) {
-      points[index] = points[index - 1] ?? 0;
-      owners[index] = owners[index - 1] ?? 0;
-    }
-    points[index] = point;
-    owners[index] = listedOwners[n] ?? 0;
-  }
-  return { points, owners, prefix, prefixBits };
+/** A ring that is being filled: of each slice the first places, in order. */
+interface Places extends Pick<Ring, "points" | "owners"> {
+  /** For each slice where its next point goes. */
+  readonly next: Uint32Array;
+  readonly shift: number;
 }
 
 /** For each slice the number of points before it. */
-function sliceStarts(points: Uint32Array, shift: number): Uint32Array {
+function sliceStarts(listed: readonly Uint32Array[], shift: number): Uint32Array {
   const starts = new Uint32Array(2 ** (32 - shift));
-  for (let n = 0; n < points.length; n++) {
-    const slice = (points[n] ?? 0) >>> shift;
-    starts[slice] = (starts[slice] ?? 0) + 1;
-  }
+  for (const points of listed) countSlices(starts, points, shift);
   let before = 0;
   for (let slice = 0; slice < starts.length; slice++) {
     const count = starts[slice] ?? 0;
@@ -176,4 +136,27 @@ function sliceStarts(points: Uint32Array, shift: number): Uint32Array {
     before += count;
   }
   return starts;
+}
+
+function countSlices(counts: Uint32Array, points: Uint32Array, shift: number): void {
+  for (let n = 0; n < points.length; n++) {
+    const slice = (points[n] ?? 0) >>> shift;
+    counts[slice] = (counts[slice] ?? 0) + 1;
+  }
+}
+
+/** Puts each of an owner's points into its slice, behind those that are not larger. What stands before the slice never is. */
+function place({ points, owners, next, shift }: Places, added: Uint32Array, owner: number): void {
+  for (let n = 0; n < added.length; n++) {
+    const point = added[n] ?? 0;
+    const slice = point >>> shift;
+    let index = next[slice] ?? 0;
+    next[slice] = index + 1;
+    for (; index > 0 && (points[index - 1] ?? 0) > point; index--) {
+      points[index] = points[index - 1] ?? 0;
+      owners[index] = owners[index - 1] ?? 0;
+    }
+    points[index] = point;
+    owners[index] = owner;
+  }
 }

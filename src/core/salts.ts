@@ -5,11 +5,14 @@
 
 import { arcsOf, buildRing, clockwise, firstAtOrAfter, pointCount, pointsOf, type Ring, type RingMember } from "./ring.ts";
 
-/** Salts tried for a joiner: 0 to 31. More even out little: the best of 32 is within a percent or two of the best of 256. */
+/** Salts tried for a joiner: 0 to 31. */
 export const SALTS_TRIED = 32;
 
-/** Of more joiners at once the salts are not searched but 0: it would hold up whoever starts (100 × 256 points take 0.2 s). */
-export const SEARCHED_MAX = 128;
+/**
+ * The points that may be looked at to find the salts of those who join at once, about a quarter of a second's worth: 110 origins with 256
+ * points each. Where it would take more all of them get salt 0, since whoever starts is held up meanwhile.
+ */
+export const SEARCH_POINTS_MAX = 2_500_000;
 
 /** An origin whose salt may be yet to find. */
 export interface Unsalted extends Omit<RingMember, "salt"> {
@@ -35,12 +38,24 @@ export function saltsOf(fleet: readonly Unsalted[], virtualNodes: number): Reado
   const salts = new Map(fleet.flatMap(({ id, salt }) => (salt === undefined ? [] : [[id, salt] as const])));
   const members: RingMember[] = fleet.flatMap((each) => (each.salt === undefined ? [] : [{ ...each, salt: each.salt }]));
   const joiners = fleet.filter(({ salt }) => salt === undefined).toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  const searched = searchPoints(fleet, joiners, virtualNodes) <= SEARCH_POINTS_MAX;
   for (const joiner of joiners) {
-    const salt = joiners.length > SEARCHED_MAX ? 0 : bestSalt(buildRing(members, virtualNodes), members, joiner, virtualNodes);
+    const salt = searched ? bestSalt(buildRing(members, virtualNodes), members, joiner, virtualNodes) : 0;
     salts.set(joiner.id, salt);
     members.push({ ...joiner, salt });
   }
   return salts;
+}
+
+/** Each joiner's points once for each salt, and those of a ring that grows to its full size once for each joiner. */
+function searchPoints(fleet: readonly Unsalted[], joiners: readonly Unsalted[], virtualNodes: number): number {
+  const pointsOfAll = (some: readonly Unsalted[]): number => some.reduce((sum, each) => sum + joinerPoints(each, virtualNodes), 0);
+  return SALTS_TRIED * pointsOfAll(joiners) + (joiners.length * pointsOfAll(fleet)) / 2;
+}
+
+/** One that joins with no weight, to be given some later, is placed as if it had one. */
+function joinerPoints({ weight }: Pick<RingMember, "weight">, virtualNodes: number): number {
+  return pointCount(weight > 0 ? weight : 1, virtualNodes);
 }
 
 /** The salt that leaves the busiest origin, weights considered, the smallest part of the circle; of equals the smallest salt. */
@@ -48,14 +63,14 @@ function bestSalt(ring: Ring, members: readonly RingMember[], joiner: Omit<RingM
   const arcs = arcsOf(ring);
   const countOf = new Map(members.map(({ id, weight }) => [id, pointCount(weight, virtualNodes)]));
   const counts = ring.ids.map((id) => countOf.get(id) ?? 1);
-  // One that joins with no weight, to be given some later, is placed as if it had one.
-  const count = pointCount(joiner.weight > 0 ? joiner.weight : 1, virtualNodes);
-  const counted = Math.max(count, ...counts) / SMALL;
+  const count = joinerPoints(joiner, virtualNodes);
+  const counted = counts.reduce((most, points) => Math.max(most, points), count) / SMALL;
   let best = { salt: 0, busiest: Infinity };
   for (let salt = 0; salt < SALTS_TRIED; salt++) {
     const { left, taken } = arcsAfterJoin(ring, arcs, joiner.id, pointsOf(joiner.id, salt, count).sort());
     let busiest = count < counted ? 0 : taken / count;
-    for (const [owner, points] of counts.entries()) {
+    for (let owner = 0; owner < counts.length; owner++) {
+      const points = counts[owner] ?? 0;
       if (points >= counted) busiest = Math.max(busiest, (left[owner] ?? 0) / points);
     }
     if (busiest < best.busiest) best = { salt, busiest };

@@ -3,28 +3,30 @@
 // docs/formats.md describes the wire form; test/formats holds a stored sample.
 
 import * as v from "valibot";
-import { buildRing, type Ring } from "./ring.ts";
+import { buildRing, PLACEMENT, pointCount, type Ring } from "./ring.ts";
 import { withSalts } from "./salts.ts";
-import { FULL_SHARE } from "./share.ts";
+import { FULL_SHARE, type SharePlan } from "./share.ts";
 
 const shareSchema = v.object({ from: v.number(), to: v.number(), startAtMs: v.number(), endAtMs: v.number() });
 
-const originSchema = v.object({
-  id: v.string(),
-  url: v.string(),
-  weight: v.number(),
-  salt: v.number(),
-  backup: v.boolean(),
-  lifecycle: v.picklist(["joining", "active", "draining", "drained"]),
+export interface SnapshotOrigin {
+  readonly id: string;
+  readonly url: string;
+  readonly weight: number;
+  readonly salt: number;
+  readonly backup: boolean;
+  readonly lifecycle: "joining" | "active" | "draining" | "drained";
   /** Past the closing epoch of its drain: pins and claims to it have ended. */
-  closed: v.boolean(),
-  health: v.picklist(["healthy", "ejected", "down"]),
-  ejectedUntilMs: v.number(),
-  share: shareSchema,
-});
+  readonly closed: boolean;
+  readonly health: "healthy" | "ejected" | "down";
+  readonly ejectedUntilMs: number;
+  readonly share: SharePlan;
+}
 
 const snapshotSchema = v.object({
   format: v.literal(1),
+  /** How keys are placed on it; one that is not known here cannot be read. */
+  placement: v.optional(v.literal(PLACEMENT), PLACEMENT),
   pool: v.string(),
   region: v.string(),
   generation: v.number(),
@@ -35,7 +37,7 @@ const snapshotSchema = v.object({
   hintsVersion: v.number(),
   /** The share of its keys that the region keeps (spill.ts). */
   kept: v.optional(shareSchema, FULL_SHARE),
-  origins: v.array(originSchema),
+  origins: v.array(v.unknown()),
 });
 
 const hintsSchema = v.object({
@@ -47,7 +49,6 @@ const hintsSchema = v.object({
   entries: v.array(v.object({ keyHash: v.string(), origin: v.string(), region: v.string(), fence: v.number() })),
 });
 
-export type SnapshotOrigin = Readonly<v.InferOutput<typeof originSchema>>;
 export type Snapshot = Readonly<Omit<v.InferOutput<typeof snapshotSchema>, "origins">> & { readonly origins: readonly SnapshotOrigin[] };
 /** The sessions that are not where the ring says: the published copy of the pins. */
 export type Hints = v.InferOutput<typeof hintsSchema>;
@@ -64,12 +65,49 @@ export interface RegionView {
 /** A stored value as a snapshot; `undefined` for rubbish and for formats that are newer than this code. */
 export function decodeSnapshot(value: unknown): Snapshot | undefined {
   const result = v.safeParse(snapshotSchema, value);
-  return result.success ? result.output : undefined;
+  if (!result.success) return undefined;
+  const origins: SnapshotOrigin[] = [];
+  for (const each of result.output.origins) {
+    const origin = originOf(each);
+    if (!origin) return undefined;
+    origins.push(origin);
+  }
+  const points = origins.reduce((sum, { weight }) => sum + pointCount(weight, result.output.virtualNodes), 0);
+  return points <= POINTS_MAX ? { ...result.output, origins } : undefined;
 }
+
+/** No configuration allows rings near this size: a value that asks for one is rubbish, and would take all memory. */
+const POINTS_MAX = 1_048_576;
 
 export function decodeHints(value: unknown): Hints | undefined {
   const result = v.safeParse(hintsSchema, value);
   return result.success ? result.output : undefined;
+}
+
+/** A plain function: a fresh isolate reads hundreds of origins before anything is compiled, and a schema would take several times as long. */
+function originOf(value: unknown): SnapshotOrigin | undefined {
+  if (!isFields(value)) return undefined;
+  const { id, url, weight, salt, backup, lifecycle, closed, health, ejectedUntilMs } = value;
+  const share = planOf(value["share"]);
+  if (typeof id !== "string" || typeof url !== "string" || typeof backup !== "boolean" || typeof closed !== "boolean") return undefined;
+  if (!isNumber(weight) || !isNumber(salt) || !isNumber(ejectedUntilMs) || !share) return undefined;
+  if (lifecycle !== "joining" && lifecycle !== "active" && lifecycle !== "draining" && lifecycle !== "drained") return undefined;
+  if (health !== "healthy" && health !== "ejected" && health !== "down") return undefined;
+  return { id, url, weight, salt, backup, lifecycle, closed, health, ejectedUntilMs, share };
+}
+
+function planOf(value: unknown): SharePlan | undefined {
+  if (!isFields(value)) return undefined;
+  const { from, to, startAtMs, endAtMs } = value;
+  return isNumber(from) && isNumber(to) && isNumber(startAtMs) && isNumber(endAtMs) ? { from, to, startAtMs, endAtMs } : undefined;
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null;
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && !Number.isNaN(value);
 }
 
 /** Whether `a` is newer than `b`; of equal ones neither is. */
@@ -140,6 +178,6 @@ function bootstrapSnapshot(pool: ConfiguredPool, region: string, configRevision:
     ejectedUntilMs: 0,
     share: FULL_SHARE,
   }));
-  const versions = { format: 1 as const, generation: 1, epoch: 0, hintsVersion: 0, configRevision, writtenAtMs: 0 };
+  const versions = { format: 1 as const, placement: PLACEMENT, generation: 1, epoch: 0, hintsVersion: 0, configRevision, writtenAtMs: 0 };
   return { ...versions, pool: id, region, virtualNodes, kept: FULL_SHARE, origins };
 }

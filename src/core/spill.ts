@@ -1,7 +1,7 @@
 // Gradual spill and failback between regions, as data: the share of its keys that a region keeps is a plan in its snapshot, evaluated
 // from the clock. It falls at once when origins are lost, and rises again slowly: after a hold-down, on a ramp.
 
-import { unavailability } from "./availability.ts";
+import { hasSomebody, unavailability } from "./availability.ts";
 import { admits, shareAt, type SharePlan } from "./share.ts";
 import type { Snapshot } from "./snapshot.ts";
 
@@ -16,14 +16,19 @@ export interface SpillPolicy {
   readonly rampMs: number;
 }
 
-/** Whether a region keeps a key of this lot, which names it as its home or spills into it. Another draw than any origin's or region's. */
+/** Whether a region keeps a key of this lot, which names it as its home or spills into it. */
 export function keeps({ region, kept }: Snapshot, lot: number, nowMs: number): boolean {
-  return admits(lot, `spill/${region}`, shareAt(kept, nowMs));
+  return admits(lot, keptName(region), shareAt(kept, nowMs));
+}
+
+/** Another draw than any origin's, and than the one that names home regions. */
+export function keptName(region: string): string {
+  return `spill/${region}`;
 }
 
 /** Whether a live session that is abroad is to come home: never where only new ones do. */
 export function comesHome(failback: "sessions" | "new", home: Snapshot, lot: number, nowMs: number): boolean {
-  return failback === "sessions" && availableShare(home, nowMs) > 0 && keeps(home, lot, nowMs);
+  return failback === "sessions" && hasSomebody(home, nowMs, NOBODY) && keeps(home, lot, nowMs);
 }
 
 /**

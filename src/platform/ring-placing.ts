@@ -177,8 +177,9 @@ export class Placing {
   #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
     const { pool } = this.#state;
     const loadOf = (id: string): number => this.#state.loadOf(id);
-    // Whoever is on the way counts where it goes, and until it has left where it was: the total is the sum of just those loads.
-    const total = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + loadOf(id), 0);
+    const { live, guests, coming } = this.#state;
+    const settled = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
+    const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
     return decide({
       key: wish,
       keyed: wish.keyed,

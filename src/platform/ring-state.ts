@@ -5,14 +5,16 @@ import type { Pool } from "../core/config-types.ts";
 import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
-import { judgeConfig, mergeLayers, type DrainOrder } from "../core/lifecycle.ts";
+import { judgeConfig, mergeLayers, type ConfiguredOrigin, type DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
+import { hashText } from "../core/hash.ts";
+import { PLACEMENT } from "../core/ring.ts";
 import { withSalts } from "../core/salts.ts";
 import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
-import type { Pin, RingStore } from "./ring-store.ts";
+import type { Pin, RingStore, StoredConfig } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
 export class RingState {
@@ -187,6 +189,7 @@ export class RingState {
     const previous = this.#view as RegionView | undefined; // not yet there when the constructor builds the first one
     const snapshot: Snapshot = {
       format: 1,
+      placement: PLACEMENT,
       pool: this.name.pool,
       region: this.name.region,
       generation: GENERATION,
@@ -207,10 +210,8 @@ export class RingState {
       .filter((origin) => origin.region === this.name.region)
       .map(({ id, url, weight, salt, backup }) => ({ id, url, weight, salt, backup }));
     const { virtualNodes } = this.pool;
-    // What was written, in a form that rings of before optional salts have stored too.
-    const content = JSON.stringify([virtualNodes, origins.map((origin) => ({ ...origin, salt: origin.salt ?? 0 }))]);
     const known = this.#store.config();
-    const given = { revision: this.#settings.config.configRevision, content };
+    const given = { revision: this.#settings.config.configRevision, content: this.#contentOf(origins, known) };
     const verdict = judgeConfig(known, given, this.#settings.dev);
     if (verdict === "conflict") {
       console.error(
@@ -224,13 +225,25 @@ export class RingState {
     }
     if (verdict !== "take") return false;
     // A salt once found stays with its origin: only those that are new get one now.
-    const saltOf = new Map(known?.origins.map(({ id, salt }) => [id, salt]));
-    const remembered = origins.map((origin) => ({ ...origin, salt: origin.salt ?? saltOf.get(origin.id) }));
+    const before = new Map(known?.origins.map((origin) => [origin.id, origin]));
+    const remembered = origins.map((origin) => {
+      const old = before.get(origin.id);
+      return { ...origin, salt: origin.salt ?? (old?.backup === origin.backup ? old.salt : undefined) }; // backups are another ring
+    });
     this.#store.setConfig({ ...given, virtualNodes, origins: withSalts(remembered, virtualNodes) });
     const kept = new Set(origins.map((origin) => origin.id));
     for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
     for (const id of this.#drains.keys()) if (!kept.has(id)) this.#forgetDrain(id);
     return true;
+  }
+
+  /** What was written, to be compared. The secret of where keys stand is in it by a hash alone. */
+  #contentOf(origins: readonly (Omit<ConfiguredOrigin, "salt"> & { readonly salt: number | undefined })[], known: StoredConfig | undefined): string {
+    const { virtualNodes, pointSecret } = this.pool;
+    // Rings that were stored when every salt was written, as 0 by default, have this shorter form.
+    const formerly = JSON.stringify([virtualNodes, origins.map((origin) => ({ ...origin, salt: origin.salt ?? 0 }))]);
+    if (known?.content === formerly && !pointSecret) return formerly;
+    return JSON.stringify([virtualNodes, origins, { points: pointSecret ? hashText(pointSecret.join(), 0) : "public" }]);
   }
 
   #forgetDown(id: string): void {

@@ -1,7 +1,7 @@
 // The bound of the bounded load: exclusive, counting the session about to be placed.
 
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { capacityOf } from "../../src/core/capacity.ts";
 import { partsOf } from "../../src/core/share.ts";
 
@@ -50,13 +50,6 @@ test("whatever is a whole number on paper is that number, for every part of a hu
       }
     }
   }
-});
-
-describe("an origin takes a session while its load is below capacity", () => {
-  const capacity = capacityOf(1.25, 7, 0.5);
-  test.each<[load: number, taken: boolean]>([[capacity - 1, true], [capacity, false], [capacity + 1, false]])("load %i: %s", (load, taken) => {
-    expect(load < capacity).toBe(taken);
-  });
 });
 
 test("the capacities of a fleet always have room for one more session", () => {

@@ -38,7 +38,7 @@ const anyOrigin = fc.record({
 });
 
 function regionOf(origins: readonly SnapshotOrigin[], region: string, kept = FULL_SHARE): RegionView {
-  return viewOf({ format: 1, pool: "p", region, generation: 1, epoch: 3, configRevision: 1, writtenAtMs: 0, virtualNodes: 4, hintsVersion: 0, kept, origins });
+  return viewOf({ format: 1, placement: "v1", pool: "p", region, generation: 1, epoch: 3, configRevision: 1, writtenAtMs: 0, virtualNodes: 4, hintsVersion: 0, kept, origins });
 }
 /** The same regions with other origins. */
 const changed = ({ regions }: Situation, change: (origins: readonly SnapshotOrigin[]) => readonly SnapshotOrigin[]): RegionView[] =>
@@ -256,6 +256,30 @@ describe("what does not count changes nothing", () => {
       { numRuns: 300 },
     );
   });
+});
+
+test("a strict session whose owner falls ill, at home, at a backup or abroad, is with nobody else", () => {
+  fc.assert(
+    fc.property(anySituation, (any) => {
+      const strict: Situation = { ...any, pin: undefined, claim: undefined, keyed: true, balance: { kind: "ring" }, policy: { stickiness: "strict", hold: true, affinity: "on", rollout: 1 } };
+      const decision = decide(strict);
+      if (decision.kind === "refused") return;
+      const ill = { ...strict, regions: changed(strict, (origins) => origins.map((each) => (each.id === decision.origin.id ? { ...each, health: "down" } : each))) };
+      expect(decide(ill)).toMatchObject({ kind: "refused", why: "owner-lost" });
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test("a strict session is placed by nobody who knows only the bare configuration; who holds it keeps it", () => {
+  const bare = ["a", "b"].map((id) => healthy(id));
+  const view = regionOf(bare, "r-0");
+  const unsure: RegionView = { ...view, snapshot: { ...view.snapshot, epoch: 0 } };
+  const strict = (regions: readonly RegionView[]): Situation => ({ ...plain("doc-1", regions), policy: { stickiness: "strict", hold: true, affinity: "on", rollout: 1 } });
+  expect(decide(strict([view])).kind).toBe("routed");
+  expect(decide(strict([unsure]))).toMatchObject({ kind: "refused", why: "owner-lost", epoch: 0 });
+  expect(decide({ ...strict([unsure]), claim: { origin: "b", fence: 1, from: "connection" } })).toMatchObject({ kind: "routed", reason: "claim", origin: { id: "b" } });
+  expect(decide(plain("doc-1", [unsure])).kind).toBe("routed");
 });
 
 describe("only its own sessions move", () => {

@@ -43,7 +43,7 @@ function view(region: string, epoch: number, { ids, backups, changes, kept = 1 }
   const onRing = (id: string): boolean => (changes[id]?.weight ?? 1) > 0;
   return {
     snapshot: {
-      format: 1, pool: "p", region, generation: 1, epoch, configRevision: 1, writtenAtMs: 0, virtualNodes: 1, hintsVersion: 0,
+      format: 1, placement: "v1", pool: "p", region, generation: 1, epoch, configRevision: 1, writtenAtMs: 0, virtualNodes: 1, hintsVersion: 0,
       kept: { from: kept, to: kept, startAtMs: 0, endAtMs: 0 }, origins,
     },
     ring: plainRing(ids.filter(onRing)),
@@ -274,8 +274,11 @@ const TABLES: Record<string, readonly Row[]> = {
     ["a region that keeps nothing takes its keys when all fails over to it", { ...WEUR_DOWN, z: DOWN }, { kept: { weur: 0, enam: 0 } }, "failover x in enam@30 (a down, b down, c down, z down)"],
   ],
   "a strict session is never served in panic": [
-    ["home drains and the secondary is down", { ...all(DRAINING, "a", "b", "c", "z"), ...all(DOWN, "x", "y", "w") }, STRICT, "refused no-origin @12"],
+    ["home drains and the secondary is down", { ...all(DRAINING, "a", "b", "c", "z"), ...all(DOWN, "x", "y", "w") }, STRICT, "refused owner-lost @12 (x down)"],
     ["any other is", { ...all(DRAINING, "a", "b", "c", "z"), ...all(DOWN, "x", "y", "w") }, {}, "panic x in enam@30"],
+    ["it waits for whoever would own it when home is drained", { ...all(DRAINING, "a", "b", "c", "z"), x: DOWN }, STRICT, "refused owner-lost @12 (x down)"],
+    ["for a backup too", { ...all(DRAINING, "a", "b", "c"), z: DOWN }, STRICT, "refused owner-lost @12 (z down)"],
+    ["well it takes it", all(DRAINING, "a", "b", "c", "z"), STRICT, "failover x in enam@30 (a draining, b draining, c draining, z draining)"],
     ["it waits for its pin after affinity was switched off too", { b: DOWN }, { policy: { stickiness: "strict", affinity: "off" }, ...pin("b") }, "refused owner-lost @12 (b down)"],
   ],
   "the bound is known of the first region only": [
@@ -351,7 +354,7 @@ test("every reason and every refusal has an example above", () => {
 /** "walk weur/a share share=0.5 fraction=0.989 load=3 capacity=4": one step of a trace. */
 function line({ step, region, origin, outcome, share, fraction, load, capacity }: Step): string {
   const facts = { share, fraction: fraction?.toFixed(3), load, capacity };
-  return [step, `${region}/${origin}`, outcome, ...Object.entries(facts).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))].join(" ");
+  return [step, origin === undefined ? region : `${region}/${origin}`, outcome, ...Object.entries(facts).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]))].join(" ");
 }
 
 describe("a trace tells every step in its order", () => {
@@ -359,7 +362,7 @@ describe("a trace tells every step in its order", () => {
     ["the owner", {}, {}, ["walk weur/a taken"]],
     ["a pin", {}, pin("b"), ["pin weur/b taken"]],
     ["a pin that is gone, then a claim", {}, { ...pin("q"), ...connection("x") }, ["pin /q gone", "claim enam/x taken"]],
-    ["a claim that does not count is no step", {}, { ...FOLLOW, ...cookie("b") }, ["walk weur/a taken"]],
+    ["a claim that does not count", {}, { ...FOLLOW, ...cookie("b") }, ["claim weur/b does-not-count", "walk weur/a taken"]],
     ["shares, with the key's own numbers", { a: share(0.01), b: share(0.5) }, {}, [
       "walk weur/a share share=0.01 fraction=0.019",
       "walk weur/b taken share=0.5 fraction=0.474",
@@ -384,22 +387,24 @@ describe("a trace tells every step in its order", () => {
     ]],
     ["a strict owner that is well", {}, STRICT, ["walk weur/a taken"]],
     ["one that is not", { a: DRAINING, b: EJECTED }, STRICT, ["owner weur/b ejected"]],
-    ["spill", { z: DRAINING, x: share(0.5) }, { kept: { weur: 0, enam: 0.2, apac: 1 } }, ["backup weur/z draining", "abroad apac/s taken"]],
+    ["spill", { z: DRAINING, x: share(0.5) }, { kept: { weur: 0, enam: 0.2, apac: 1 } }, [
+      "region weur not-kept share=0 fraction=0.285", "backup weur/z draining", "region enam not-kept share=0.2 fraction=0.263", "abroad apac/s taken",
+    ]],
     ["spill past a share", { z: DRAINING, x: share(0.5) }, { kept: { weur: 0 } }, [
-      "backup weur/z draining", "abroad enam/x share share=0.5 fraction=0.516", "abroad enam/y taken",
+      "region weur not-kept share=0 fraction=0.285", "backup weur/z draining", "abroad enam/x share share=0.5 fraction=0.516", "abroad enam/y taken",
     ]],
     ["spill that finds nobody", { ...all(DOWN, "x", "y"), z: DRAINING }, { kept: { weur: 0 }, ...bound({ a: 3 }, 7) }, [
-      "backup weur/z draining", "abroad enam/x down", "abroad enam/y down", "walk weur/a taken load=3 capacity=4",
+      "region weur not-kept share=0 fraction=0.285", "backup weur/z draining", "abroad enam/x down", "abroad enam/y down", "walk weur/a taken load=3 capacity=4",
     ]],
     ["a region that is down as a whole", { ...WEUR_DOWN, z: DOWN }, {}, [
-      ...["walk", "walk-without-shares", "walk-without-bound"].flatMap((step) => ["a", "b", "c"].map((id) => `${step} weur/${id} down`)),
-      "backup weur/z down", "abroad enam/x taken",
+      "walk weur/a down", "walk weur/b down", "walk weur/c down", "backup weur/z down", "abroad enam/x taken",
     ]],
     ["by turn: who is away, then among whom was chosen", { b: DOWN }, turn(1), ["balance weur/b down", "balance weur/a not-chosen", "balance weur/c taken"]],
     ["by turn abroad", { ...WEUR_DOWN, z: DOWN }, turn(0), [
       "balance weur/a down", "balance weur/b down", "balance weur/c down", "backup weur/z down", "abroad enam/x taken", "abroad enam/y not-chosen",
     ]],
-    ["what is not kept, by chance", { z: DOWN }, { kept: { weur: 0 }, ...random(0.9) }, ["backup weur/z down", "abroad enam/x not-chosen", "abroad enam/y taken"]],
+    ["a key that is kept, of a region that does not keep all", {}, { kept: { weur: 0.5 } }, ["region weur kept share=0.5 fraction=0.285", "walk weur/a taken"]],
+    ["what is not kept, by chance", { z: DOWN }, { kept: { weur: 0 }, ...random(0.9) }, ["region weur not-kept share=0 fraction=0.285", "backup weur/z down", "abroad enam/x not-chosen", "abroad enam/y taken"]],
   ])("%s", (_, changes, more, lines) => {
     const steps: Step[] = [];
     decide(situation(changes, more), (step) => steps.push(step));
@@ -412,8 +417,8 @@ describe("a trace tells every step in its order", () => {
       decide(situation(changes, { regions: situation(changes).regions.slice(0, 1) }), (step) => steps.push(step));
       return steps.slice(-2).map(line);
     };
-    expect(last({ ...WEUR_DOWN, z: EJECTED })).toEqual(["backup weur/z ejected", "panic weur/z taken"]);
-    expect(last(all(DRAINED, "a", "b", "c", "z"))).toEqual(["walk-without-bound weur/c drained", "backup weur/z drained"]);
+    expect(last({ ...WEUR_DOWN, z: EJECTED })).toEqual(["panic weur/c down", "panic weur/z taken"]);
+    expect(last(all(DRAINED, "a", "b", "c", "z"))).toEqual(["panic weur/c drained", "panic weur/z drained"]);
   });
 });
 

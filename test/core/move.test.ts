@@ -17,7 +17,7 @@ const origin = (id: string, more: Partial<SnapshotOrigin> = {}): SnapshotOrigin 
 const flat = (share: number): SharePlan => ({ from: share, to: share, startAtMs: 0, endAtMs: 0 });
 
 function view(origins: readonly SnapshotOrigin[], kept: SharePlan = FULL_SHARE): RegionView {
-  const snapshot: Snapshot = { format: 1, pool: "p", region: "weur", generation: 1, epoch: 3, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 0, kept, origins };
+  const snapshot: Snapshot = { format: 1, placement: "v1", pool: "p", region: "weur", generation: 1, epoch: 3, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 0, kept, origins };
   return viewOf(snapshot);
 }
 

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { arcsOf, buildRing, CIRCLE, pointCount, pointsOf, type Ring, type RingMember } from "../../src/core/ring.ts";
-import { SALTS_TRIED, SEARCHED_MAX, saltsOf, withSalts, type Unsalted } from "../../src/core/salts.ts";
+import { SALTS_TRIED, saltsOf, SEARCH_POINTS_MAX, withSalts, type Unsalted } from "../../src/core/salts.ts";
 
 const origin = (id: string, weight = 1, salt?: number): Unsalted => ({ id, weight, ...(salt === undefined ? {} : { salt }) });
 const fleet = (name: string, count: number): Unsalted[] => Array.from({ length: count }, (_, n) => origin(`${name}-${n + 1}`));
@@ -91,7 +91,7 @@ describe("the salt of a joiner", () => {
   });
 
   test("is searched in a large fleet too", () => {
-    const members = fleet("weur", 3 * SEARCHED_MAX).map((each) => ({ ...each, salt: 0 }));
+    const members = fleet("weur", 384).map((each) => ({ ...each, salt: 0 }));
     expect(saltsOf([...members, origin("weur-x")], 4).get("weur-x")).toBe(bestOf(members, origin("weur-x"), 4));
     expect(bestOf(members, origin("weur-x"), 4)).toBeGreaterThan(0);
   });
@@ -151,14 +151,14 @@ describe("the salts of a fleet", () => {
     expect(salted(found.slice(2), 64)).toEqual(found.slice(2));
   });
 
-  test("are not searched but 0 for more than 128 joiners at once, and given ones stand even so", () => {
-    expect(SEARCHED_MAX).toBe(128);
-    const most = saltsOf([...fleet("weur", SEARCHED_MAX), origin("given", 1, 7)], 2);
-    expect(new Set(most.values()).size).toBeGreaterThan(8);
-    const more = saltsOf([...fleet("weur", SEARCHED_MAX + 1), origin("given", 1, 7)], 2);
-    expect(more.get("given")).toBe(7);
+  // 32 salts for each joiner's points, and half of the ring for each joiner: 40 × (32 × 4 + ½ × 40 × 4) points for each virtual node.
+  test("are searched while that is a quarter of a second's work, and 0 where it would be more; given ones stand even so", () => {
+    expect(SEARCH_POINTS_MAX).toBe(2_500_000);
+    const wide = fleet("weur", 40).map((each) => ({ ...each, weight: 4 }));
+    expect(new Set(saltsOf(wide, 300).values()).size).toBeGreaterThan(8); // 2,496,000
+    const more = saltsOf([...wide, origin("given", 1, 7)], 301); // 2,510,340
     expect([...more].filter(([, salt]) => salt !== 0)).toEqual([["given", 7]]);
-    expect(more.size).toBe(SEARCHED_MAX + 2);
+    expect(more.size).toBe(41);
   });
 
   test("of nobody are none", () => {

@@ -11,7 +11,7 @@ const origin = (id: string, more: Partial<SnapshotOrigin> = {}): SnapshotOrigin 
   health: "healthy", ejectedUntilMs: 0, share: FULL_SHARE, ...more,
 });
 const snapshot = (more: Partial<Snapshot> = {}): Snapshot => ({
-  format: 1, pool: "collab", region: "weur", generation: 1, epoch: 5, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 2, kept: FULL_SHARE,
+  format: 1, placement: "v1", pool: "collab", region: "weur", generation: 1, epoch: 5, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 2, kept: FULL_SHARE,
   origins: [origin("a"), origin("b"), origin("spare", { backup: true })], ...more,
 });
 const at = ([generation, epoch, hintsVersion]: readonly [number, number, number]): Snapshot => snapshot({ generation, epoch, hintsVersion });

@@ -12,7 +12,7 @@ const origin = (more: Partial<SnapshotOrigin> = {}): SnapshotOrigin => ({
 });
 const flat = (share: number): SharePlan => ({ from: share, to: share, startAtMs: 0, endAtMs: 0 });
 const snapshot = (origins: readonly Partial<SnapshotOrigin>[], kept = FULL_SHARE, region = "weur"): Snapshot => ({
-  format: 1, pool: "p", region, generation: 1, epoch: 1, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 0, kept,
+  format: 1, placement: "v1", pool: "p", region, generation: 1, epoch: 1, configRevision: 1, writtenAtMs: 0, virtualNodes: 16, hintsVersion: 0, kept,
   origins: origins.map((more, n) => origin({ id: `o${n}`, ...more })),
 });
 

@@ -50,7 +50,7 @@ describe("names of objects and KV keys", () => {
 describe("the snapshot", () => {
   const configured = (id: string, weight: number, salt: number) => ({ id, url: `https://${id}.example.com`, weight, salt, backup: false });
   const value: Complete<Snapshot> = {
-    format: 1, pool: "collab", region: "weur", generation: 1, epoch: 12, configRevision: 3, writtenAtMs: 1_800_000_000_000, virtualNodes: 256, hintsVersion: 4,
+    format: 1, placement: "v1", pool: "collab", region: "weur", generation: 1, epoch: 12, configRevision: 3, writtenAtMs: 1_800_000_000_000, virtualNodes: 256, hintsVersion: 4,
     kept: { from: 0.35, to: 0.7, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_180_000 },
     origins: [
       ...mergeLayers({
@@ -70,7 +70,7 @@ describe("the snapshot", () => {
     expect(asJson(value)).toStrictEqual(sample("snapshot-kept.json"));
   });
 
-  test("of a version that did not know of spill says that its region keeps all keys", () => {
+  test("of a version that knew neither spill nor other placements keeps all keys, placed by v1", () => {
     expect(sample("snapshot.json")).not.toHaveProperty("kept");
     expect(decodeSnapshot(sample("snapshot.json"))).toStrictEqual({ ...value, kept: { from: 1, to: 1, startAtMs: 0, endAtMs: 0 } });
     expect(decodeSnapshot(sample("snapshot.json"))?.kept).toStrictEqual(FULL_SHARE);
@@ -80,6 +80,11 @@ describe("the snapshot", () => {
     const [origin, ...rest] = value.origins;
     expect(decodeSnapshot({ ...value, later: 1, origins: [{ ...origin, later: 1 }, ...rest] })).toStrictEqual(value);
     expect(decodeSnapshot({ ...value, format: 2 })).toBeUndefined();
+  });
+
+  test("of another placement cannot be read: its keys are elsewhere", () => {
+    expect(sample("snapshot.json")).not.toHaveProperty("placement"); // before it was said it was v1
+    expect(decodeSnapshot({ ...value, placement: "v2" })).toBeUndefined();
   });
 });
 

@@ -18,6 +18,7 @@ function makeWorld() {
   };
   const snapshot = (epoch: number, hintsVersion = 0): Snapshot => ({
     format: 1,
+    placement: "v1",
     pool: pool.id,
     region: "weur",
     generation: 1,
