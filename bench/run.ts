@@ -18,7 +18,8 @@ function wanted(): { name: string; json: string | undefined } {
   try {
     const { values, positionals } = parseArgs({ options: { json: { type: "string" } }, allowPositionals: true });
     const [name, ...more] = positionals;
-    if (name === undefined || more.length > 0 || !Object.hasOwn(BENCHMARKS, name)) throw new Error(`there is no benchmark ${positionals.join(" ")}`);
+    if (name === undefined || more.length > 0 || !Object.hasOwn(BENCHMARKS, name))
+      throw new Error(name === undefined ? "name a benchmark" : `there is no benchmark ${positionals.join(" ")}`);
     return { name, json: values.json };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
