@@ -71,7 +71,7 @@ export const admin = new Hono<Admin>()
     if (wanted !== undefined && wanted !== "drained") return problem(c, "bad-request", 'waitFor must be "drained".');
     const untilMs = Date.now() + Math.min(WAIT_MAX_MS, Math.max(0, Number(c.req.query("timeoutMs") ?? 30_000) || 0));
     for (;;) {
-      const origin = await ring?.origin(c.req.param("id"));
+      const origin = await answered(ring?.origin(c.req.param("id")));
       if (!origin) return notFound(c, "origin");
       if (wanted === undefined || origin.state === wanted) return c.json(origin);
       if (Date.now() >= untilMs || c.req.raw.signal.aborted) return c.json(origin, 202); // not yet
@@ -82,7 +82,7 @@ export const admin = new Hono<Admin>()
   .post("/v1/rings/:pool/:region/origins/:id/:order{drain|undrain}", needs("operate"), async (c) => {
     const ring = ringOf(c);
     const id = c.req.param("id");
-    const origin: OriginStatus | undefined = await (c.req.param("order") === "drain" ? ring?.drain(id) : ring?.undrain(id));
+    const origin: OriginStatus | undefined = await answered(c.req.param("order") === "drain" ? ring?.drain(id) : ring?.undrain(id));
     return origin ? c.json(origin) : notFound(c, "origin");
   })
   .all("/v1/rings/:pool/:region/origins/:id/:order{drain|undrain}", only("POST"))
@@ -102,9 +102,22 @@ export const admin = new Hono<Admin>()
   })
   .notFound((c) => notFound(c as Context<Admin>, "page"))
   .onError((error, c) => {
+    if (error instanceof RingSilent) return unreachable(c as Context<Admin>);
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });
+
+class RingSilent extends Error {}
+
+/** What a ring object answers; throws `RingSilent` where it fails or takes too long. */
+async function answered<T>(asked: PromiseLike<T> | undefined): Promise<T | undefined> {
+  try {
+    return asked && (await within(Promise.resolve(asked), RING_ANSWER_MS, "ring"));
+  } catch (error) {
+    console.error(JSON.stringify({ limpet: "ring-unreachable", error: String(error) }));
+    throw new RingSilent();
+  }
+}
 
 /** The rings of all pools and regions, with the connections that any ring's carriers hold to each origin. */
 async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRing)[]> {

@@ -81,6 +81,16 @@ test.each<[how: string, status: () => Promise<object>]>([
   expect((await ask("/rings/p/enam")).status).toBe(200);
 });
 
+test("a ring object that fails while it is ordered something is told as a problem, without what it said or where", async () => {
+  const silent = Promise.reject(new Error("secret detail"));
+  silent.catch(() => undefined);
+  stubs["v1:p@enam#g1"] = { ...stubOf("enam"), drain: () => silent as Promise<object> };
+  const answer = await ask("/rings/p/enam/origins/enam-1/drain", "o", "POST");
+  const text = await answer.clone().text();
+  expect(await problemOf(answer)).toEqual([503, "ring-unreachable"]);
+  expect(text).not.toMatch(/secret detail|\bat .*:\d+|Error/);
+});
+
 test("a session is found beside a ring that is silent, and not denied while one is", async () => {
   stubs["v1:p@weur#g1"] = { ...stubOf("weur"), session: () => Promise.reject(new Error("overloaded")) };
   expect((await ask(`/sessions/p/${"a".repeat(32)}`)).status).toBe(200);
