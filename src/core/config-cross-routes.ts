@@ -19,6 +19,7 @@ export function routeFaults(input: unknown): FoundFault[] {
         ...poolNameFaults(input, route, path),
         ...headerFaults(route, path),
         ...sourceFaults(route, path),
+        ...requiredFaults(route, path),
         ...homeFaults(input, route, path),
         ...resumeFaults(field(route, "resume"), [...path, "resume"]),
         ...closeCodeFaults(route, path),
@@ -65,7 +66,12 @@ function sourceFaults(route: unknown, path: Path): FoundFault[] {
     if (kind === undefined) {
       // A misspelt name has its own fault, and learn alone too.
       if (Object.keys(source).length > 0) return [];
-      return [{ path: place, message: `it names no source; write { path: "…" }, { cookie: "…" }, { header: "…" } or { issue: true }` }];
+      return [
+        {
+          path: place,
+          message: `it names no source; write one of ${SOURCES.map((kind) => (kind === "issue" || kind === "ip" ? `{ ${kind}: true }` : `{ ${kind}: … }`)).join(", ")}`,
+        },
+      ];
     }
     if (kinds.length > 1)
       return [
@@ -85,6 +91,19 @@ function sourceFaults(route: unknown, path: Path): FoundFault[] {
     const known = names.length === 0 ? '; it names none: write a segment as ":name"' : `; its names are ${anyOf(names)}`;
     return [{ path: [...place, "path"], message: `the route's path has no segment ":${name.slice(0, 60)}"${guess === "" ? known : guess}` }];
   });
+}
+
+/** What is required must be possible, and possible to lack. */
+function requiredFaults(route: unknown, path: Path): FoundFault[] {
+  if (field(route, "required") !== true) return [];
+  const sources = itemsOf(field(route, "session"));
+  const place = [...path, "required"];
+  if (sources.length === 0)
+    return [{ path: place, message: "the route has no session sources, so every request would be refused; add one, or take this out" }];
+  const always = sources.some((source) => field(source, "issue") === true || field(source, "ip") === true);
+  return always
+    ? [{ path: place, message: "a source gives everybody a session ({ issue } or { ip }), so nothing is ever refused; take one of the two out" }]
+    : [];
 }
 
 /** A key that is at home where its pool is not would be served from abroad for ever. */

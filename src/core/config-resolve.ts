@@ -67,7 +67,7 @@ function resolveOrigin({ id, region, url, weight, salt, backup }: ParsedPool["or
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
-  const { path, host, header, pool, rehomeOn, quietMs, allowedOrigins } = route;
+  const { path, host, header, pool, required, rehomeOn, quietMs, allowedOrigins } = route;
   const session = route.session.map(resolveSource);
   return {
     path,
@@ -75,6 +75,7 @@ function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
     header: Object.assign(withoutPrototype<string>(), Object.fromEntries(Object.entries(header).map(([name, value]) => [name.toLowerCase(), value]))),
     pool,
     session,
+    required,
     home: resolveHome(route.home, affinityOff || session.length === 0),
     resume: resolveResume(route.resume),
     rehomeOn: [...rehomeOn],
@@ -89,9 +90,12 @@ function resolveHome(home: string | undefined, stateless: boolean): Route["home"
   return home === "visitor" || home === "session" ? { kind: home } : { kind: "region", region: home };
 }
 
-function resolveSource({ path, cookie, header }: ParsedRoute["session"][number]): SessionSource {
+function resolveSource({ path, cookie, header, query, subprotocol, ip }: ParsedRoute["session"][number]): SessionSource {
   if (path !== undefined) return { kind: "path", name: path };
   if (cookie !== undefined) return { kind: "cookie", name: cookie };
+  if (query !== undefined) return { kind: "query", name: query };
+  if (subprotocol !== undefined) return { kind: "subprotocol", prefix: subprotocol };
+  if (ip !== undefined) return { kind: "ip" };
   return header === undefined ? { kind: "issue" } : { kind: "header", name: header.toLowerCase() };
 }
 

@@ -130,10 +130,12 @@ const source = closed("a session source", {
   header: v.optional(leaf<string>(tokenFault)),
   /** `true`: Limpet makes a key up and keeps it in its own cookie. */
   issue: v.optional(leaf<true>((value) => (value === true ? undefined : `found ${found(value)}; allowed is only true: else leave this source out`))),
-  query: unbuilt("a session key from the query"),
-  subprotocol: unbuilt("a session key from the WebSocket subprotocol"),
+  query: v.optional(leaf<string>(tokenFault)),
+  /** What the session's entry in `Sec-WebSocket-Protocol` begins with; the origin does not see that entry. */
+  subprotocol: v.optional(leaf<string>(tokenFault)),
+  /** `true`: the visitor's address, of IPv6 its first 64 bits. */
+  ip: v.optional(leaf<true>((value) => (value === true ? undefined : `found ${found(value)}; allowed is only true: else leave this source out`))),
   jwt: unbuilt("a session key from a token's claim"),
-  ip: unbuilt("a session key from the visitor's address"),
   learn: unbuilt("learning the key that an origin issues"),
 });
 
@@ -171,7 +173,8 @@ const route = closed("a route", {
   allowedOrigins: v.optional(list(leaf<string>(webOriginFault), "web pages' origins")),
   originSilenceMs: unbuilt("giving up an origin that is silent"),
   park: unbuilt("parking idle sessions"),
-  required: onlyDefault(false, "refusing requests without a session"),
+  /** Refuses with 401 what names no session. */
+  required: v.optional(flag(), false),
   preset: unbuilt("a preset of route options"),
   exact: onlyDefault(false, "asking the ring object for every request"),
   replay: v.optional(closed("what an origin may have replayed", { bodyBytes: onlyDefault(0, "replaying request bodies") }), {}),

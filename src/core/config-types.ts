@@ -82,6 +82,9 @@ export type SessionSource =
   | { readonly kind: "path"; readonly name: string }
   | { readonly kind: "cookie"; readonly name: string }
   | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "subprotocol"; readonly prefix: string }
+  | { readonly kind: "ip" }
   | { readonly kind: "issue" };
 
 export interface Prelude {
@@ -107,6 +110,8 @@ export interface Route {
   readonly header: Readonly<Record<string, string>>;
   readonly pool: string;
   readonly session: readonly SessionSource[];
+  /** Whether a request that names no session is refused. */
+  readonly required: boolean;
   /** `visitor`, `session`, or a region's id (`region`). */
   readonly home: { readonly kind: "visitor" } | { readonly kind: "session" } | { readonly kind: "region"; readonly region: string };
   readonly resume: Resume;

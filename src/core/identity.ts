@@ -11,6 +11,10 @@ export interface RequestFacts {
   readonly host: string;
   readonly header: (name: string) => string | null;
   readonly cookies: ReadonlyMap<string, string>;
+  /** The query as received, with its "?", or nothing. */
+  readonly query: string;
+  /** The visitor's address, as the platform says it. */
+  readonly address: string | null;
 }
 
 export interface RouteMatch {
@@ -100,9 +104,68 @@ function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteM
       return facts.cookies.get(source.name);
     case "header":
       return facts.header(source.name);
+    case "query":
+      return queryValue(facts.query, source.name);
+    case "subprotocol":
+      return subprotocols(facts.header("sec-websocket-protocol"))
+        .find((entry) => entry.startsWith(source.prefix))
+        ?.slice(source.prefix.length);
+    case "ip":
+      return facts.address === null ? null : networkOf(facts.address);
     default:
       return source satisfies never;
   }
+}
+
+/** The first value of a name in a query, still percent-encoded; its plus signs are blanks, as forms write them. */
+function queryValue(query: string, name: string): string | undefined {
+  for (const pair of query.slice(1).split("&")) {
+    const equals = pair.indexOf("=");
+    if (equals > 0 && decoded(pair.slice(0, equals)) === name) return pair.slice(equals + 1).replaceAll("+", "%20");
+  }
+  return undefined;
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll("+", "%20"));
+  } catch {
+    return undefined; // a broken name is no name
+  }
+}
+
+/** The entries of a `Sec-WebSocket-Protocol` field, in order. */
+export function subprotocols(header: string | null): string[] {
+  return (header ?? "")
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+}
+
+/**
+ * What is one visitor's of an address, percent-encoded: an IPv4 address, or the first 64 bits of an IPv6 one, which are what a household or a
+ * machine is given (RFC 6177, RFC 7421). `undefined` for what is no address.
+ */
+export function networkOf(address: string): string | undefined {
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(address)) return hostOf(address);
+  const host = hostOf(`[${address}]`);
+  if (host === undefined) return undefined;
+  const [head = "", tail] = host.slice(1, -1).split("::");
+  const groups = (text: string): string[] => (text === "" ? [] : text.split(":"));
+  const all =
+    tail === undefined ? groups(head) : [...groups(head), ...Array<string>(8 - groups(head).length - groups(tail).length).fill("0"), ...groups(tail)];
+  const mapped = all.slice(0, 6).join(":") === "0:0:0:0:0:ffff";
+  if (!mapped) return encodeURIComponent(`${all.slice(0, 4).join(":")}::/64`);
+  return all
+    .slice(6)
+    .flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 0xff])
+    .join(".");
+}
+
+/** The one form of an address that the URL standard gives it; `undefined` where it is none. */
+function hostOf(text: string): string | undefined {
+  const url = URL.canParse(`http://${text}/`) ? new URL(`http://${text}/`) : undefined;
+  return url !== undefined && url.pathname === "/" && url.username === "" ? url.hostname : undefined;
 }
 
 function matchPath(pattern: string, path: string): Map<string, string> | undefined {

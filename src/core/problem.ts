@@ -6,6 +6,7 @@ const PROBLEMS = {
   "invalid-session-key": { status: 400, title: "The path names a session that cannot be one", proxyError: "http_request_error" },
   "origin-not-allowed": { status: 403, title: "Pages of this origin may not open connections here", proxyError: "http_request_denied" },
   "no-route": { status: 404, title: "No route matches this request", proxyError: "destination_not_found" },
+  "session-required": { status: 401, title: "This route needs a session", proxyError: "http_request_denied" },
   unauthorized: { status: 401, title: "A valid token is needed", proxyError: "http_request_denied" },
   forbidden: { status: 403, title: "This token may not do that", proxyError: "http_request_denied" },
   misdirected: { status: 421, title: "This hostname is not answered for", proxyError: "http_request_denied" },

@@ -28,7 +28,8 @@ export interface Identified {
   readonly remembers: boolean;
 }
 
-export type Identification = Identified | { readonly kind: "no-route" } | { readonly kind: "unusable"; readonly fault: string };
+export type Identification =
+  Identified | { readonly kind: "no-route" } | { readonly kind: "missing" } | { readonly kind: "unusable"; readonly fault: string };
 
 export function factsOf(request: Request, url: URL): RequestFacts {
   return {
@@ -36,6 +37,8 @@ export function factsOf(request: Request, url: URL): RequestFacts {
     host: url.hostname.toLowerCase(),
     header: (name) => request.headers.get(name),
     cookies: parseCookies(request.headers.get("cookie")),
+    query: url.search,
+    address: request.headers.get("cf-connecting-ip"),
   };
 }
 
@@ -53,6 +56,7 @@ export async function identify(settings: Settings, facts: RequestFacts): Promise
   const opened = remembers ? readClaims(await open(secrets, facts.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
   const finding = findKey(match, facts, opened?.issued);
   if (finding.kind === "unusable") return finding;
+  if (finding.kind === "none" && route.required) return { kind: "missing" };
   const issued = issues ? (opened?.issued ?? (finding.kind === "none" ? newKey() : undefined)) : undefined;
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : "issue";

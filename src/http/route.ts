@@ -3,6 +3,7 @@
 import { needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
 import type { Claim } from "../core/situation.ts";
 import { isLoop, requestHeaders, responseHeaders } from "../core/headers.ts";
+import { subprotocols } from "../core/identity.ts";
 import { GENERATION, sliceOf } from "../core/names.ts";
 import { requestProblem, type ProblemCode } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
@@ -30,6 +31,10 @@ export async function route(env: Env, ctx: ExecutionContext, settings: Settings,
   const identified = await identify(settings, factsOf(request, passage.url));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
+  if (identified.kind === "missing") {
+    const detail = "This route serves only requests that name their session, and this one names none, or none that is valid.";
+    return requestProblem("session-required", detail, requestId, { "www-authenticate": "Session" });
+  }
   if (isLoop(request.headers))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
   const foreign = foreignPage(passage, identified);
@@ -94,6 +99,7 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
   const headers = originHeaders(passage);
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
   if (isUpgrade(request)) headers.set("upgrade", "websocket");
+  const own = takeOwnSubprotocol(headers, identified.route);
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
   const response = await carrier.fetch(new Request(url, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
@@ -114,8 +120,23 @@ async function carryLive(passage: Passage, identified: Identified, home: string)
   const answer = response.webSocket
     ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
     : forVisitor(response, requestId);
+  // A browser that offers subprotocols and is given none closes the socket; one that named only its session is given that.
+  if (response.webSocket && own !== undefined && !answer.headers.has(SUBPROTOCOL)) answer.headers.set(SUBPROTOCOL, own);
   if (placed) await tell(passage, identified, home, placed, answer.headers);
   return answer;
+}
+
+const SUBPROTOCOL = "sec-websocket-protocol";
+
+/** Takes the entries that name a session out of what the origin is offered; the first of them. */
+function takeOwnSubprotocol(headers: Headers, { session }: Identified["route"]): string | undefined {
+  const prefixes = session.flatMap((source) => (source.kind === "subprotocol" ? [source.prefix] : []));
+  const offered = subprotocols(headers.get(SUBPROTOCOL));
+  const others = offered.filter((entry) => !prefixes.some((prefix) => entry.startsWith(prefix)));
+  if (others.length === offered.length) return undefined;
+  if (others.length > 0) headers.set(SUBPROTOCOL, others.join(", "));
+  else headers.delete(SUBPROTOCOL);
+  return offered.find((entry) => !others.includes(entry));
 }
 
 async function carryHttp(passage: Passage, identified: Identified, home: string): Promise<Response> {

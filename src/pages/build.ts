@@ -2,8 +2,8 @@
 // Writes OUTDIR/_limpet/index.html, try.html and assets/ with content hashes in their names, so that assets may be cached for good.
 // Built whole beside the old pages, then swapped in: nobody is served half a build.
 
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Metafile } from "esbuild";
 
@@ -22,7 +22,7 @@ const ENTRY_POINTS = ["dashboard/dashboard.ts", "dashboard/dashboard.css", "try/
 
 export async function buildPages(outDir: string): Promise<void> {
   const target = join(outDir, "_limpet");
-  const fresh = join(outDir, `.building-${process.pid}`);
+  const fresh = `${outDir}.building-${process.pid}`; // beside it: a router that starts meanwhile reads all of outDir
   await rm(fresh, { recursive: true, force: true });
   await mkdir(fresh, { recursive: true });
   try {
@@ -31,6 +31,8 @@ export async function buildPages(outDir: string): Promise<void> {
       const html = await readFile(join(HERE, page.from), "utf8");
       await writeFile(join(fresh, page.to), withBuiltNames(html, page.from, names));
     }
+    if (await sameFiles(fresh, target)) return; // nothing to swap under a router that is reading it
+    await mkdir(outDir, { recursive: true });
     await rm(target, { recursive: true, force: true });
     await rename(fresh, target);
   } finally {
@@ -39,6 +41,19 @@ export async function buildPages(outDir: string): Promise<void> {
 }
 
 /** Resolves with what each source asset is called now: `try.css` → `try-4X2ABC.css`. */
+/** Whether two folders hold the same files; one that is not there holds none. */
+async function sameFiles(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([filesOf(one), filesOf(other)]);
+  return a.size === b.size && [...a].every(([name, bytes]) => b.get(name)?.equals(bytes) ?? false);
+}
+
+async function filesOf(folder: string): Promise<Map<string, Buffer>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []); // not there yet, or just being swapped
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const read = files.map(async (file) => [relative(folder, file), await readFile(file)] as const);
+  return new Map(await Promise.all(read).catch(() => []));
+}
+
 async function bundle(outDir: string): Promise<ReadonlyMap<string, string>> {
   const result = await build({
     absWorkingDir: HERE,

@@ -96,12 +96,12 @@ describe("a good configuration", () => {
     expect(config.routes).toEqual([
       {
         path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-        resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
+        resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
       },
       {
         path: "/*", host: "app.example.com", header: {}, pool: "web", home: { kind: "visitor" },
         session: [{ kind: "cookie", name: "sid" }, { kind: "header", name: "x-session-id" }, { kind: "issue" }],
-        resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
+        resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
       },
     ]);
   });
@@ -131,7 +131,7 @@ describe("a good configuration", () => {
       routes: [
         {
           path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-          resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
+          resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
         },
       ],
       expose: false, forwarded: "x-forwarded", record: { sampleShare: 0.01 }, admin: {},
@@ -154,7 +154,7 @@ describe("a good configuration", () => {
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
-          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }], home: "weur",
+          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }, { query: "Sid" }, { subprotocol: "s." }], home: "weur", required: true,
           resume: { mode: "transparent", prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, allowedOrigins: ["https://App.example.com:443/"],
         },
         expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "Admin.example.com" }, configRevision: 7,
@@ -169,9 +169,9 @@ describe("a good configuration", () => {
     });
     expect(config.routes).toEqual([
       {
-        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }],
+        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }, { kind: "query", name: "Sid" }, { kind: "subprotocol", prefix: "s." }],
         home: { kind: "region", region: "weur" }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
-        rehomeOn: [], quietMs: 500, allowedOrigins: ["https://app.example.com"],
+        rehomeOn: [], quietMs: 500, required: true, allowedOrigins: ["https://app.example.com"],
       },
     ]);
     expect(config).toMatchObject({ expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "admin.example.com" }, configRevision: 7 });
@@ -361,7 +361,14 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].header.X-Tier", { [`${ROUTE}.header`]: { "x-tier": "a", "X-Tier": "b" } }, "one header"],
     ["routes[0].pool", { [`${ROUTE}.pool`]: "colab" }, 'did you mean "collab"?'],
     ["routes[0].pool", { [`${ROUTE}.pool`]: "__proto__" }, "there is no pool"],
-    ["routes[0].session[0]", { [`${ROUTE}.session`]: [{}] }, "it names no source"],
+    ["routes[0].session[0]", { [`${ROUTE}.session`]: [{}] }, "it names no source; write one of { path: … }, { cookie: … }"],
+    ["routes[0].session[0].query", { [`${ROUTE}.session`]: [{ query: "a b" }] }, 'found "a b"'],
+    ["routes[0].session[0].subprotocol", { [`${ROUTE}.session`]: [{ subprotocol: "a,b" }] }, 'found "a,b"'],
+    ["routes[0].session[0].ip", { [`${ROUTE}.session`]: [{ ip: false }] }, "found false; allowed is only true"],
+    ["routes[0].session[1]", { [`${ROUTE}.session`]: [{ query: "sid" }, { query: "sid" }] }, "stands before already"],
+    ["routes[0].required", { [`${ROUTE}.required`]: "yes" }, "found \"yes\"; allowed is true or false"],
+    ["routes[0].required", { [`${ROUTE}.required`]: true, [`${ROUTE}.session`]: [] }, "every request would be refused"],
+    ["routes[0].required", { [`${ROUTE}.required`]: true, [`${ROUTE}.session`]: [{ query: "sid" }, { ip: true }] }, "nothing is ever refused"],
     ["routes[0].session[0]", { [`${ROUTE}.session`]: [{ cookie: "a", header: "b" }] }, "it names 2 sources (cookie, header)"],
     ["routes[0].session[1]", { [`${ROUTE}.session`]: [{ header: "x-a" }, { header: "X-A" }] }, "stands before already"],
     ["routes[0].session[0]", { [`${ROUTE}.session`]: ["cookie"] }, "needed is a session source"],
@@ -464,7 +471,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${ROUTE}.carry`, "splice", "relay"],
   [`${ROUTE}.originSilenceMs`, 30_000],
   [`${ROUTE}.park`, { afterMs: 1000 }],
-  [`${ROUTE}.required`, true, false],
   [`${ROUTE}.preset`, "socket.io"],
   [`${ROUTE}.exact`, true, false],
   [`${ROUTE}.replay.bodyBytes`, 1024, 0],
@@ -481,10 +487,7 @@ const NOT_YET_INSIDE: readonly [path: string, changes: Changes][] = [
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "hocuspocus" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "graphql-ws" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "mqtt" } }],
-  ["routes[0].session[0].query", { [`${ROUTE}.session`]: [{ query: "sid" }] }],
-  ["routes[0].session[0].subprotocol", { [`${ROUTE}.session`]: [{ subprotocol: "prefix." }] }],
   ["routes[0].session[0].jwt", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub" } }] }],
-  ["routes[0].session[0].ip", { [`${ROUTE}.session`]: [{ ip: true }] }],
   ["routes[0].session[0].learn", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "wrap" }] }],
 ];
 
@@ -660,7 +663,7 @@ function structuredInput(config: Config): unknown {
     pools: Object.fromEntries(Object.values(pools).map(({ id, ...pool }) => [id, pool])),
     routes: config.routes.map((route) => ({
       ...route,
-      session: route.session.map((source) => (source.kind === "issue" ? { issue: true as const } : { [source.kind]: source.name })),
+      session: route.session.map((source) => ({ [source.kind]: source.kind === "issue" || source.kind === "ip" ? true : source.kind === "subprotocol" ? source.prefix : source.name })),
       home: route.home.kind === "region" ? route.home.region : route.home.kind,
     })),
   };

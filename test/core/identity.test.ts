@@ -21,8 +21,16 @@ function config(...routes: { path: string; host?: string; header?: Record<string
   return parsed.config;
 }
 
-function facts(path: string, { host = "app.example.com", headers = {}, cookie = null }: { host?: string; headers?: Record<string, string>; cookie?: string | null } = {}): RequestFacts {
-  return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie) };
+interface Given {
+  readonly host?: string;
+  readonly headers?: Record<string, string>;
+  readonly cookie?: string | null;
+  readonly query?: string;
+  readonly address?: string | null;
+}
+
+function facts(path: string, { host = "app.example.com", headers = {}, cookie = null, query = "", address = null }: Given = {}): RequestFacts {
+  return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie), query, address };
 }
 
 /** The route of a request, where it is not in doubt. */
@@ -227,6 +235,54 @@ describe("the first source that yields a valid key wins", () => {
     ["the same text is the same key from everywhere", find(BY_COOKIE, "/", { cookie: "sid=Z%C3%BC" }), key("Zü", "cookie")],
   ])("%s", (_, found, wanted) => {
     expect(found).toEqual(wanted);
+  });
+});
+
+describe("further sources", () => {
+  const find = (session: object[], given: Given): unknown => {
+    const match = found(config({ path: "/*", session }), facts("/", given));
+    const finding = match && findKey(match, facts("/", given), undefined);
+    return finding?.kind === "key" ? `${finding.source} ${finding.key}` : finding?.kind;
+  };
+
+  test.each<[query: string, found: string]>([
+    ["?sid=a", "query a"], ["?x=1&sid=a&sid=b", "query a"], ["?sid=Z%C3%BC", "query Zü"], ["?sid=a+b", "query a b"], ["?s%69d=a", "query a"],
+    ["?sid=a=b", "query a=b"], ["?sid=a%26b", "query a&b"], ["", "none"], ["?", "none"], ["?sid", "none"], ["?sid=", "none"], ["?SID=a", "none"],
+    ["?sid=%zz", "none"], ["?%zz=a", "none"], ["?sid=a%00", "none"], ["?xsid=a", "none"], [`?sid=${"x".repeat(257)}`, "none"],
+  ])("a key in the query %j: %s", (query, wanted) => {
+    expect(find([{ query: "sid" }], { query })).toBe(wanted);
+  });
+
+  test.each<[header: string | undefined, found: string]>([
+    ["limpet.doc-1", "subprotocol doc-1"], ["chat, limpet.doc-1", "subprotocol doc-1"], ["limpet.a,limpet.b", "subprotocol a"],
+    ["limpet.Z%C3%BC", "subprotocol Zü"], ["chat", "none"], ["limpet.", "none"], ["xlimpet.a", "none"], [undefined, "none"], [" , ,", "none"],
+  ])("a key among the subprotocols %j: %s", (header, wanted) => {
+    expect(find([{ subprotocol: "limpet." }], header === undefined ? {} : { headers: { "sec-websocket-protocol": header } })).toBe(wanted);
+  });
+
+  test.each<[address: string | null, found: string]>([
+    ["203.0.113.7", "ip 203.0.113.7"], ["2001:db8:1:2:3:4:5:6", "ip 2001:db8:1:2::/64"], ["2001:DB8:1:2::9", "ip 2001:db8:1:2::/64"],
+    ["2001:db8::1", "ip 2001:db8:0:0::/64"], ["::1", "ip 0:0:0:0::/64"], ["fe80::1:2:3:4", "ip fe80:0:0:0::/64"],
+    ["::ffff:203.0.113.7", "ip 203.0.113.7"], ["::ffff:cb00:7107", "ip 203.0.113.7"],
+    ["999.0.0.1", "none"], ["1.2.3", "none"], ["localhost", "none"], ["::1]/x[", "none"], ["a@1.2.3.4", "none"], ["", "none"], [null, "none"],
+  ])("the visitor's address %j: %s", (address, wanted) => {
+    expect(find([{ ip: true }], { address })).toBe(wanted);
+  });
+
+  test("an address is read without an exception, whatever it is, and two of one network are one visitor", () => {
+    fc.assert(fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.ipV6(), fc.ipV4()), (address) => void find([{ ip: true }], { address })));
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 0xffff }), { minLength: 4, maxLength: 4 }), fc.integer({ min: 1, max: 0xffff }), (network, host) => {
+        const prefix = network.map((group) => group.toString(16)).join(":");
+        expect(find([{ ip: true }], { address: `${prefix}::${host.toString(16)}` })).toBe(`ip ${prefix}::/64`);
+      }),
+    );
+  });
+
+  test("count in the order in which they stand", () => {
+    const given = { query: "?sid=q", headers: { "sec-websocket-protocol": "p.s" }, address: "203.0.113.7" };
+    const sources = [{ subprotocol: "p." }, { query: "sid" }, { ip: true }];
+    expect([find(sources, given), find(sources.slice(1), given), find(sources.slice(2), given)]).toEqual(["subprotocol s", "query q", "ip 203.0.113.7"]);
   });
 });
 

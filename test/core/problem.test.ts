@@ -11,6 +11,7 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   misdirected: [421, "http_request_denied"],
   "ring-unreachable": [503, "destination_unavailable"],
   unauthorized: [401, "http_request_denied"],
+  "session-required": [401, "http_request_denied"],
   "origin-not-allowed": [403, "http_request_denied"],
   "no-route": [404, "destination_not_found"],
   "not-found": [404, "destination_not_found"],
