@@ -69,14 +69,7 @@ const drain = closed("how an origin is drained", {
 });
 
 const pool = closed("a pool", {
-  balance: v.optional(
-    choice(["ring", "bounded-ring"], {
-      "least-connections": "which places by load",
-      "round-robin": "which places by turn",
-      random: "which places by chance",
-    }),
-    "ring",
-  ),
+  balance: v.optional(choice(["ring", "bounded-ring", "least-connections", "round-robin", "random"]), "ring"),
   boundFactor: tunable(LIMITS.boundFactor),
   virtualNodes: tunable(LIMITS.virtualNodes),
   /** While a session's owner is lost: `prefer` moves it, `strict` answers 503. */

@@ -1,6 +1,7 @@
 // What a parsed configuration looks like: complete, defaulted, readonly. Made only by `parseConfig` (config.ts), at the border.
 // Units are suffixes. Everything else in the house reads these types and never the raw input.
 
+import type { Balance } from "./balance.ts";
 import type { PointSecret } from "./secret-point.ts";
 
 export interface Config {
@@ -44,7 +45,7 @@ export interface Origin {
 
 export interface Pool {
   readonly id: string;
-  readonly balance: "ring" | "bounded-ring";
+  readonly balance: Balance["kind"];
   readonly boundFactor: number;
   readonly virtualNodes: number;
   readonly stickiness: "prefer" | "strict";

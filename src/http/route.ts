@@ -153,6 +153,7 @@ async function carryHttp(passage: Passage, identified: Identified, home: string)
     point,
     keyHash: identified.keyHash,
     claim: claimOf(identified),
+    remembered: identified.remembers && identified.route.home.kind === "visitor",
   });
   const facts = { requestId, pool: pool.id, kind: "http", attempts: carried.attempts } as const;
   const { sampleShare } = settings.config.record;

@@ -1,6 +1,7 @@
 // Carrying plain HTTP: decided in the Worker on a snapshot, fetched, streamed. A Worker's own bad luck never re-places a keyed session:
 // it tries the same origin once more, then the ring object has the word. A stateless request walks on.
 
+import type { Balance } from "../core/balance.ts";
 import { decide, replicasOf } from "../core/decide.ts";
 import { keeps } from "../core/spill.ts";
 import type { Decision, Routed } from "../core/decision.ts";
@@ -24,6 +25,8 @@ export interface PlainRequest {
   readonly point: KeyPoint;
   readonly keyHash: () => Promise<string>;
   readonly claim: Claim | undefined;
+  /** Whether the visitor's cookie will remember the placement. */
+  readonly remembered: boolean;
 }
 
 export type Carried =
@@ -101,7 +104,7 @@ async function decideOn(
       claim,
       excluded,
       policy: pool,
-      balance: { kind: "ring" },
+      balance: balanceFor(plain),
       nowMs: Date.now(),
     });
 
@@ -121,6 +124,40 @@ async function decideOn(
   return { decision: decideFor(views), views };
 }
 
+/** Requests of this isolate that an origin has not answered yet, and decisions made by turn, both by pool. */
+const waiting = new Map<string, number>();
+const turns = new Map<string, number>();
+
+/**
+ * What this isolate knows for a pool that needs no ring. A key that many share goes by the ring even there, as long as nobody holds it: what
+ * load, turn or chance says here, others could not know.
+ */
+function balanceFor({ pool, key, remembered }: PlainRequest): Balance {
+  if (key !== undefined && !remembered) return { kind: "ring" };
+  switch (pool.balance) {
+    case "ring":
+    case "bounded-ring":
+      return { kind: "ring" };
+    case "least-connections":
+      return { kind: pool.balance, loadOf: (id) => waiting.get(`${pool.id}/${id}`) ?? 0, draw: Math.random() };
+    case "round-robin": {
+      const turn = turns.get(pool.id) ?? Math.floor(Math.random() * 1_000_000); // else every isolate would begin with the first origin
+      turns.set(pool.id, turn + 1);
+      return { kind: pool.balance, turn };
+    }
+    case "random":
+      return { kind: pool.balance, draw: Math.random() };
+    default:
+      return pool.balance satisfies never;
+  }
+}
+
+function countWaiting(name: string, change: 1 | -1): void {
+  const count = (waiting.get(name) ?? 0) + change;
+  if (count > 0) waiting.set(name, count);
+  else waiting.delete(name);
+}
+
 /** The origin's answer, or `undefined` when it could not be reached. */
 async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
   const { request, target, key, point } = plain;
@@ -138,10 +175,14 @@ async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing
     cache: "no-store",
     signal: request.signal,
   });
+  const name = `${plain.pool.id}/${origin.id}`;
+  countWaiting(name, 1);
   try {
     return await fetch(outgoing);
   } catch {
     return undefined; // refused, reset, or the visitor left: the caller looks
+  } finally {
+    countWaiting(name, -1);
   }
 }
 

@@ -3,6 +3,7 @@
 
 import type { Config } from "../core/config-types.ts";
 import { lossOf } from "../core/availability.ts";
+import type { Balance } from "../core/balance.ts";
 import { decide, replicasOf } from "../core/decide.ts";
 import type { Decision, Reason } from "../core/decision.ts";
 import type { GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
@@ -32,6 +33,8 @@ export class Placing {
   readonly #config: Config;
   readonly #state: RingState;
   readonly #prober: Prober;
+  /** Counts placements by turn; begins anywhere, so that not every start begins with the first origin. */
+  #turn = Math.floor(Math.random() * 1_000_000);
   /** Moves under way, by key hash: whoever asks for such a session waits for its new place. */
   readonly moving = new Map<string, Promise<void>>();
 
@@ -176,10 +179,6 @@ export class Placing {
 
   #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
     const { pool } = this.#state;
-    const loadOf = (id: string): number => this.#state.loadOf(id);
-    const { live, guests, coming } = this.#state;
-    const settled = [...this.#state.view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
-    const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
     return decide({
       key: wish,
       keyed: wish.keyed,
@@ -188,9 +187,33 @@ export class Placing {
       claim: wish.claim,
       excluded: wish.excluded,
       policy: pool,
-      balance: bounded && pool.balance === "bounded-ring" ? { kind: "bounded-ring", factor: pool.boundFactor, total, loadOf } : { kind: "ring" },
+      balance: this.#balance(bounded),
       nowMs: Date.now(),
     });
+  }
+
+  /** What the pool's policy has to know. `known`: the live table is complete; until it is, loads say nothing, and the ring decides. */
+  #balance(known: boolean): Balance {
+    const { pool, view, live, guests, coming } = this.#state;
+    const kind = known || pool.balance === "round-robin" || pool.balance === "random" ? pool.balance : "ring";
+    const loadOf = (id: string): number => this.#state.loadOf(id);
+    switch (kind) {
+      case "ring":
+        return { kind };
+      case "bounded-ring": {
+        const settled = [...view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
+        const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
+        return { kind, factor: pool.boundFactor, total, loadOf };
+      }
+      case "least-connections":
+        return { kind, loadOf, draw: Math.random() };
+      case "round-robin":
+        return { kind, turn: this.#turn++ };
+      case "random":
+        return { kind, draw: Math.random() };
+      default:
+        return kind satisfies never;
+    }
   }
 
   async #askRegion(region: string, wish: Wish, held: string | undefined): Promise<GuestAnswer | "unreachable"> {

@@ -145,6 +145,18 @@ export class RingState {
 
   #reconcilePin(row: LiveRow): boolean {
     if (!row.keyed) return false;
+    const pin = this.#pins.get(row.keyHash);
+    if (!this.#isByWalk(row)) return this.#pin(row, pin);
+    if (!pin) return false;
+    this.#pins.delete(row.keyHash);
+    this.#store.deletePin(row.keyHash);
+    return true;
+  }
+
+  /** Whether everybody finds this session by the ring alone. What load, turn or chance has placed nobody could. */
+  #isByWalk(row: LiveRow): boolean {
+    const { balance } = this.pool;
+    if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
     const decision = decide({
       key: row,
       keyed: true,
@@ -154,13 +166,10 @@ export class RingState {
       balance: { kind: "ring" },
       nowMs: Date.now(),
     });
-    const pin = this.#pins.get(row.keyHash);
-    if (decision.kind === "routed" && decision.origin.id === row.origin && !this.#mayBeElsewhere(row)) {
-      if (!pin) return false;
-      this.#pins.delete(row.keyHash);
-      this.#store.deletePin(row.keyHash);
-      return true;
-    }
+    return decision.kind === "routed" && decision.origin.id === row.origin;
+  }
+
+  #pin(row: LiveRow, pin: Pin | undefined): boolean {
     if (pin?.origin === row.origin && pin.fence === row.fence) return false;
     const { keyHash, position, lot, origin, region, fence } = row;
     const next: Pin = { keyHash, position, lot, keyed: true, origin, region, fence };

@@ -445,9 +445,6 @@ describe("numbers", () => {
 /** Where a name stands · what of it is refused · its default, where it has one besides being left out. */
 const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] = [
   ["regions.weur.jurisdiction", "eu"],
-  [`${POOL}.balance`, "least-connections", "ring"],
-  [`${POOL}.balance`, "round-robin", "ring"],
-  [`${POOL}.balance`, "random", "ring"],
   [`${POOL}.hold`, false, true],
   [`${POOL}.rollout`, 0.5, 1],
   [`${POOL}.overprovisioning`, 1.2, 1.4],
