@@ -11,6 +11,8 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 export interface RouterOptions {
   /** The configuration as written; checked already. */
   readonly raw: unknown;
+  /** Worker secrets beside Limpet's own: keys of tokens. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** 0: any free one. */
   readonly port: number;
   readonly pagesDir: string;
@@ -27,7 +29,7 @@ export interface Router {
 }
 
 /** Resolves when the router answers and its ring objects are awake. */
-export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
+export async function startRouter({ raw, secrets = {}, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
   await assertFree(port);
   const script = await bundle(raw);
   const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
@@ -48,6 +50,7 @@ export async function startRouter({ raw, port, pagesDir, devInfo, onLog }: Route
           env: {
             AFFINITY: { type: "kv", id: "AFFINITY" },
             ASSETS: { type: "assets" },
+            ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, { type: "text", value }])),
             LIMPET_DEV: { type: "text", value: "1" },
             LIMPET_DEV_INFO: { type: "text", value: JSON.stringify(devInfo) },
             ...Object.fromEntries(

@@ -10,7 +10,7 @@ import { locationHint } from "./hints.ts";
 
 const SOURCES = ["path", "cookie", "header", "issue", "query", "subprotocol", "jwt", "ip"];
 
-export function routeFaults(input: unknown): FoundFault[] {
+export function routeFaults(input: unknown, dev: boolean): FoundFault[] {
   const routes = itemsOf(field(input, "routes"));
   return [
     ...routes.flatMap((route, index) => {
@@ -18,7 +18,7 @@ export function routeFaults(input: unknown): FoundFault[] {
       return [
         ...poolNameFaults(input, route, path),
         ...headerFaults(route, path),
-        ...sourceFaults(route, path),
+        ...sourceFaults(route, path, dev),
         ...requiredFaults(route, path),
         ...homeFaults(input, route, path),
         ...resumeFaults(field(route, "resume"), [...path, "resume"]),
@@ -54,7 +54,7 @@ function headerFaults(route: unknown, path: Path): FoundFault[] {
   });
 }
 
-function sourceFaults(route: unknown, path: Path): FoundFault[] {
+function sourceFaults(route: unknown, path: Path, dev: boolean): FoundFault[] {
   const [routePath, sources] = [field(route, "path"), itemsOf(field(route, "session"))];
   const names = routePathFault(routePath) === undefined && typeof routePath === "string" ? parametersOf(routePath) : undefined;
   const seen = new Set<string>();
@@ -86,11 +86,30 @@ function sourceFaults(route: unknown, path: Path): FoundFault[] {
       if (seen.has(identity)) return [{ path: place, message: "this source stands before already; take one out" }];
       seen.add(identity);
     }
+    if (kind === "jwt") return jwtFaults(name, dev, [...place, "jwt"]);
     if (kind !== "path" || typeof name !== "string" || name === "" || !names || names.includes(name)) return [];
     const guess = didYouMean(name, names);
     const known = names.length === 0 ? '; it names none: write a segment as ":name"' : `; its names are ${anyOf(names)}`;
     return [{ path: [...place, "path"], message: `the route's path has no segment ":${name.slice(0, 60)}"${guess === "" ? known : guess}` }];
   });
+}
+
+/** Whose signature counts must be said, once; and keys that travel in the clear are anybody's. */
+function jwtFaults(jwt: unknown, dev: boolean, path: Path): FoundFault[] {
+  const given = (...names: string[]): string[] => names.filter((name) => field(jwt, name) !== undefined);
+  const [keys, places, jwks] = [given("secret", "jwks"), given("cookie", "query"), field(jwt, "jwks")];
+  const faults: FoundFault[] = [];
+  if (keys.length === 0)
+    faults.push({ path, message: "nothing says whose signature counts; add secret (the name of a Worker secret) or jwks (an address)" });
+  if (keys.length === 2)
+    faults.push({ path: [...path, "jwks"], message: "secret stands beside it; a token is signed in one of the two ways, take one out" });
+  if (places.length === 2) faults.push({ path: [...path, "query"], message: "cookie stands beside it; write one source for each place" });
+  if (!dev && typeof jwks === "string" && jwks.startsWith("http:"))
+    faults.push({
+      path: [...path, "jwks"],
+      message: `found ${quoted(jwks)}; outside dev keys are fetched by https, else anybody on the way could give others`,
+    });
+  return faults;
 }
 
 /** What is required must be possible, and possible to lack. */

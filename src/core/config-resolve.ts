@@ -4,7 +4,7 @@
 import { DEV_GRACE_MS, DEV_HORIZON_MS, LIMITS } from "./config-limits.ts";
 import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./config-schema.ts";
 import { bareUrl } from "./config-texts.ts";
-import type { Config, Origin, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
+import type { Config, JwtSource, Origin, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
 import { locationHint } from "./hints.ts";
 import { secretOf } from "./secret-point.ts";
 
@@ -90,13 +90,26 @@ function resolveHome(home: string | undefined, stateless: boolean): Route["home"
   return home === "visitor" || home === "session" ? { kind: home } : { kind: "region", region: home };
 }
 
-function resolveSource({ path, cookie, header, query, subprotocol, ip }: ParsedRoute["session"][number]): SessionSource {
+function resolveSource({ path, cookie, header, query, subprotocol, ip, jwt }: ParsedRoute["session"][number]): SessionSource {
   if (path !== undefined) return { kind: "path", name: path };
   if (cookie !== undefined) return { kind: "cookie", name: cookie };
   if (query !== undefined) return { kind: "query", name: query };
   if (subprotocol !== undefined) return { kind: "subprotocol", prefix: subprotocol };
   if (ip !== undefined) return { kind: "ip" };
+  if (jwt !== undefined) return resolveJwt(jwt);
   return header === undefined ? { kind: "issue" } : { kind: "header", name: header.toLowerCase() };
+}
+
+function resolveJwt({ claim, cookie, query, secret, jwks, issuer, audience }: NonNullable<ParsedRoute["session"][number]["jwt"]>): JwtSource {
+  return {
+    kind: "jwt",
+    claim: claim.split("."),
+    token: cookie !== undefined ? { cookie } : query !== undefined ? { query } : "bearer",
+    // The cross checks have seen that one of the two is there.
+    keys: secret !== undefined ? { secret } : { jwks: jwks ?? "" },
+    ...(issuer === undefined ? {} : { issuer }),
+    ...(audience === undefined ? {} : { audience }),
+  };
 }
 
 function resolveResume({ mode, profile, prelude }: ParsedRoute["resume"]): Resume {

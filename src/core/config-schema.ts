@@ -6,13 +6,16 @@ import { choice, closed, dictionary, flag, leaf, list, onlyDefault, quantity, tu
 import { LIMITS } from "./config-limits.ts";
 import {
   checkPathFault,
+  claimFault,
   cookiePathFault,
   headerValueFault,
   hostFault,
   idFault,
+  jwksFault,
   nameFault,
   originUrlFault,
   routePathFault,
+  secretNameFault,
   seedFault,
   tokenFault,
   webOriginFault,
@@ -116,6 +119,20 @@ const pool = closed("a pool", {
   origins: v.optional(list(origin, "origins"), []),
 });
 
+const jwt = closed("a token's claim", {
+  /** The claim that is the key; a dot goes deeper: `org.id`. */
+  claim: leaf<string>(claimFault),
+  /** Where the token is, if not in `Authorization: Bearer`. */
+  cookie: v.optional(leaf<string>(tokenFault)),
+  query: v.optional(leaf<string>(tokenFault)),
+  /** Name of the Worker secret that holds the HMAC key. */
+  secret: v.optional(leaf<string>(secretNameFault)),
+  /** Where the issuer publishes its keys (RFC 7517). */
+  jwks: v.optional(leaf<string>(jwksFault)),
+  issuer: v.optional(leaf<string>(nameFault("the token's issuer (iss)"))),
+  audience: v.optional(leaf<string>(nameFault("the audience that the token must name (aud)"))),
+});
+
 const source = closed("a session source", {
   /** Name of a `:name` segment of the route's path. */
   path: v.optional(leaf<string>(nameFault('the name of a ":name" segment'))),
@@ -128,7 +145,7 @@ const source = closed("a session source", {
   subprotocol: v.optional(leaf<string>(tokenFault)),
   /** `true`: the visitor's address, of IPv6 its first 64 bits. */
   ip: v.optional(leaf<true>((value) => (value === true ? undefined : `found ${found(value)}; allowed is only true: else leave this source out`))),
-  jwt: unbuilt("a session key from a token's claim"),
+  jwt: v.optional(jwt),
   learn: unbuilt("learning the key that an origin issues"),
 });
 

@@ -26,6 +26,23 @@ export function seedFault(value: unknown): string | undefined {
   return `a seed is a text of ${SEED_LEAST} to ${TEXT_MAX.seed} characters that nobody can guess, like the output of "openssl rand -hex 16"`;
 }
 
+export function claimFault(value: unknown): string | undefined {
+  if (typeof value === "string" && value.length <= TEXT_MAX.token && /^[^.\s]+(\.[^.\s]+)*$/.test(value)) return undefined;
+  return `found ${found(value)}; a claim is a name like "sub", or names on the way to it like "org.id"`;
+}
+
+export function secretNameFault(value: unknown): string | undefined {
+  if (typeof value === "string" && value.length <= TEXT_MAX.token && /^[A-Z][A-Z0-9_]*$/.test(value)) return undefined;
+  return `it needs the *name* of a Worker secret, like "SESSION_JWT_KEY" (set by \`npx wrangler secret put\`), never the secret itself`;
+}
+
+/** Where public keys are; http only where the tokens are tried out. */
+export function jwksFault(value: unknown): string | undefined {
+  const url = parsedUrl(value);
+  if (url && value !== "" && (url.protocol === "https:" || url.protocol === "http:") && url.username === "" && url.password === "") return undefined;
+  return `found ${found(value)}; keys are at an address like "https://issuer.example.com/.well-known/jwks.json"`;
+}
+
 /** A name of something else: whether that exists is checked where all of it can be seen. */
 export function nameFault(what: string): (value: unknown) => string | undefined {
   return (value) => (typeof value === "string" && value !== "" ? undefined : `found ${found(value)}; needed is ${what}`);

@@ -86,7 +86,21 @@ export type SessionSource =
   | { readonly kind: "query"; readonly name: string }
   | { readonly kind: "subprotocol"; readonly prefix: string }
   | { readonly kind: "ip" }
+  | JwtSource
   | { readonly kind: "issue" };
+
+/** A claim of a signed token (RFC 7519) that the visitor bears. */
+export interface JwtSource {
+  readonly kind: "jwt";
+  /** Names on the way to the claim: `["org", "id"]`. */
+  readonly claim: readonly string[];
+  /** Where the token is: a cookie, a name in the query, or `Authorization: Bearer`. */
+  readonly token: { readonly cookie: string } | { readonly query: string } | "bearer";
+  /** The name of the Worker secret with the HMAC key, or the address of the issuer's public keys. */
+  readonly keys: { readonly secret: string } | { readonly jwks: string };
+  readonly issuer?: string;
+  readonly audience?: string;
+}
 
 export interface Prelude {
   /** How many of the visitor's first frames are remembered, and of how many bytes together. */

@@ -26,10 +26,18 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 /** Checks an input and completes it. `dev`: http origins, no revision and short waits are allowed, and `expose` is on. */
 export function parseConfig(input: unknown, { dev }: { readonly dev: boolean }): ParsedConfig {
   const shape = v.safeParse(configSchema, input);
-  const faults = [...(shape.issues ?? []).map(shapeFault), ...regionFaults(input, dev), ...poolFaults(input, dev), ...routeFaults(input)];
+  const faults = [...(shape.issues ?? []).map(shapeFault), ...regionFaults(input, dev), ...poolFaults(input, dev), ...routeFaults(input, dev)];
   return shape.success && faults.length === 0
     ? { ok: true, config: resolveConfig(shape.output, dev) }
     : { ok: false, faults: inOrder(input, faults) };
+}
+
+/** The names of the Worker secrets that hold the keys of tokens. */
+export function tokenSecretNames({ routes }: Config): string[] {
+  const names = routes.flatMap(({ session }) =>
+    session.flatMap((source) => (source.kind === "jwt" && "secret" in source.keys ? [source.keys.secret] : [])),
+  );
+  return [...new Set(names)];
 }
 
 /** The faults as a text for a person: their number, then a line each. */

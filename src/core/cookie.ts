@@ -10,7 +10,7 @@ const claimsSchema = v.object({
   issued: v.optional(v.string()),
   /** Keyed hash of the key that the claim belongs to, and the source it came from. */
   keyHash: v.string(),
-  source: v.picklist(["path", "cookie", "header", "query", "subprotocol", "ip", "issue"]),
+  source: v.picklist(["path", "cookie", "header", "query", "subprotocol", "ip", "jwt", "issue"]),
   /** The home region and the placement of this visitor's own session; absent for shared keys, whose visitors must all agree without it. */
   home: v.optional(v.string()),
   origin: v.optional(v.string()),

@@ -1,7 +1,7 @@
 // Step "identify": route table → pool and session key. Pure. A key is decoded once, bounded, and free of control characters;
 // the same text under two sources is the same session, its namespace is the pool.
 
-import type { Config, Route, SessionSource } from "./config-types.ts";
+import type { Config, JwtSource, Route, SessionSource } from "./config-types.ts";
 
 /** What identification reads of a request. */
 export interface RequestFacts {
@@ -15,6 +15,8 @@ export interface RequestFacts {
   readonly query: string;
   /** The visitor's address, as the platform says it. */
   readonly address: string | null;
+  /** The claims of the visitor's tokens that were verified, by the source that asks for them. */
+  readonly verified: ReadonlyMap<JwtSource, string>;
 }
 
 export interface RouteMatch {
@@ -33,7 +35,7 @@ export type KeyFinding =
 export const KEY_MAX_BYTES = 256;
 
 /** The first route whose path, host and headers match; `alias` for a path that only looks like one of a route that names sessions. */
-export function matchRoute(config: Config, facts: RequestFacts): RouteMatch | "alias" | undefined {
+export function matchRoute(config: Config, facts: Omit<RequestFacts, "verified">): RouteMatch | "alias" | undefined {
   const collapsed = facts.path.replaceAll(/\/{2,}/g, "/");
   for (const route of config.routes) {
     if (route.host !== undefined && route.host !== facts.host) continue;
@@ -112,9 +114,32 @@ function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteM
         ?.slice(source.prefix.length);
     case "ip":
       return facts.address === null ? null : networkOf(facts.address);
+    case "jwt":
+      return encoded(facts.verified.get(source));
     default:
       return source satisfies never;
   }
+}
+
+/** The token of a source, not verified yet. */
+export function tokenOf({ token }: JwtSource, facts: Omit<RequestFacts, "verified">): string | undefined {
+  if (token === "bearer") return /^Bearer +([\w.~+/-]+=*)$/i.exec(facts.header("authorization") ?? "")?.[1];
+  return "cookie" in token ? facts.cookies.get(token.cookie) : queryValue(facts.query, token.query);
+}
+
+/** The claim that a source asks for: a text or a number, anything else is none. */
+export function claimAt(claims: unknown, { claim }: JwtSource): string | undefined {
+  let value: unknown = claims;
+  for (const name of claim) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
+}
+
+/** As a key is written elsewhere, so that the same text is the same key; half a surrogate pair cannot be written. */
+function encoded(text: string | undefined): string | undefined {
+  return text === undefined || !text.isWellFormed() ? undefined : encodeURIComponent(text);
 }
 
 /** The first value of a name in a query, still percent-encoded; its plus signs are blanks, as forms write them. */

@@ -1,13 +1,14 @@
 // Steps "identify" and "locate" with what they need of the platform: cookies opened, keys hashed, the visitor's place read.
 
 import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
-import type { Pool, Route } from "../core/config-types.ts";
+import type { JwtSource, Pool, Route } from "../core/config-types.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
-import { findKey, matchRoute, parseCookies, type RequestFacts } from "../core/identity.ts";
+import { findKey, matchRoute, parseCookies, tokenOf, type RequestFacts } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
 import { hex, keyedHash } from "../platform/keyed-hash.ts";
+import { verifiedClaim } from "../platform/jwt.ts";
 import { open } from "../platform/seal.ts";
 
 /** A request that names its session, or none. */
@@ -31,7 +32,10 @@ export interface Identified {
 export type Identification =
   Identified | { readonly kind: "no-route" } | { readonly kind: "missing" } | { readonly kind: "unusable"; readonly fault: string };
 
-export function factsOf(request: Request, url: URL): RequestFacts {
+/** What is known before any token is verified. */
+export type UnverifiedFacts = Omit<RequestFacts, "verified">;
+
+export function factsOf(request: Request, url: URL): UnverifiedFacts {
   return {
     path: url.pathname,
     host: url.hostname.toLowerCase(),
@@ -42,15 +46,16 @@ export function factsOf(request: Request, url: URL): RequestFacts {
   };
 }
 
-export async function identify(settings: Settings, facts: RequestFacts): Promise<Identification> {
+export async function identify(settings: Settings, unverified: UnverifiedFacts): Promise<Identification> {
   const { config, dev, secrets } = settings;
-  const match = matchRoute(config, facts);
+  const match = matchRoute(config, unverified);
   if (match === "alias") return { kind: "unusable", fault: "it has an empty segment, which some servers fold away and others do not" };
   const pool = match && config.pools[match.route.pool];
   if (!match || !pool) return { kind: "no-route" };
   const { route } = match;
   if (pool.affinity === "off") return identified(settings, route, pool, { key: undefined, source: "issue", claims: undefined, issued: undefined });
 
+  const facts: RequestFacts = { ...unverified, verified: await verifiedOf(settings, route, unverified) };
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
   const opened = remembers ? readClaims(await open(secrets, facts.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
@@ -61,6 +66,18 @@ export async function identify(settings: Settings, facts: RequestFacts): Promise
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : "issue";
   return identified(settings, route, pool, { key, source, claims: opened, issued });
+}
+
+/** The claims of the tokens that a route's sources ask for and the visitor bears. */
+async function verifiedOf({ tokenSecrets }: Settings, route: Route, facts: UnverifiedFacts): Promise<Map<JwtSource, string>> {
+  const verified = new Map<JwtSource, string>();
+  for (const source of route.session) {
+    if (source.kind !== "jwt") continue;
+    const token = tokenOf(source, facts);
+    const claim = token === undefined ? undefined : await verifiedClaim(source, token, tokenSecrets);
+    if (claim !== undefined) verified.set(source, claim);
+  }
+  return verified;
 }
 
 async function identified(

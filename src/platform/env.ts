@@ -1,7 +1,7 @@
 // What the platform hands us: bindings, secrets, and whether this is `dev`. Every object and the Worker read them here.
 
 import limpetConfig from "../../limpet.config.ts";
-import { formatFaults, parseConfig } from "../core/config.ts";
+import { formatFaults, parseConfig, tokenSecretNames } from "../core/config.ts";
 import type { Config } from "../core/config-types.ts";
 import type { CarrierObject } from "./carrier-object.ts";
 import type { RingObject } from "./ring-object.ts";
@@ -27,6 +27,8 @@ export interface Settings {
   readonly dev: boolean;
   /** First signs, all verify, the last one keys the hashes: putting a new one in front changes no session's hash. */
   readonly secrets: readonly string[];
+  /** HMAC keys of tokens, by the name of the secret that holds each. */
+  readonly tokenSecrets: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Why nothing can be served; the sentence is for the operator's log, never for a visitor. */
@@ -54,5 +56,20 @@ function readSettings(env: Env): Settings {
   const short = given.find((secret) => secret.length < SECRET_MIN_LENGTH);
   if (short !== undefined && !dev)
     throw new SettingsFault(`A secret of LIMPET_SECRET has ${short.length} characters; at least ${SECRET_MIN_LENGTH} are needed.`);
-  return { config: parsed.config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"] };
+  const tokenSecrets = new Map(tokenSecretNames(parsed.config).map((name) => [name, new TextEncoder().encode(textOf(env, name))]));
+  for (const [name, key] of tokenSecrets) {
+    if (key.length < TOKEN_KEY_BYTES)
+      throw new SettingsFault(`${name} has ${key.length} bytes; the key of a token needs at least ${TOKEN_KEY_BYTES} (RFC 7518 §3.2).`);
+  }
+  return { config: parsed.config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"], tokenSecrets };
+}
+
+/** HS256's least key. */
+const TOKEN_KEY_BYTES = 32;
+
+/** A secret whose name the configuration says. */
+function textOf(env: Env, name: string): string {
+  const value: unknown = Object.hasOwn(env, name) ? (env as unknown as Readonly<Record<string, unknown>>)[name] : undefined;
+  if (typeof value !== "string") throw new SettingsFault(`${name} is not set: run \`npx wrangler secret put ${name}\`.`);
+  return value;
 }

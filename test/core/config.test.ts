@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HORIZON_LEAST_MS, LIMITS } from "../../src/core/config-limits.ts";
 import { defineConfig, formatFaults, parseConfig, type ConfigFault } from "../../src/core/config.ts";
-import type { Config } from "../../src/core/config-types.ts";
+import type { Config, SessionSource } from "../../src/core/config-types.ts";
 import { locationHints } from "../../src/core/hints.ts";
 import { secretOf } from "../../src/core/secret-point.ts";
 
@@ -154,7 +154,7 @@ describe("a good configuration", () => {
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
-          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }, { query: "Sid" }, { subprotocol: "s." }], home: "weur", required: true,
+          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }, { query: "Sid" }, { subprotocol: "s." }, { jwt: { claim: "org.id", cookie: "t", secret: "KEY", issuer: "i", audience: "a" } }], home: "weur", required: true,
           resume: { mode: "transparent", prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, allowedOrigins: ["https://App.example.com:443/"],
         },
         expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "Admin.example.com" }, configRevision: 7,
@@ -169,7 +169,8 @@ describe("a good configuration", () => {
     });
     expect(config.routes).toEqual([
       {
-        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }, { kind: "query", name: "Sid" }, { kind: "subprotocol", prefix: "s." }],
+        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }, { kind: "query", name: "Sid" }, { kind: "subprotocol", prefix: "s." },
+          { kind: "jwt", claim: ["org", "id"], token: { cookie: "t" }, keys: { secret: "KEY" }, issuer: "i", audience: "a" }],
         home: { kind: "region", region: "weur" }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
         rehomeOn: [], quietMs: 500, required: true, allowedOrigins: ["https://app.example.com"],
       },
@@ -364,6 +365,12 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].session[0]", { [`${ROUTE}.session`]: [{}] }, "it names no source; write one of { path: … }, { cookie: … }"],
     ["routes[0].session[0].query", { [`${ROUTE}.session`]: [{ query: "a b" }] }, 'found "a b"'],
     ["routes[0].session[0].subprotocol", { [`${ROUTE}.session`]: [{ subprotocol: "a,b" }] }, 'found "a,b"'],
+    ["routes[0].session[0].jwt.claim", { [`${ROUTE}.session`]: [{ jwt: { claim: "a..b", secret: "KEY" } }] }, 'found "a..b"; a claim is a name'],
+    ["routes[0].session[0].jwt.secret", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "hush-hush" } }] }, "needs the *name* of a Worker secret"],
+    ["routes[0].session[0].jwt.jwks", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", jwks: "issuer.example.com" } }] }, "keys are at an address"],
+    ["routes[0].session[0].jwt", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub" } }] }, "nothing says whose signature counts"],
+    ["routes[0].session[0].jwt.jwks", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "KEY", jwks: "https://issuer.example.com/jwks" } }] }, "take one out"],
+    ["routes[0].session[0].jwt.query", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "KEY", cookie: "t", query: "t" } }] }, "one source for each place"],
     ["routes[0].session[0].ip", { [`${ROUTE}.session`]: [{ ip: false }] }, "found false; allowed is only true"],
     ["routes[0].session[1]", { [`${ROUTE}.session`]: [{ query: "sid" }, { query: "sid" }] }, "stands before already"],
     ["routes[0].required", { [`${ROUTE}.required`]: "yes" }, "found \"yes\"; allowed is true or false"],
@@ -484,7 +491,6 @@ const NOT_YET_INSIDE: readonly [path: string, changes: Changes][] = [
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "hocuspocus" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "graphql-ws" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "mqtt" } }],
-  ["routes[0].session[0].jwt", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub" } }] }],
   ["routes[0].session[0].learn", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "wrap" }] }],
 ];
 
@@ -651,6 +657,22 @@ describe("hostile input", () => {
   });
 });
 
+function writtenSource(source: SessionSource): object {
+  switch (source.kind) {
+    case "issue":
+    case "ip":
+      return { [source.kind]: true };
+    case "subprotocol":
+      return { subprotocol: source.prefix };
+    case "jwt": {
+      const { claim, token, keys, kind: _, ...rest } = source;
+      return { jwt: { claim: claim.join("."), ...(token === "bearer" ? {} : token), ...keys, ...rest } };
+    }
+    default:
+      return { [source.kind]: source.name };
+  }
+}
+
 /** A parsed configuration as somebody would write it. */
 function structuredInput(config: Config): unknown {
   const { regions, pools } = config;
@@ -660,7 +682,7 @@ function structuredInput(config: Config): unknown {
     pools: Object.fromEntries(Object.values(pools).map(({ id, ...pool }) => [id, pool])),
     routes: config.routes.map((route) => ({
       ...route,
-      session: route.session.map((source) => ({ [source.kind]: source.kind === "issue" || source.kind === "ip" ? true : source.kind === "subprotocol" ? source.prefix : source.name })),
+      session: route.session.map(writtenSource),
       home: route.home.kind === "region" ? route.home.region : route.home.kind,
     })),
   };

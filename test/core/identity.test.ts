@@ -3,8 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/core/config.ts";
-import type { Config, SessionSource } from "../../src/core/config-types.ts";
-import { findKey, matchRoute, parseCookies, parseKey, type RequestFacts, type RouteMatch } from "../../src/core/identity.ts";
+import type { Config, JwtSource, SessionSource } from "../../src/core/config-types.ts";
+import { claimAt, findKey, matchRoute, parseCookies, parseKey, tokenOf, type RequestFacts, type RouteMatch } from "../../src/core/identity.ts";
 
 /** A route as a test names it: its pattern, host, headers and key sources; the rest is defaulted. */
 function config(...routes: { path: string; host?: string; header?: Record<string, string>; session?: object[] }[]): Config {
@@ -30,7 +30,7 @@ interface Given {
 }
 
 function facts(path: string, { host = "app.example.com", headers = {}, cookie = null, query = "", address = null }: Given = {}): RequestFacts {
-  return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie), query, address };
+  return { path, host, header: (name) => headers[name] ?? null, cookies: parseCookies(cookie), query, address, verified: new Map() };
 }
 
 /** The route of a request, where it is not in doubt. */
@@ -277,6 +277,41 @@ describe("further sources", () => {
         expect(find([{ ip: true }], { address: `${prefix}::${host.toString(16)}` })).toBe(`ip ${prefix}::/64`);
       }),
     );
+  });
+
+  const source = (jwt: object): JwtSource => {
+    const [first] = config({ path: "/*", session: [{ jwt: { claim: "sub", secret: "KEY", ...jwt } }] }).routes[0]?.session ?? [];
+    if (first?.kind !== "jwt") throw new Error("no token source");
+    return first;
+  };
+
+  test.each<[jwt: object, given: Given, token: string | undefined]>([
+    [{}, { headers: { authorization: "Bearer a.b.c" } }, "a.b.c"],
+    [{}, { headers: { authorization: "bearer  a.b-c_d.e" } }, "a.b-c_d.e"],
+    [{}, { headers: { authorization: "Basic a.b.c" } }, undefined],
+    [{}, { headers: { authorization: "Bearer a b" } }, undefined],
+    [{}, {}, undefined],
+    [{ cookie: "t" }, { cookie: "t=a.b.c", headers: { authorization: "Bearer x.y.z" } }, "a.b.c"],
+    [{ query: "t" }, { query: "?t=a.b.c" }, "a.b.c"],
+  ])("the token of %j in %j is %s", (jwt, given, token) => {
+    expect(tokenOf(source(jwt), facts("/", given))).toBe(token);
+  });
+
+  test.each<[claims: unknown, claim: string, found: string | undefined]>([
+    [{ sub: "ann" }, "sub", "ann"], [{ sub: 7 }, "sub", "7"], [{ org: { id: "o1" } }, "org.id", "o1"], [{ "org.id": "no" }, "org.id", undefined],
+    [{}, "sub", undefined], [{ sub: null }, "sub", undefined], [{ sub: ["a"] }, "sub", undefined], [{ sub: true }, "sub", undefined],
+    [null, "sub", undefined], ["sub", "length", undefined], [{}, "constructor.name", undefined], [{}, "__proto__", undefined],
+  ])("of the claims %j, %s is %s", (claims, claim, wanted) => {
+    expect(claimAt(claims, source({ claim }))).toBe(wanted);
+  });
+
+  test("a verified claim is a key as it stands, whatever it looks like, and only if it is a key", () => {
+    const [route] = config({ path: "/*", session: [{ jwt: { claim: "sub", secret: "KEY" } }] }).routes;
+    const [jwt] = route?.session ?? [];
+    if (!route || jwt?.kind !== "jwt") throw new Error("no token source");
+    const find = (claim: string) => findKey({ route, params: new Map() }, { ...facts("/"), verified: new Map([[jwt, claim]]) }, undefined);
+    expect(["ann", "a%41", "Z ü/&", "100%"].map(find)).toEqual(["ann", "a%41", "Z ü/&", "100%"].map((key) => ({ kind: "key", key, source: "jwt" })));
+    expect(["", "\u0000", "\ud800", "x".repeat(257)].map(find)).toEqual(Array.from({ length: 4 }, () => ({ kind: "none" })));
   });
 
   test("count in the order in which they stand", () => {
