@@ -38,7 +38,7 @@ function resolveRegion({ secondary, weight, hint, latitude, longitude }: ParsedR
 
 function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
   const { balance, boundFactor, virtualNodes, stickiness, hold, affinity, rollout, holdDownMs, carriers, closeDeadlineMs } = pool;
-  const { domain, path, sameSite } = pool.cookie;
+  const { domain, path, sameSite, partitioned, persistent } = pool.cookie;
   return {
     id,
     balance,
@@ -56,7 +56,7 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     health: { ...pool.health },
     drain: { deadlineMs: pool.drain.deadlineMs, graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback) },
     session: { ...pool.session },
-    cookie: { path, sameSite, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
+    cookie: { path, sameSite, partitioned, persistent, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
     ...(pool.seed === undefined ? {} : { pointSecret: secretOf(pool.seed) }),
     origins: pool.origins.map(resolveOrigin),
   };

@@ -60,8 +60,10 @@ const cookie = closed("the affinity cookie", {
   domain: v.optional(leaf<string>(hostFault)),
   path: v.optional(leaf<string>(cookiePathFault), "/"),
   sameSite: v.optional(choice(["lax", "strict", "none"]), "lax"),
-  partitioned: onlyDefault(false, "a partitioned cookie"),
-  persistent: onlyDefault(false, "a cookie that outlives the browser's session"),
+  /** One cookie for each site that shows ours in a frame (CHIPS); goes with sameSite "none". */
+  partitioned: v.optional(flag(), false),
+  /** Outlives the browser's session, for as long as its claims count. */
+  persistent: v.optional(flag(), false),
 });
 
 const drain = closed("how an origin is drained", {
@@ -205,7 +207,7 @@ export const configSchema = closed("a configuration", {
   routes: list(route, "routes"),
   /** Tells visitors origin, region, reason and epoch; always on in `dev`. */
   expose: v.optional(flag(), false),
-  forwarded: v.optional(choice(["x-forwarded", "off"], { forwarded: "the RFC 7239 header" }), "x-forwarded"),
+  forwarded: v.optional(choice(["x-forwarded", "forwarded", "off"]), "x-forwarded"),
   record: v.optional(closed("what is recorded", { sampleShare: tunable(LIMITS.sampleShare) }), {}),
   /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one host name. */
   admin: v.optional(

@@ -12,7 +12,7 @@ export interface Config {
   readonly routes: readonly Route[];
   /** Whether visitors are told origin, region, reason and epoch. */
   readonly expose: boolean;
-  readonly forwarded: "x-forwarded" | "off";
+  readonly forwarded: "x-forwarded" | "forwarded" | "off";
   readonly record: { readonly sampleShare: number };
   /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one hostname. */
   readonly admin: false | { readonly host?: string };
@@ -73,6 +73,8 @@ export interface Pool {
     readonly domain?: string;
     readonly path: string;
     readonly sameSite: "lax" | "strict" | "none";
+    readonly partitioned: boolean;
+    readonly persistent: boolean;
   };
   /** Made of `seed`: where keys stand is then this pool's secret. */
   readonly pointSecret?: PointSecret;

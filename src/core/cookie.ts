@@ -49,15 +49,19 @@ export function needsRewrite(old: Claims | undefined, next: Claims, idleMs: numb
   return !same || next.seenAtMs - old.seenAtMs >= idleMs / 4;
 }
 
-/** The `Set-Cookie` value. Lives as long as the browser's session; the claims inside carry their own end. */
-export function setCookie(pool: Pool, dev: boolean, sealed: string): string {
-  const { domain, path, sameSite } = pool.cookie;
+/** The `Set-Cookie` value. Lives as long as the browser's session, or as its claims, which carry their own end in any case. */
+export function setCookie(pool: Pool, dev: boolean, sealed: string, claims: Pick<Claims, "issuedAtMs" | "seenAtMs">): string {
+  const { domain, path, sameSite, partitioned, persistent } = pool.cookie;
+  const { idleMs, maxLifeMs } = pool.session;
+  const countsMs = Math.min(idleMs, claims.issuedAtMs + maxLifeMs - claims.seenAtMs);
   return [
     `${cookieName(pool, dev)}=${sealed}`,
     `Path=${path}`,
     ...(domain === undefined ? [] : [`Domain=${domain}`]),
+    ...(persistent ? [`Max-Age=${Math.max(0, Math.ceil(countsMs / 1000))}`] : []),
     "HttpOnly",
     ...(dev ? [] : ["Secure"]),
     `SameSite=${sameSite[0]?.toUpperCase()}${sameSite.slice(1)}`,
+    ...(partitioned && !dev ? ["Partitioned"] : []), // browsers take it only with Secure
   ].join("; ");
 }

@@ -31,7 +31,9 @@ export interface Forwarded {
   readonly visitorIp: string | null;
   readonly host: string;
   readonly scheme: string;
-  readonly style: "x-forwarded" | "off";
+  readonly style: "x-forwarded" | "forwarded" | "off";
+  /** Draws our own part of a visitor's trace: 16 random hexadecimal digits. */
+  readonly newSpanId: () => string;
 }
 
 /** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
@@ -43,9 +45,37 @@ export function requestHeaders(incoming: Headers, facts: Forwarded): Headers {
     headers.set("x-forwarded-host", facts.host);
     headers.set("x-forwarded-proto", facts.scheme);
   }
+  if (facts.style === "forwarded") headers.set("forwarded", forwardedField(facts));
   withoutOurCookies(headers);
+  continueTrace(headers, facts.newSpanId);
   headers.append("via", VIA);
   return headers;
+}
+
+/** RFC 7239 §4: an address of IPv6 in brackets, and whatever is no token in quotes. */
+function forwardedField({ visitorIp, host, scheme }: Forwarded): string {
+  const node = visitorIp?.includes(":") ? `[${visitorIp}]` : visitorIp;
+  const parts = [
+    ["for", node ?? "unknown"],
+    ["host", host],
+    ["proto", scheme],
+  ] as const;
+  return parts.map(([name, value]) => `${name}=${/^[\w.-]+$/.test(value) ? value : JSON.stringify(value)}`).join(";");
+}
+
+/** W3C Trace Context §3.2: a trace goes on with us as its latest part; one that cannot be read is not passed on. */
+function continueTrace(headers: Headers, newSpanId: () => string): void {
+  const given = headers.get("traceparent");
+  if (given === null) return;
+  const [, version, trace, parent, flags] = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(given) ?? [];
+  const readable =
+    version !== undefined &&
+    version !== "ff" &&
+    !/^0+$/.test(trace ?? "0") &&
+    !/^0+$/.test(parent ?? "0") &&
+    (version !== "00" || given.length === 55);
+  if (readable) headers.set("traceparent", `00-${trace}-${newSpanId()}-${flags}`);
+  else for (const name of ["traceparent", "tracestate"]) headers.delete(name);
 }
 
 /** Whether this request has come through a Limpet before: an origin that leads back here would send it round for ever. */

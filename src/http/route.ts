@@ -10,6 +10,7 @@ import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } fr
 import { carryPlain } from "../platform/carry-http.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
 import type { Env, Settings } from "../platform/env.ts";
+import { hex } from "../platform/keyed-hash.ts";
 import { exposeTo, record } from "../platform/record.ts";
 import { seal } from "../platform/seal.ts";
 import { carrierStub } from "../platform/stubs.ts";
@@ -204,7 +205,7 @@ async function tell(passage: Passage, identified: Identified, home: string, plac
   const shared: Claims = { keyHash, source, fence: 0, ...claims, pool: pool.id, issued, ...times };
   const next: Claims = own ? { pool: pool.id, issued, keyHash, source, home, origin: placed.origin, fence: placed.fence, ...times } : shared;
   if (!needsRewrite(claims, next, pool.session.idleMs) || isPublic(headers)) return;
-  headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next)));
+  headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next), next));
   if (!headers.has("cache-control")) headers.set("cache-control", "private");
 }
 
@@ -225,6 +226,7 @@ function originHeaders({ request, url, settings }: Passage): Headers {
     host: url.host,
     scheme: url.protocol.slice(0, -1),
     style: settings.config.forwarded,
+    newSpanId: () => hex(crypto.getRandomValues(new Uint8Array(8))),
   });
 }
 

@@ -70,11 +70,18 @@ describe("name and attributes", () => {
     [{ path: "/app" }, false, "__Secure-limpet-web=1.x; Path=/app; HttpOnly; Secure; SameSite=Lax"],
     [{ sameSite: "strict" }, false, "__Host-limpet-web=1.x; Path=/; HttpOnly; Secure; SameSite=Strict"],
     [{ sameSite: "none" }, false, "__Host-limpet-web=1.x; Path=/; HttpOnly; Secure; SameSite=None"],
+    [{ sameSite: "none", partitioned: true }, false, "__Host-limpet-web=1.x; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"],
+    [{ partitioned: true }, true, "limpet-web=1.x; Path=/; HttpOnly; SameSite=Lax"],
+    [{ persistent: true }, false, "__Host-limpet-web=1.x; Path=/; Max-Age=1; HttpOnly; Secure; SameSite=Lax"],
   ])("of %j, dev %s", (cookie, dev, set) => {
     const pool = poolWith(cookie);
-    expect(setCookie(pool, dev, "1.x")).toBe(set);
+    expect(setCookie(pool, dev, "1.x", claims)).toBe(set);
     expect(set.startsWith(`${cookieName(pool, dev)}=`)).toBe(true);
   });
+});
+
+test.each<[ageMs: number, seconds: number]>([[0, 1], [4000, 1], [4001, 1], [4999, 1], [5000, 0], [9000, 0]])("a persistent cookie of a session that is %i ms old lives for %i s: as long as its claims count", (ageMs, seconds) => {
+  expect(setCookie(poolWith({ persistent: true }), true, "1.x", { issuedAtMs: NOW - ageMs, seenAtMs: NOW })).toContain(`Max-Age=${seconds};`);
 });
 
 describe("the cookie is written again when something changed or a quarter of the idle time has passed", () => {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isLoop, requestHeaders, responseHeaders, type Forwarded } from "../../src/core/headers.ts";
 
-const facts: Forwarded = { visitorIp: "203.0.113.9", host: "app.example.com", scheme: "https", style: "off" };
+const facts: Forwarded = { visitorIp: "203.0.113.9", host: "app.example.com", scheme: "https", style: "off", newSpanId: () => "00f067aa0ba902b7" };
 
 /** What an origin gets, without the name that every request gets on its way. */
 function toOrigin(headers: [string, string][], more: Partial<Forwarded> = {}): Record<string, string> {
@@ -53,6 +53,9 @@ describe("who a request is forwarded for", () => {
     ["is never what the visitor says", {}, {}],
     ["is what we know", { style: "x-forwarded" }, { "x-forwarded-for": "203.0.113.9", "x-forwarded-host": "app.example.com", "x-forwarded-proto": "https" }],
     ["leaves out what we do not know", { style: "x-forwarded", visitorIp: null }, { "x-forwarded-host": "app.example.com", "x-forwarded-proto": "https" }],
+    ["by the standard's field", { style: "forwarded" }, { forwarded: "for=203.0.113.9;host=app.example.com;proto=https" }],
+    ["of IPv6 in brackets and quotes", { style: "forwarded", visitorIp: "2001:db8::1", host: "localhost:8787" }, { forwarded: 'for="[2001:db8::1]";host="localhost:8787";proto=https' }],
+    ["by whom we do not know", { style: "forwarded", visitorIp: null }, { forwarded: "for=unknown;host=app.example.com;proto=https" }],
   ])("%s", (_, more, passing) => {
     expect(toOrigin(FORGED, more)).toEqual(passing);
     expect(toOrigin([...FORGED, ["connection", FORGED.map(([name]) => name).join()]], more)).toEqual(passing);
@@ -62,6 +65,27 @@ describe("who a request is forwarded for", () => {
     const others: [string, string][] = [["x-forwarder", "1"], ["x-original-uri", "/"], ["x-real-ip-2", "1"], ["cf-connecting-ip", "203.0.113.9"]];
     expect(toOrigin(others)).toEqual(Object.fromEntries(others));
     expect(toVisitor([["x-forwarded-for", "10.0.0.1"]])).toEqual({ "x-forwarded-for": "10.0.0.1" });
+  });
+});
+
+describe("a visitor's trace", () => {
+  const TRACE = "4bf92f3577b34da6a3ce929d0e0e4736";
+  test.each<[what: string, given: string, sent: string | undefined]>([
+    ["goes on with us as its latest part", `00-${TRACE}-1111111111111111-01`, `00-${TRACE}-00f067aa0ba902b7-01`],
+    ["of a later version is read as this one", `cc-${TRACE}-1111111111111111-00-later`, `00-${TRACE}-00f067aa0ba902b7-00`],
+    ["of this version has nothing behind it", `00-${TRACE}-1111111111111111-01-x`, undefined],
+    ["of no version is none", `ff-${TRACE}-1111111111111111-01`, undefined],
+    ["without a trace is none", `00-${"0".repeat(32)}-1111111111111111-01`, undefined],
+    ["without a parent is none", `00-${TRACE}-${"0".repeat(16)}-01`, undefined],
+    ["in capitals is none", `00-${TRACE.toUpperCase()}-1111111111111111-01`, undefined],
+    ["of rubbish is none", "hello", undefined],
+  ])("%s", (_, given, sent) => {
+    const expected = sent === undefined ? {} : { traceparent: sent, tracestate: "a=1" };
+    expect(toOrigin([["traceparent", given], ["tracestate", "a=1"]])).toEqual(expected);
+  });
+
+  test("is not begun by us", () => {
+    expect(toOrigin([["accept", "a"]])).toEqual({ accept: "a" });
   });
 });
 

@@ -128,7 +128,7 @@ describe("the affinity cookie", () => {
   });
 
   test("is set, and found again, as it was", () => {
-    expect(setCookie(pool, false, sealed)).toBe(header);
+    expect(setCookie(pool, false, sealed, value)).toBe(header);
     expect(parseCookies(header.split(";")[0] ?? null).get(cookieName(pool, false))).toBe(sealed);
   });
 
