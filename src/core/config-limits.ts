@@ -25,6 +25,8 @@ export const LIMITS = {
   latitude: real(undefined, -90, 90, "degrees", "there is no such place"),
   longitude: real(undefined, -180, 180, "degrees", "there is no such place"),
 
+  /** The share of the keys that have affinity. */
+  rollout: real(1, 0, 1, "", "a share is between 0 and 1"),
   /** c of the bounded load: how far beyond its fair part an origin may be filled. */
   boundFactor: real(1.25, 1.001, 10, "", "at 1 every origin is full at once, and far above it nothing is bounded"),
   /** Points on the ring per unit of weight. */

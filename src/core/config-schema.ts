@@ -81,7 +81,8 @@ const pool = closed("a pool", {
   stickiness: v.optional(choice(["prefer", "strict"]), "prefer"),
   hold: onlyDefault(true, "letting live sessions follow the ring when it changes"),
   affinity: v.optional(choice(["on", "off"]), "on"),
-  rollout: onlyDefault(1, "affinity for only a share of the keys"),
+  /** The share of the keys that have affinity, the same ones every time. */
+  rollout: tunable(LIMITS.rollout),
   panicShare: onlyDefault(0.5, "another panic share"),
   overprovisioning: onlyDefault(1.4, "spilling at another overprovisioning"),
   failback: v.optional(choice(["sessions"], { new: "which brings only new sessions home" }), "sessions"),

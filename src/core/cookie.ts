@@ -49,16 +49,25 @@ export function needsRewrite(old: Claims | undefined, next: Claims, idleMs: numb
   return !same || next.seenAtMs - old.seenAtMs >= idleMs / 4;
 }
 
+/** The `Set-Cookie` value that takes the cookie away. */
+export function expireCookie(pool: Pool, dev: boolean): string {
+  return attributes(pool, dev, "", 0);
+}
+
 /** The `Set-Cookie` value. Lives as long as the browser's session, or as its claims, which carry their own end in any case. */
 export function setCookie(pool: Pool, dev: boolean, sealed: string, claims: Pick<Claims, "issuedAtMs" | "seenAtMs">): string {
-  const { domain, path, sameSite, partitioned, persistent } = pool.cookie;
   const { idleMs, maxLifeMs } = pool.session;
-  const countsMs = Math.min(idleMs, claims.issuedAtMs + maxLifeMs - claims.seenAtMs);
+  const countsMs = Math.max(0, Math.min(idleMs, claims.issuedAtMs + maxLifeMs - claims.seenAtMs));
+  return attributes(pool, dev, sealed, pool.cookie.persistent ? Math.ceil(countsMs / 1000) : undefined);
+}
+
+function attributes(pool: Pool, dev: boolean, sealed: string, maxAge: number | undefined): string {
+  const { domain, path, sameSite, partitioned } = pool.cookie;
   return [
     `${cookieName(pool, dev)}=${sealed}`,
     `Path=${path}`,
     ...(domain === undefined ? [] : [`Domain=${domain}`]),
-    ...(persistent ? [`Max-Age=${Math.max(0, Math.ceil(countsMs / 1000))}`] : []),
+    ...(maxAge === undefined ? [] : [`Max-Age=${maxAge}`]),
     "HttpOnly",
     ...(dev ? [] : ["Secure"]),
     `SameSite=${sameSite[0]?.toUpperCase()}${sameSite.slice(1)}`,

@@ -2,6 +2,7 @@
 
 import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
 import type { JwtSource, Pool, Route } from "../core/config-types.ts";
+import { hasAffinity } from "../core/decide.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
@@ -21,6 +22,13 @@ export interface Identified {
   readonly source: Claims["source"];
   readonly point: KeyPoint;
   readonly keyHash: () => Promise<string>;
+  /** Of the visitor's own key, which their cookie belongs to: another than `keyHash` where that key has no affinity. */
+  readonly ownHash: () => Promise<string>;
+  /** Whether the key has affinity; without, a session keeps the place it has, and `draw` is where it goes when that is lost. */
+  readonly bound: boolean;
+  readonly draw: KeyPoint | undefined;
+  /** Whether the cookie is taken away with the answer, unless its claim still counts: the pool's affinity is off. */
+  readonly forgets: boolean;
   /** A key that this request's answer must hand out. */
   readonly issued: string | undefined;
   /** What the visitor's cookie says, if it is ours and counts. */
@@ -53,7 +61,6 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const pool = match && config.pools[match.route.pool];
   if (!match || !pool) return { kind: "no-route" };
   const { route } = match;
-  if (pool.affinity === "off") return identified(settings, route, pool, { key: undefined, source: "issue", claims: undefined, issued: undefined });
 
   const facts: RequestFacts = { ...unverified, verified: await verifiedOf(settings, route, unverified) };
   const issues = route.session.some((source) => source.kind === "issue");
@@ -62,10 +69,11 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const finding = findKey(match, facts, opened?.issued);
   if (finding.kind === "unusable") return finding;
   if (finding.kind === "none" && route.required) return { kind: "missing" };
-  const issued = issues ? (opened?.issued ?? (finding.kind === "none" ? newKey() : undefined)) : undefined;
+  const issued = issues ? (opened?.issued ?? (finding.kind === "none" && pool.affinity === "on" ? newKey() : undefined)) : undefined;
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : "issue";
-  return identified(settings, route, pool, { key, source, claims: opened, issued });
+  const cookie = remembers && facts.cookies.has(cookieName(pool, dev));
+  return identified(settings, route, pool, { key, source, claims: opened, issued, cookie });
 }
 
 /** The claims of the tokens that a route's sources ask for and the visitor bears. */
@@ -80,22 +88,48 @@ async function verifiedOf({ tokenSecrets }: Settings, route: Route, facts: Unver
   return verified;
 }
 
-async function identified(
-  { secrets }: Settings,
-  route: Route,
-  pool: Pool,
-  found: { key: string | undefined; source: Claims["source"]; claims: Claims | undefined; issued: string | undefined },
-): Promise<Identified> {
+interface Found {
+  readonly key: string | undefined;
+  readonly source: Claims["source"];
+  readonly claims: Claims | undefined;
+  readonly issued: string | undefined;
+  /** Whether the request bears a cookie of ours. */
+  readonly cookie: boolean;
+}
+
+async function identified({ secrets }: Settings, route: Route, pool: Pool, found: Found): Promise<Identified> {
   const { key, source, issued } = found;
   // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
   const own = key ?? newKey();
-  let hash: string | undefined;
-  const keyHash = async (): Promise<string> => (hash ??= await keyedHash(secrets.at(-1) ?? "", pool.id, own));
-  const remembers = key !== undefined && (route.home.kind === "visitor" || issued !== undefined);
+  const keyHash = once(async () => keyedHash(secrets.at(-1) ?? "", pool.id, own));
+  const point = pointOf(own, pool.pointSecret);
   // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
   const foreign = found.claims !== undefined && found.claims.source === source && found.claims.keyHash !== (await keyHash());
   const claims = foreign ? undefined : found.claims;
-  return { kind: "identified", route, pool, key, source, point: pointOf(own, pool.pointSecret), keyHash, issued, claims, remembers };
+  const visitors = route.home.kind === "visitor";
+  const remembers = key !== undefined && (visitors || issued !== undefined);
+  const forgets = pool.affinity === "off" && found.cookie;
+  const common = { kind: "identified", route, pool, source, ownHash: keyHash, issued, claims, remembers, forgets } as const;
+  const bound = key !== undefined && hasAffinity(pool, point.lot);
+  if (bound || key === undefined) return { ...common, key, point, keyHash, bound, draw: undefined };
+  // A key without affinity: whoever has a place keeps it until it ends; any other request stands for itself.
+  const alone = newKey();
+  const draw = pointOf(alone, pool.pointSecret);
+  if (visitors && claims?.origin !== undefined) return { ...common, key, point, keyHash, bound, draw };
+  return {
+    ...common,
+    key: undefined,
+    point: draw,
+    keyHash: once(async () => keyedHash(secrets.at(-1) ?? "", pool.id, alone)),
+    bound,
+    draw: undefined,
+  };
+}
+
+/** Worked out when it is first asked for, within one request. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return async () => (result ??= work());
 }
 
 /** The home region of an identified request. */

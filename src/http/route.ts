@@ -1,6 +1,6 @@
 // The way of a request: identify, locate, decide, carry, record. Start reading here.
 
-import { needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
+import { expireCookie, needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
 import type { Claim } from "../core/situation.ts";
 import { isLoop, requestHeaders, responseHeaders } from "../core/headers.ts";
 import { subprotocols } from "../core/identity.ts";
@@ -152,6 +152,7 @@ async function carryHttp(passage: Passage, identified: Identified, home: string)
     home,
     key,
     point,
+    draw: identified.draw,
     keyHash: identified.keyHash,
     claim: claimOf(identified),
     remembered: identified.remembers && identified.route.home.kind === "visitor",
@@ -194,16 +195,22 @@ function forVisitor(response: Response, requestId: string): Response {
 async function tell(passage: Passage, identified: Identified, home: string, placed: Placed, headers: Headers, passing = false): Promise<void> {
   const { config, dev, secrets } = passage.settings;
   if (config.expose) exposeTo(headers, placed);
-  const { pool, remembers, claims, issued, source } = identified;
-  if (!remembers || passing || placed.reason === "panic") return;
+  const { pool, remembers, claims, issued, source, bound } = identified;
+  // What has no affinity any more keeps its place until that ends, and the visitor their cookie.
+  const kept = bound || placed.reason === "claim" || placed.reason === "pin";
+  if (identified.forgets && !kept) headers.append("set-cookie", expireCookie(pool, dev));
+  // Without affinity there is nothing to remember but a key that was issued: with the next one the visitor might have drawn affinity.
+  const remembersKey = remembers && (kept || (pool.affinity === "on" && issued !== undefined));
+  if (!remembersKey || passing || placed.reason === "panic") return;
   const nowMs = Date.now();
   const times = { issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs };
-  const keyHash = await identified.keyHash();
+  const keyHash = await identified.ownHash();
   // A shared key's placement is nobody's claim, nor is one that the bare configuration gave, which may be another than the ring's; what the
   // cookie says of the visitor's own session stays.
-  const own = identified.route.home.kind === "visitor" && placed.epoch > 0;
-  const shared: Claims = { keyHash, source, fence: 0, ...claims, pool: pool.id, issued, ...times };
-  const next: Claims = own ? { pool: pool.id, issued, keyHash, source, home, origin: placed.origin, fence: placed.fence, ...times } : shared;
+  const own = identified.route.home.kind === "visitor" && placed.epoch > 0 && kept;
+  const bare: Claims = { pool: pool.id, issued, keyHash, source, fence: 0, ...times };
+  const shared: Claims = kept ? { ...bare, ...claims, pool: pool.id, issued, ...times } : bare;
+  const next: Claims = own ? { ...bare, home, origin: placed.origin, fence: placed.fence } : shared;
   if (!needsRewrite(claims, next, pool.session.idleMs) || isPublic(headers)) return;
   headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next), next));
   if (!headers.has("cache-control")) headers.set("cache-control", "private");

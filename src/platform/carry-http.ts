@@ -23,6 +23,8 @@ export interface PlainRequest {
   readonly home: string;
   readonly key: string | undefined;
   readonly point: KeyPoint;
+  /** Where a session without affinity goes when the place that it has is lost. */
+  readonly draw: KeyPoint | undefined;
   readonly keyHash: () => Promise<string>;
   readonly claim: Claim | undefined;
   /** Whether the visitor's cookie will remember the placement. */
@@ -98,6 +100,7 @@ async function decideOn(
   const decideFor = (views: KnownRing["view"][]): Decision =>
     decide({
       key: point,
+      draw: plain.draw,
       keyed: plain.key !== undefined,
       regions: views,
       pin: hint,

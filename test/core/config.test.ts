@@ -148,7 +148,7 @@ describe("a good configuration", () => {
       make({
         "regions.weur": { secondary: ["enam"], weight: 2.5, hint: "eeur", latitude: 1, longitude: -2 },
         [POOL]: {
-          balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", affinity: "off", holdDownMs: 0, carriers: 64,
+          balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
           carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 },
           drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true }, seed: SEED,
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
@@ -162,7 +162,7 @@ describe("a good configuration", () => {
     );
     expect(config.regions["weur"]).toEqual({ id: "weur", secondary: ["enam"], weight: 2.5, hint: "eeur", latitude: 1, longitude: -2 });
     expect(config.pools["collab"]).toEqual({
-      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: true, affinity: "off", rollout: 1, holdDownMs: 0, carriers: 64,
+      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: true, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
       carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 }, pointSecret: secretOf(SEED),
       drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true },
       origins: [{ id: "a", region: "weur", url: "https://a.example.com", weight: 0.5, salt: 7, backup: true }],
@@ -453,7 +453,6 @@ describe("numbers", () => {
 const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] = [
   ["regions.weur.jurisdiction", "eu"],
   [`${POOL}.hold`, false, true],
-  [`${POOL}.rollout`, 0.5, 1],
   [`${POOL}.overprovisioning`, 1.2, 1.4],
   [`${POOL}.panicShare`, 0.3, 0.5],
   [`${POOL}.failback`, "new", "sessions"],
