@@ -37,6 +37,8 @@ export type Carried =
       readonly response: Response;
       readonly decision: Routed;
       readonly attempts: number;
+      /** How long the origin that answered took to do so. */
+      readonly originMs: number;
       /** Chosen for this request only. */ readonly passing: boolean;
     }
   | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly attempts: number }
@@ -61,8 +63,9 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
   for (let attempts = 1; ; attempts++) {
     const { decision, views } = await decideOn(env, ctx, settings, plain, excluded);
     if (decision.kind === "refused") return { kind: "refused", why: decision.why, attempts: attempts - 1 };
+    const askedAtMs = Date.now();
     const response = await tryOrigin(plain, decision, views);
-    if (response) return { kind: "answered", response, decision, attempts, passing };
+    if (response) return { kind: "answered", response, decision, attempts, originMs: Date.now() - askedAtMs, passing };
     failures++;
     const unreachable: Carried = { kind: "unreachable", origin: decision.origin.id, attempts };
     if (plain.request.signal.aborted || attempts >= ATTEMPTS_MAX) return unreachable;

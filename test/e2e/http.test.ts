@@ -191,6 +191,7 @@ describe("between visitor and origin", () => {
       if (request.url === "/healthz") return void response.end("ok");
       if (request.url === "/web/odd") return void request.socket.end("HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n");
       if (request.url === "/web/public") response.setHeader("cache-control", "public, max-age=60");
+      if (request.url === "/web/late") return void setTimeout(() => response.setHeader("server-timing", "db;dur=7").end("late"), 150);
       if (request.url === "/web/gzip") return void response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("squeezed"));
       response.setHeader("set-cookie", ["theirs=1; Path=/", "limpet-web=evil", "__Host-limpet-other=evil; Secure; Path=/"]);
       response.setHeader("limpet-placed", "{}");
@@ -217,6 +218,21 @@ describe("between visitor and origin", () => {
     await stack.stop();
     evil.closeAllConnections();
     evil.close();
+  });
+
+  test("a visitor is told what each step took, beside what the origin says of itself", async () => {
+    const response = await stack.fetch("/web/late");
+    const steps = Object.fromEntries((response.headers.get("server-timing") ?? "").split(", ").map((step) => step.split(";dur=")));
+    expect(Object.keys(steps).toSorted()).toEqual(["db", "decide", "identify", "origin"]);
+    expect(Number(steps["origin"])).toBeGreaterThanOrEqual(140);
+    expect(Number(steps["decide"])).toBeLessThan(1_000);
+    expect(steps["db"]).toBe("7");
+  });
+
+  test("a visitor's trace goes on with a part of ours", async () => {
+    const trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    await stack.fetch("/web/x", { headers: { traceparent: `00-${trace}-1111111111111111-01` } });
+    expect(seen?.headers["traceparent"]).toMatch(new RegExp(`^00-${trace}-(?!1111111111111111|0000000000000000)[0-9a-f]{16}-01$`));
   });
 
   test("no origin sees a cookie of ours, of any pool", async () => {
