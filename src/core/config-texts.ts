@@ -11,6 +11,8 @@ const ID = /^[a-z0-9-]{1,32}$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 1123 §2.1: letters, digits and inner hyphens, at most 63 in a label. */
 const HOST = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
+/** Names in the Worker's environment that are ours. */
+const OWN_BINDING = /^(LIMPET_(SECRET|ADMIN_TOKENS|DEV|DEV_INFO)|RING|CARRIER|CONTROL|AFFINITY|ASSETS)$/;
 /** Shorter ones can be found by trying. */
 const SEED_LEAST = 16;
 const PARAMETER = /^:[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
@@ -32,8 +34,11 @@ export function claimFault(value: unknown): string | undefined {
 }
 
 export function secretNameFault(value: unknown): string | undefined {
-  if (typeof value === "string" && value.length <= TEXT_MAX.token && /^[A-Z][A-Z0-9_]*$/.test(value)) return undefined;
-  return `it needs the *name* of a Worker secret, like "SESSION_JWT_KEY" (set by \`npx wrangler secret put\`), never the secret itself`;
+  const named = typeof value === "string" && value.length <= TEXT_MAX.token && /^[A-Z][A-Z0-9_]*$/.test(value);
+  if (named && OWN_BINDING.test(value)) return `found ${found(value)}, which is Limpet's own; a token needs a key of its own, under another name`;
+  return named
+    ? undefined
+    : `it needs the *name* of a Worker secret, like "SESSION_JWT_KEY" (set by \`npx wrangler secret put\`), never the secret itself`;
 }
 
 /** Where public keys are; http only where the tokens are tried out. */

@@ -127,14 +127,14 @@ export function tokenOf({ token }: JwtSource, facts: Omit<RequestFacts, "verifie
   return "cookie" in token ? facts.cookies.get(token.cookie) : queryValue(facts.query, token.query);
 }
 
-/** The claim that a source asks for: a text or a number, anything else is none. */
+/** The claim that a source asks for: a text or a whole number; larger ones are no longer exact, and two users would be one. */
 export function claimAt(claims: unknown, { claim }: JwtSource): string | undefined {
   let value: unknown = claims;
   for (const name of claim) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, name)) return undefined;
     value = (value as Readonly<Record<string, unknown>>)[name];
   }
-  return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
+  return typeof value === "string" || Number.isSafeInteger(value) ? String(value) : undefined;
 }
 
 /** As a key is written elsewhere, so that the same text is the same key; half a surrogate pair cannot be written. */

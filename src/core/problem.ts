@@ -14,6 +14,7 @@ const PROBLEMS = {
   "method-not-allowed": { status: 405, title: "This method is not offered here", proxyError: "http_request_denied" },
   "origin-unreachable": { status: 503, title: "The origin cannot be reached", proxyError: "destination_unavailable" },
   "ring-unreachable": { status: 503, title: "A ring cannot be reached", proxyError: "destination_unavailable" },
+  "keys-unreachable": { status: 503, title: "Tokens cannot be verified now", proxyError: "destination_unavailable" },
   "origin-timeout": { status: 504, title: "The origin did not answer in time", proxyError: "http_response_timeout" },
   "origin-protocol": { status: 502, title: "The origin's answer cannot be passed on", proxyError: "http_protocol_error" },
   loop: { status: 508, title: "This request goes in a circle", proxyError: "proxy_loop_detected" },

@@ -6,10 +6,10 @@ import { hasAffinity } from "../core/decide.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
-import { findKey, matchRoute, parseCookies, tokenOf, type RequestFacts } from "../core/identity.ts";
+import { findKey, matchRoute, parseCookies, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
 import { hex, keyedHash } from "../platform/keyed-hash.ts";
-import { verifiedClaim } from "../platform/jwt.ts";
+import { KeysUnavailable, verifiedClaim } from "../platform/jwt.ts";
 import { open } from "../platform/seal.ts";
 
 /** A request that names its session, or none. */
@@ -38,13 +38,18 @@ export interface Identified {
 }
 
 export type Identification =
-  Identified | { readonly kind: "no-route" } | { readonly kind: "missing" } | { readonly kind: "unusable"; readonly fault: string };
+  | Identified
+  | { readonly kind: "no-route" }
+  | { readonly kind: "missing" }
+  | { readonly kind: "unverifiable" }
+  | { readonly kind: "unusable"; readonly fault: string };
 
 /** What is known before any token is verified. */
-export type UnverifiedFacts = Omit<RequestFacts, "verified">;
+export type UnverifiedFacts = Omit<RequestFacts, "verified"> & { readonly method: string };
 
 export function factsOf(request: Request, url: URL): UnverifiedFacts {
   return {
+    method: request.method,
     path: url.pathname,
     host: url.hostname.toLowerCase(),
     header: (name) => request.headers.get(name),
@@ -62,13 +67,15 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   if (!match || !pool) return { kind: "no-route" };
   const { route } = match;
 
-  const facts: RequestFacts = { ...unverified, verified: await verifiedOf(settings, route, unverified) };
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
-  const opened = remembers ? readClaims(await open(secrets, facts.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
+  const opened = remembers ? readClaims(await open(secrets, unverified.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
+  const verified = await verifiedOf(settings, match, unverified, opened?.issued);
+  if (verified === "unverifiable") return { kind: verified };
+  const facts: RequestFacts = { ...unverified, verified };
   const finding = findKey(match, facts, opened?.issued);
   if (finding.kind === "unusable") return finding;
-  if (finding.kind === "none" && route.required) return { kind: "missing" };
+  if (finding.kind === "none" && route.required && !isPreflight(unverified)) return { kind: "missing" };
   const issued = issues ? (opened?.issued ?? (finding.kind === "none" && pool.affinity === "on" ? newKey() : undefined)) : undefined;
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : "issue";
@@ -76,16 +83,33 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   return identified(settings, route, pool, { key, source, claims: opened, issued, cookie });
 }
 
-/** The claims of the tokens that a route's sources ask for and the visitor bears. */
-async function verifiedOf({ tokenSecrets }: Settings, route: Route, facts: UnverifiedFacts): Promise<Map<JwtSource, string>> {
+/** The claims of the tokens that the visitor bears, as far as no earlier source names the session. */
+async function verifiedOf(
+  { tokenSecrets }: Settings,
+  match: RouteMatch,
+  facts: UnverifiedFacts,
+  issued: string | undefined,
+): Promise<Map<JwtSource, string> | "unverifiable"> {
   const verified = new Map<JwtSource, string>();
-  for (const source of route.session) {
-    if (source.kind !== "jwt") continue;
-    const token = tokenOf(source, facts);
-    const claim = token === undefined ? undefined : await verifiedClaim(source, token, tokenSecrets);
-    if (claim !== undefined) verified.set(source, claim);
+  for (const [index, source] of match.route.session.entries()) {
+    const token = source.kind === "jwt" ? tokenOf(source, facts) : undefined;
+    if (source.kind !== "jwt" || token === undefined) continue;
+    const before = { ...match, route: { ...match.route, session: match.route.session.slice(0, index) } };
+    if (findKey(before, { ...facts, verified }, issued).kind !== "none") break;
+    try {
+      const claim = await verifiedClaim(source, token, tokenSecrets);
+      if (claim !== undefined) verified.set(source, claim);
+    } catch (error) {
+      if (error instanceof KeysUnavailable) return "unverifiable";
+      throw error;
+    }
   }
   return verified;
+}
+
+/** A browser's question whether a page may ask (CORS): it bears nothing of what the question is about. */
+function isPreflight({ method, header }: UnverifiedFacts): boolean {
+  return method === "OPTIONS" && header("access-control-request-method") !== null;
 }
 
 interface Found {
@@ -133,8 +157,10 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 }
 
 /** The home region of an identified request. */
-export function locate(settings: Settings, { route, point, claims }: Identified, place: VisitorPlace): string {
-  return homeRegion(settings.config, route, point.lot, place, claims?.home);
+export function locate(settings: Settings, { route, point, claims, key }: Identified, place: VisitorPlace): string {
+  // Who names no session, or one without affinity, is best served nearby: nobody has to agree with them.
+  const alone: Route = key === undefined && route.home.kind === "session" ? { ...route, home: { kind: "visitor" } } : route;
+  return homeRegion(settings.config, alone, point.lot, place, alone === route ? claims?.home : undefined);
 }
 
 /** Where the platform says the visitor is; in dev a request header may say otherwise. Anything unreadable is not known. */

@@ -37,6 +37,10 @@ export async function route(env: Env, ctx: ExecutionContext, settings: Settings,
     const detail = "This route serves only requests that name their session, and this one names none, or none that is valid.";
     return requestProblem("session-required", detail, requestId, { "www-authenticate": "Session" });
   }
+  if (identified.kind === "unverifiable") {
+    const detail = "The keys that this request's token is verified with cannot be fetched now. Try again shortly.";
+    return requestProblem("keys-unreachable", detail, requestId, { "retry-after": "1" });
+  }
   if (isLoop(request.headers))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
   const foreign = foreignPage(passage, identified);
@@ -211,7 +215,12 @@ async function tell(passage: Passage, identified: Identified, home: string, plac
   const { pool, remembers, claims, issued, source, bound } = identified;
   // What has no affinity any more keeps its place until that ends, and the visitor their cookie.
   const kept = bound || placed.reason === "claim" || placed.reason === "pin";
-  if (identified.forgets && !kept) headers.append("set-cookie", expireCookie(pool, dev));
+  const visitors = identified.route.home.kind === "visitor";
+  // Only where its claim was looked at and is over: not on another route of the pool, nor for one request's bad luck.
+  if (identified.forgets && !kept && visitors && !passing && placed.reason !== "panic" && placed.epoch > 0 && !isPublic(headers)) {
+    headers.append("set-cookie", expireCookie(pool, dev));
+    if (!headers.has("cache-control")) headers.set("cache-control", "private");
+  }
   // Without affinity there is nothing to remember but a key that was issued: with the next one the visitor might have drawn affinity.
   const remembersKey = remembers && (kept || (pool.affinity === "on" && issued !== undefined));
   if (!remembersKey || passing || placed.reason === "panic") return;
@@ -220,9 +229,9 @@ async function tell(passage: Passage, identified: Identified, home: string, plac
   const keyHash = await identified.ownHash();
   // A shared key's placement is nobody's claim, nor is one that the bare configuration gave, which may be another than the ring's; what the
   // cookie says of the visitor's own session stays.
-  const own = identified.route.home.kind === "visitor" && placed.epoch > 0 && kept;
+  const own = visitors && placed.epoch > 0 && kept;
   const bare: Claims = { pool: pool.id, issued, keyHash, source, fence: 0, ...times };
-  const shared: Claims = kept ? { ...bare, ...claims, pool: pool.id, issued, ...times } : bare;
+  const shared: Claims = kept || !visitors ? { ...bare, ...claims, pool: pool.id, issued, ...times } : bare;
   const next: Claims = own ? { ...bare, home, origin: placed.origin, fence: placed.fence } : shared;
   if (!needsRewrite(claims, next, pool.session.idleMs) || isPublic(headers)) return;
   headers.append("set-cookie", setCookie(pool, dev, await seal(secrets, next), next));

@@ -367,6 +367,8 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].session[0].subprotocol", { [`${ROUTE}.session`]: [{ subprotocol: "a,b" }] }, 'found "a,b"'],
     ["routes[0].session[0].jwt.claim", { [`${ROUTE}.session`]: [{ jwt: { claim: "a..b", secret: "KEY" } }] }, 'found "a..b"; a claim is a name'],
     ["routes[0].session[0].jwt.secret", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "hush-hush" } }] }, "needs the *name* of a Worker secret"],
+    ["routes[0].session[0].jwt.secret", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "LIMPET_SECRET" } }] }, "which is Limpet's own"],
+    ["routes[0].session[0].jwt.secret", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "AFFINITY" } }] }, "which is Limpet's own"],
     ["routes[0].session[0].jwt.jwks", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", jwks: "issuer.example.com" } }] }, "keys are at an address"],
     ["routes[0].session[0].jwt", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub" } }] }, "nothing says whose signature counts"],
     ["routes[0].session[0].jwt.jwks", { [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "KEY", jwks: "https://issuer.example.com/jwks" } }] }, "take one out"],

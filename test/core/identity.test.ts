@@ -298,7 +298,7 @@ describe("further sources", () => {
   });
 
   test.each<[claims: unknown, claim: string, found: string | undefined]>([
-    [{ sub: "ann" }, "sub", "ann"], [{ sub: 7 }, "sub", "7"], [{ org: { id: "o1" } }, "org.id", "o1"], [{ "org.id": "no" }, "org.id", undefined],
+    [{ sub: "ann" }, "sub", "ann"], [{ sub: 7 }, "sub", "7"], [{ sub: 2 ** 53 }, "sub", undefined], [{ sub: 1.5 }, "sub", undefined], [{ sub: Infinity }, "sub", undefined], [{ org: { id: "o1" } }, "org.id", "o1"], [{ "org.id": "no" }, "org.id", undefined],
     [{}, "sub", undefined], [{ sub: null }, "sub", undefined], [{ sub: ["a"] }, "sub", undefined], [{ sub: true }, "sub", undefined],
     [null, "sub", undefined], ["sub", "length", undefined], [{}, "constructor.name", undefined], [{}, "__proto__", undefined],
   ])("of the claims %j, %s is %s", (claims, claim, wanted) => {

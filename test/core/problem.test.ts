@@ -22,6 +22,7 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   "origin-unreachable": [503, "destination_unavailable"],
   "no-origin": [503, "destination_unavailable"],
   "owner-lost": [503, "destination_unavailable"],
+  "keys-unreachable": [503, "destination_unavailable"],
   overloaded: [503, "connection_limit_reached"],
   "origin-timeout": [504, "http_response_timeout"],
   loop: [508, "proxy_loop_detected"],

@@ -27,6 +27,7 @@ async function start(pool: object): Promise<void> {
     routes: [
       { path: "/doc/:session", pool: "echo", session: [{ path: "session" }], home: "session" },
       { path: "/mine/*", pool: "echo", session: [{ issue: true }], home: "visitor" },
+      { path: "/both/:session", pool: "echo", session: [{ path: "session" }, { issue: true }], home: "session" },
     ],
   });
 }
@@ -73,6 +74,19 @@ test("a visitor whose issued key has no affinity keeps that key, so that nobody 
   expect(kept).toBeLessThan(21);
 });
 
+test("a visitor's place survives the other routes of its pool, and no cookie is written for nothing", async () => {
+  await start({});
+  const visitor = await ask("/mine/x");
+  await router.stop();
+  await start({ rollout: 0 });
+  const cookie = pair(visitor.setCookie);
+  for (const path of ["/mine/x", "/both/doc", "/mine/x", "/both/doc", "/mine/x"]) {
+    const answer = await ask(path, cookie);
+    expect(answer.setCookie).toBeNull();
+    if (path === "/mine/x") expect([answer.origin, answer.reason]).toEqual([visitor.origin, "claim"]);
+  }
+});
+
 test("when affinity is switched off, those who have a place keep it while it lives, and nobody gets a new one", async () => {
   await start({});
   const visitors = await times(12, "/mine/x");
@@ -82,6 +96,10 @@ test("when affinity is switched off, those who have a place keep it while it liv
     const answers = await times(3, "/mine/x", pair(setCookie));
     expect(answers.map((each) => [each.origin, each.reason])).toEqual(Array.from({ length: 3 }, () => [origin, "claim"]));
   }
+  // Another route of the pool says nothing of that place, and takes nothing away.
+  const elsewhere = await ask("/both/doc", pair(visitors[0]?.setCookie ?? null));
+  expect(elsewhere.setCookie).toBeNull();
+
   const strangers = await times(20, "/mine/x");
   expect([distinct(strangers) > 1, strangers.every(({ setCookie, reason }) => setCookie === null && reason === "balance")]).toEqual([true, true]);
   expect(distinct(await times(12, "/doc/shared"))).toBeGreaterThan(1);

@@ -92,6 +92,12 @@ describe("a route that requires a session", () => {
     expect(await response.json()).toMatchObject({ code: "session-required", status: 401 });
   });
 
+  test("lets a browser ask whether its page may: a preflight bears no session", async () => {
+    const headers = { origin: "https://app.example.com", "access-control-request-method": "GET", "access-control-request-headers": "authorization" };
+    expect((await router.fetch("/closed/x", { method: "OPTIONS", headers })).status).not.toBe(401);
+    expect((await router.fetch("/closed/x", { method: "OPTIONS" })).status).toBe(401);
+  });
+
   test("refuses a socket too, before any origin hears of it", async () => {
     const before = origins.reduce((sum, { handshakes }) => sum + handshakes.length, 0);
     expect((await refusedHandshake(`${router.wsUrl}/closed/ws`)).status).toBe(401);

@@ -3,7 +3,7 @@
 import { exportJWK, generateKeyPair, SignJWT, type JWK } from "jose";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { JwtSource } from "../../src/core/config-types.ts";
-import { verifiedClaim } from "../../src/platform/jwt.ts";
+import { KeysUnavailable, verifiedClaim } from "../../src/platform/jwt.ts";
 
 let answers: (() => Promise<Response>) | undefined;
 let fetches: number;
@@ -68,12 +68,50 @@ test.each<[what: string, answer: () => Promise<Response>]>([
   ["what is no JSON", () => Promise.resolve(new Response("<html>"))],
   ["what is no key set", () => Promise.resolve(Response.json({ keys: 7 }))],
   ["far too much", () => Promise.resolve(new Response(" ".repeat(300_000)))],
-])("where the issuer answers with %s, a token names nobody, and the issuer is asked again only after half a minute", async (what, answer) => {
+])("where the issuer answers with %s, nothing is said of a token, and the issuer is asked again after a second", async (what, answer) => {
   const url = `https://issuer.example.com/${encodeURIComponent(what)}`;
   const { jwk, token } = await signer("one");
   answers = answer;
-  expect([await claim(url, token), await claim(url, token), fetches]).toEqual([undefined, undefined, 1]);
+  for (let n = 0; n < 2; n++) await expect(claim(url, token)).rejects.toThrow(KeysUnavailable);
+  expect(fetches).toBe(1);
   answers = publish(jwk);
-  passMs(30_000);
+  passMs(1_000);
   expect([await claim(url, token), fetches]).toEqual(["one", 2]);
+});
+
+test("while nothing is known yet, everybody who asks is answered: each fetches for itself", async () => {
+  const URL = "https://issuer.example.com/cold";
+  const { jwk, token } = await signer("one");
+  const gate = Promise.withResolvers<Response>();
+  answers = () => gate.promise.then((response) => response.clone());
+  const asked = [claim(URL, token), claim(URL, token), claim(URL, token)];
+  gate.resolve(Response.json({ keys: [jwk] }));
+  expect([await Promise.all(asked), fetches]).toEqual([["one", "one", "one"], 3]);
+  expect([await claim(URL, token), fetches]).toEqual(["one", 3]);
+});
+
+test("while known keys are fetched anew the others go on with those", async () => {
+  const URL = "https://issuer.example.com/refresh";
+  const { jwk, token } = await signer("one");
+  answers = publish(jwk);
+  expect(await claim(URL, token)).toBe("one");
+  passMs(600_000);
+  const gate = Promise.withResolvers<Response>();
+  answers = () => gate.promise;
+  const first = claim(URL, token);
+  expect([await claim(URL, token), fetches]).toEqual(["one", 2]);
+  gate.resolve(Response.json({ keys: [jwk] }));
+  expect(await first).toBe("one");
+});
+
+test("a token that names no key is tried with each of its kind", async () => {
+  const URL = "https://issuer.example.com/nameless";
+  const pairs = await Promise.all([1, 2].map(() => generateKeyPair("ES256", { extractable: true })));
+  answers = publish(...(await Promise.all(pairs.map(async ({ publicKey }) => ({ ...(await exportJWK(publicKey)), alg: "ES256" })))));
+  for (const { privateKey } of pairs) {
+    const token = await new SignJWT({ sub: "ann" }).setProtectedHeader({ alg: "ES256" }).sign(privateKey);
+    expect(await claim(URL, token)).toBe("ann");
+  }
+  const { privateKey } = await generateKeyPair("ES256");
+  expect(await claim(URL, await new SignJWT({ sub: "eve" }).setProtectedHeader({ alg: "ES256" }).sign(privateKey))).toBeUndefined();
 });
