@@ -40,7 +40,6 @@ export async function buildPages(outDir: string): Promise<void> {
   }
 }
 
-/** Resolves with what each source asset is called now: `try.css` → `try-4X2ABC.css`. */
 /** Whether two folders hold the same files; one that is not there holds none. */
 async function sameFiles(one: string, other: string): Promise<boolean> {
   const [a, b] = await Promise.all([filesOf(one), filesOf(other)]);
@@ -54,6 +53,7 @@ async function filesOf(folder: string): Promise<Map<string, Buffer>> {
   return new Map(await Promise.all(read).catch(() => []));
 }
 
+/** Resolves with what each source asset is called now: `try.css` → `try-4X2ABC.css`. */
 async function bundle(outDir: string): Promise<ReadonlyMap<string, string>> {
   const result = await build({
     absWorkingDir: HERE,
