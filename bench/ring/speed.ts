@@ -62,20 +62,20 @@ function buildMs(contestant: Contestant): number {
 
 /** One origin into 100 with 256 points each, until it can be asked again; the joiner's salt is searched. */
 function joinMs(contestant: Contestant): number {
-  const before = contestant === LIMPET ? limpet(joinedOnce(), 256) : contestant.build(IDS, 256);
+  const before = contestant === LIMPET ? limpet(saltedOnce(), 256) : contestant.build(IDS, 256);
   kept = before.ownerOf("ready");
   return took(() => before.join("joiner").ownerOf("asked"));
 }
 
-let joinedFleet: ReturnType<typeof salted> | undefined;
-function joinedOnce(): ReturnType<typeof salted> {
-  return (joinedFleet ??= salted(IDS, 256));
+let saltedFleet: ReturnType<typeof salted> | undefined;
+function saltedOnce(): ReturnType<typeof salted> {
+  return (saltedFleet ??= salted(IDS, 256));
 }
 
 /** Memory of one ring of 100 × 256, the mean of ten; needs --expose-gc. */
 async function bytesOf(contestant: Contestant): Promise<number> {
   const COUNT = 10;
-  const fleet = contestant === LIMPET ? joinedOnce() : [];
+  const fleet = contestant === LIMPET ? saltedOnce() : [];
   kept = undefined; // the rings of the round before
   const before = await usedBytes();
   const rings: Contender[] = [];
@@ -99,7 +99,7 @@ async function usedBytes(): Promise<number> {
 
 /** A whole decision for a key, both its hashes included, on a snapshot of 100 origins. */
 function decidesPerSecond(): number {
-  const regions = [snapshotView(joinedOnce(), 256)];
+  const regions = [snapshotView(saltedOnce(), 256)];
   const excluded = new Set<string>();
   const policy = { stickiness: "prefer", hold: true, affinity: "on", rollout: 1 } as const;
   const balance = { kind: "ring" } as const;

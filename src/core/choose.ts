@@ -105,15 +105,16 @@ function byWalk(course: Course, view: RegionView, rules: Rules, bounded: Bounded
 
 /** An origin whose share is not full yet takes that much less: the walk's rule of shares is part of the weight here. */
 function byPick(course: Course, view: RegionView, rules: Rules, balance: Exclude<Balance, { kind: "ring" } | Bounded>): SnapshotOrigin | undefined {
-  const backup = rules.step === "backup";
+  const ring = rules.step === "backup" ? view.backups : view.ring;
   const open: Candidate[] = [];
-  for (const origin of view.snapshot.origins.toSorted((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))) {
-    if (origin.backup !== backup || !(origin.weight > 0)) continue;
+  for (const id of ring.ids) {
+    const origin = view.byId.get(id);
+    if (!origin) continue;
     const share = shareAt(origin.share, course.situation.nowMs);
     const why = unavailability(origin, course.situation.nowMs, course.situation.excluded) ?? (rules.share && share === 0 ? "share" : undefined);
-    if (!why) open.push({ id: origin.id, weight: origin.weight, share });
-    else passOver(course, origin.id, why);
-    if (why) course.trace?.({ step: rules.step, region: view.snapshot.region, origin: origin.id, outcome: why });
+    if (!why) open.push({ id, weight: origin.weight, share });
+    else passOver(course, id, why);
+    if (why) course.trace?.({ step: rules.step, region: view.snapshot.region, origin: id, outcome: why });
   }
   const chosen = pick(open, balance);
   for (const { id } of course.trace ? open : []) {

@@ -9,8 +9,8 @@ import { arcsOf, buildRing, clockwise, firstAtOrAfter, pointCount, pointsOf, typ
 export const SALTS_TRIED = 32;
 
 /**
- * The points that may be looked at to find the salts of those who join at once, about a quarter of a second's worth: 110 origins with 256
- * points each. Where it would take more all of them get salt 0, since whoever starts is held up meanwhile.
+ * The points that may be looked at to find the salts of those who join at once: 110 origins with 256 points each. Where it would take more
+ * all of them get salt 0, since whoever starts is held up meanwhile.
  */
 export const SEARCH_POINTS_MAX = 2_500_000;
 

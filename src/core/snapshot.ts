@@ -3,6 +3,7 @@
 // docs/formats.md describes the wire form; test/formats holds a stored sample.
 
 import * as v from "valibot";
+import type { Pool } from "./config-types.ts";
 import { buildRing, PLACEMENT, pointCount, type Ring } from "./ring.ts";
 import { withSalts } from "./salts.ts";
 import { FULL_SHARE, type SharePlan } from "./share.ts";
@@ -135,18 +136,7 @@ function shapeOf({ virtualNodes, origins }: Snapshot): string {
   return JSON.stringify([virtualNodes, origins.map(({ id, weight, salt, backup }) => [id, weight, salt, backup])]);
 }
 
-interface ConfiguredPool {
-  readonly id: string;
-  readonly virtualNodes: number;
-  readonly origins: readonly {
-    readonly id: string;
-    readonly region: string;
-    readonly url: string;
-    readonly weight: number;
-    readonly salt?: number;
-    readonly backup: boolean;
-  }[];
-}
+type ConfiguredPool = Pick<Pool, "id" | "virtualNodes" | "origins">;
 
 /** Made once for each pool of a parsed configuration: to search salts and build rings takes milliseconds. */
 const bootstraps = new WeakMap<ConfiguredPool, Map<string, RegionView>>();

@@ -152,7 +152,7 @@ describe("the salts of a fleet", () => {
   });
 
   // 32 salts for each joiner's points, and half of the ring for each joiner: 40 × (32 × 4 + ½ × 40 × 4) points for each virtual node.
-  test("are searched while that is a quarter of a second's work, and 0 where it would be more; given ones stand even so", () => {
+  test("are searched while few enough points are looked at, and 0 where there would be more; given ones stand even so", () => {
     expect(SEARCH_POINTS_MAX).toBe(2_500_000);
     const wide = fleet("weur", 40).map((each) => ({ ...each, weight: 4 }));
     expect(new Set(saltsOf(wide, 300).values()).size).toBeGreaterThan(8); // 2,496,000
