@@ -18,9 +18,9 @@ export function lossOf(origin: SnapshotOrigin | undefined, nowMs: number, exclud
   return illness(origin, nowMs, excluded);
 }
 
-/** Whether one of a region's own origins (no backup) takes new sessions now. */
-export function hasSomebody({ origins }: Pick<Snapshot, "origins">, nowMs: number, excluded: ReadonlySet<string>): boolean {
-  return origins.some((origin) => !origin.backup && origin.weight > 0 && !unavailability(origin, nowMs, excluded));
+/** Whether one of a region's own origins (no backup) is among those that take new sessions. */
+export function hasSomebody({ origins }: Pick<Snapshot, "origins">, takes: (origin: SnapshotOrigin) => boolean): boolean {
+  return origins.some((origin) => !origin.backup && origin.weight > 0 && takes(origin));
 }
 
 /** What is unplanned about an origin's absence. */

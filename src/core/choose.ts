@@ -1,6 +1,6 @@
 // Who takes a session in one region, by the pool's policy: the walk with its rules, or a pick by load, turn or chance.
 
-import { unavailability } from "./availability.ts";
+import { unavailability, type Unavailable } from "./availability.ts";
 import { pick, type Balance, type Candidate } from "./balance.ts";
 import { capacityOf } from "./capacity.ts";
 import type { Passed, Step, Trace, Why } from "./decision.ts";
@@ -19,8 +19,16 @@ export interface Course {
   readonly bound: boolean;
   readonly passed: Passed[];
   /** Who is among the passed already: of several reasons the first is told. */
-  told?: Set<string>;
+  told?: Set<string> | undefined;
   readonly trace: Trace | undefined;
+  /** Asked only for a strict session's owner: nobody is ill, and only a planned absence counts. */
+  readonly allWell?: boolean;
+}
+
+/** Why an origin takes no new session in this decision; `undefined` when it does. */
+export function absence({ situation, allWell }: Course, origin: SnapshotOrigin): Unavailable | undefined {
+  if (allWell) return origin.lifecycle === "active" ? undefined : origin.lifecycle;
+  return unavailability(origin, situation.nowMs, situation.excluded);
 }
 
 export function passOver(course: Course, origin: string, why: Why): void {
@@ -111,7 +119,7 @@ function byPick(course: Course, view: RegionView, rules: Rules, balance: Exclude
     const origin = view.byId.get(id);
     if (!origin) continue;
     const share = shareAt(origin.share, course.situation.nowMs);
-    const why = unavailability(origin, course.situation.nowMs, course.situation.excluded) ?? (rules.share && share === 0 ? "share" : undefined);
+    const why = absence(course, origin) ?? (rules.share && share === 0 ? "share" : undefined);
     if (!why) open.push({ id, weight: origin.weight, share });
     else passOver(course, id, why);
     if (why) course.trace?.({ step: rules.step, region: view.snapshot.region, origin: id, outcome: why });
@@ -125,19 +133,19 @@ function byPick(course: Course, view: RegionView, rules: Rules, balance: Exclude
 }
 
 function declines(course: Course, origin: SnapshotOrigin, rules: Rules): Why | undefined {
-  const why = unavailability(origin, course.situation.nowMs, course.situation.excluded);
+  const why = absence(course, origin);
   if (why) return why;
   return !rules.share || admitsIt(course, origin) ? undefined : "share";
 }
 
 /** Whether the origin's present share lets the key in. */
-export function admitsIt({ point, situation }: Course, origin: SnapshotOrigin): boolean {
+function admitsIt({ point, situation }: Course, origin: SnapshotOrigin): boolean {
   return admits(point.lot, shareName(origin.id), shareAt(origin.share, situation.nowMs));
 }
 
 /** The capacity of each of a region's origins that may take sessions now, shares counted. */
 function capacitiesOf(course: Course, view: RegionView, { factor, total }: Bounded): ReadonlyMap<string, number> {
-  const open = view.snapshot.origins.filter((each) => !each.backup && !unavailability(each, course.situation.nowMs, course.situation.excluded));
+  const open = view.snapshot.origins.filter((each) => !each.backup && !absence(course, each));
   const parts = partsOf(open.map(({ weight, share }) => ({ weight, share: shareAt(share, course.situation.nowMs) })));
   return new Map(open.map(({ id }, index) => [id, capacityOf(factor, total, parts[index] ?? 0)]));
 }

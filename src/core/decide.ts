@@ -3,7 +3,7 @@
 // Order: pin, claim › a region that the home region spills to › home region › its backups › secondary regions, same rules › panic › refusal.
 
 import { hasSomebody, illness, lossOf, unavailability } from "./availability.ts";
-import { admitsIt, BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
+import { absence, BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
 import type { Decision, Reason, Refused, Routed, Trace } from "./decision.ts";
 import { fraction } from "./hash.ts";
 import { ownerOf, walk } from "./ring.ts";
@@ -86,34 +86,12 @@ function byStrictOwner(course: Course): Refused | undefined {
   const { regions, balance, nowMs, excluded } = course.situation;
   if (!isStrict(course)) return undefined;
   if (regions[0]?.snapshot.epoch === 0) return refused(course, "owner-lost");
-  const owner = isByRing(balance) ? ownerIfAllWereWell(course) : undefined;
+  const owner = isByRing(balance) ? byRegions({ ...course, allWell: true, passed: [], told: undefined, trace: undefined }) : undefined;
   const ill = owner && illness(owner.origin, nowMs, excluded);
   if (!ill) return undefined;
   course.trace?.({ step: "owner", region: owner.region, origin: owner.origin.id, outcome: ill });
   passOver(course, owner.origin.id, ill);
   return refused(course, "owner-lost");
-}
-
-function ownerIfAllWereWell(course: Course): { region: string; origin: SnapshotOrigin } | undefined {
-  for (const view of course.situation.regions) {
-    const { region } = view.snapshot;
-    let first: SnapshotOrigin | undefined;
-    for (const id of walks(course, view)) {
-      const origin = view.byId.get(id);
-      if (!origin || origin.lifecycle !== "active") continue;
-      if (origin.backup && first) break;
-      if (origin.backup || admitsIt(course, origin)) return { region, origin };
-      first ??= origin;
-    }
-    if (first) return { region, origin: first };
-  }
-  return undefined;
-}
-
-/** A region's walk, and behind it the walk of its backups. */
-function* walks({ point }: Course, view: RegionView): Generator<string, void, undefined> {
-  yield* walk(view.ring, point.position);
-  yield* walk(view.backups, point.position);
 }
 
 /**
@@ -161,14 +139,20 @@ function keepsIt({ situation, point, trace }: Course, { snapshot }: RegionView):
   return kept;
 }
 
-function hasOne({ situation }: Course, { snapshot }: RegionView): boolean {
-  return hasSomebody(snapshot, situation.nowMs, situation.excluded);
+function hasOne(course: Course, { snapshot }: RegionView): boolean {
+  return hasSomebody(snapshot, (origin) => !absence(course, origin));
 }
 
 function homeReason(course: Course, view: RegionView, chosen: SnapshotOrigin): Reason {
   if (chosen.backup) return "backup";
   if (!course.bound || !isByRing(course.situation.balance)) return "balance";
   return ownerOf(view.ring, course.point.position) === chosen.id ? "owner" : "next";
+}
+
+/** A region's walk, and behind it the walk of its backups. */
+function* walks({ point }: Course, view: RegionView): Generator<string, void, undefined> {
+  yield* walk(view.ring, point.position);
+  yield* walk(view.backups, point.position);
 }
 
 /** Nobody is available: better a doubtful origin than none, but not for a strict session. Ejection is ignored first, then down; home first. */

@@ -28,7 +28,7 @@ export function keptName(region: string): string {
 
 /** Whether a live session that is abroad is to come home: never where only new ones do. */
 export function comesHome(failback: "sessions" | "new", home: Snapshot, lot: number, nowMs: number): boolean {
-  return failback === "sessions" && hasSomebody(home, nowMs, NOBODY) && keeps(home, lot, nowMs);
+  return failback === "sessions" && hasSomebody(home, (origin) => !unavailability(origin, nowMs, NOBODY)) && keeps(home, lot, nowMs);
 }
 
 /**
