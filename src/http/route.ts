@@ -1,5 +1,6 @@
 // The way of a request: identify, locate, decide, carry, record. Start reading here.
 
+import type { ExecutionContext as HonoContext } from "hono";
 import { expireCookie, needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
 import type { Claim } from "../core/situation.ts";
 import { isLoop, requestHeaders, responseHeaders } from "../core/headers.ts";
@@ -16,20 +17,25 @@ import { seal } from "../platform/seal.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
 
-/** One request on its way: what every step may read. */
-interface Passage {
+/** One request at the front door. */
+export interface Arrival {
   readonly env: Env;
-  readonly ctx: ExecutionContext;
+  readonly ctx: HonoContext;
   readonly settings: Settings;
   readonly request: Request;
   readonly url: URL;
   readonly requestId: string;
+}
+
+/** One request on its way: what every step may read. */
+interface Passage extends Arrival {
   readonly startedAtMs: number;
 }
 
 /** Routes a request. `undefined`: no route matches it. */
-export async function route(env: Env, ctx: ExecutionContext, settings: Settings, request: Request, requestId: string): Promise<Response | undefined> {
-  const passage: Passage = { env, ctx, settings, request, url: new URL(request.url), requestId, startedAtMs: Date.now() };
+export async function route(arrival: Arrival): Promise<Response | undefined> {
+  const passage: Passage = { ...arrival, startedAtMs: Date.now() };
+  const { settings, request, requestId } = passage;
   const identified = await identify(settings, factsOf(request, passage.url));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);

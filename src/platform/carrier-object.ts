@@ -11,7 +11,7 @@ import { SseConnection } from "./carry-sse.ts";
 import { WebSocketConnection, type HeldBudget } from "./carry-websocket.ts";
 import type { Connection } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
-import { settingsOf, type Env } from "./env.ts";
+import type { Env, Settings } from "./env.ts";
 import { HELD_BYTES_MAX_PER_CARRIER } from "./limits.ts";
 import { RingClient } from "./ring-client.ts";
 
@@ -31,9 +31,8 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #budget: HeldBudget = heldBudget(HELD_BYTES_MAX_PER_CARRIER);
   #reporting = false;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
     super(ctx, env);
-    const settings = settingsOf(env);
     const name = parseCarrierObjectName(ctx.id.name);
     const pool = name && settings.config.pools[name.ring.pool];
     // Started by an alarm of an earlier life, without a name: it has no connections and nothing to do.

@@ -10,7 +10,7 @@ import type { KeyPoint } from "../core/hash.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { Claim } from "../core/situation.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Background, Env, Settings } from "./env.ts";
 import { knownRing, learn, type KnownRing } from "./snapshots.ts";
 import { ringStub } from "./stubs.ts";
 
@@ -55,7 +55,7 @@ const ASKING_MS = 10_000;
 /** How long "it is well" keeps this isolate from asking again. */
 const wellMs = (pool: Pool): number => Math.min(1_000, pool.horizonMs / 8);
 
-export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Settings, plain: PlainRequest): Promise<Carried> {
+export async function carryPlain(env: Env, ctx: Background, settings: Settings, plain: PlainRequest): Promise<Carried> {
   const excluded = new Set<string>();
   let failures = 0;
   let wells = 0;
@@ -90,7 +90,7 @@ export async function carryPlain(env: Env, ctx: ExecutionContext, settings: Sett
 /** Decides on the home ring alone while that serves and keeps the key; the others are read only when it does not, or hold the claim. */
 async function decideOn(
   env: Env,
-  ctx: ExecutionContext,
+  ctx: Background,
   settings: Settings,
   plain: PlainRequest,
   excluded: ReadonlySet<string>,

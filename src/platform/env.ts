@@ -1,6 +1,5 @@
 // What the platform hands us: bindings, secrets, and whether this is `dev`. Every object and the Worker read them here.
 
-import limpetConfig from "../../limpet.config.ts";
 import { formatFaults, parseConfig, tokenSecretNames } from "../core/config.ts";
 import type { Config } from "../core/config-types.ts";
 import type { CarrierObject } from "./carrier-object.ts";
@@ -22,6 +21,9 @@ export interface Env {
   readonly LIMPET_DEV_INFO?: string;
 }
 
+/** Where work goes on after the answer. */
+export type Background = Pick<ExecutionContext, "waitUntil">;
+
 export interface Settings {
   readonly config: Config;
   readonly dev: boolean;
@@ -37,16 +39,15 @@ export class SettingsFault extends Error {}
 /** 32 characters of anything random hold more than 128 bits. */
 const SECRET_MIN_LENGTH = 32;
 
-let known: Settings | undefined;
-
-/** The settings of this isolate, checked once. Throws `SettingsFault` with everything that is wrong. */
-export function settingsOf(env: Env): Settings {
-  return (known ??= readSettings(env));
+/** Reads the settings of an isolate: checked once, then known. Throws `SettingsFault` with everything that is wrong. */
+export function settingsReader(config: unknown): (env: Env) => Settings {
+  let known: Settings | undefined;
+  return (env) => (known ??= readSettings(config, env));
 }
 
-function readSettings(env: Env): Settings {
+function readSettings(config: unknown, env: Env): Settings {
   const dev = env.LIMPET_DEV === "1";
-  const parsed = parseConfig(limpetConfig, { dev });
+  const parsed = parseConfig(config, { dev });
   if (!parsed.ok) throw new SettingsFault(formatFaults(parsed.faults));
   const given = (env.LIMPET_SECRET ?? "")
     .split(",")

@@ -10,7 +10,7 @@ import { parseRingObjectName, sliceOf } from "../core/names.ts";
 import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem } from "../core/protocol.ts";
 import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
 import { comesHome } from "../core/spill.ts";
-import { settingsOf, type Env, type Settings } from "./env.ts";
+import type { Env, Settings } from "./env.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
 import { EVACUATE_AGAIN_MS, GUESTS_EVERY_MS, ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
@@ -46,9 +46,9 @@ export class RingObject extends DurableObject<Env> {
   #compareAtMs = 0;
   #announced = "";
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
     super(ctx, env);
-    this.#settings = settingsOf(env);
+    this.#settings = settings;
     const store = new RingStore(ctx.storage.sql);
     const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
     const name = parseRingObjectName(objectName);

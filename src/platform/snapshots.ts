@@ -4,7 +4,7 @@
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Pool } from "../core/config-types.ts";
 import { bootstrapView, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Background, Env, Settings } from "./env.ts";
 import { within } from "./limits.ts";
 import type { Published } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
@@ -34,7 +34,7 @@ const KV_TIMEOUT_MS = 2_000;
 const RING_TIMEOUT_MS = 4_000;
 
 /** A ring, confirmed within a quarter of the pool's horizon; past half of that one background read confirms it again. */
-export async function knownRing(env: Env, ctx: ExecutionContext, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
+export async function knownRing(env: Env, ctx: Background, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
   const entry = entryOf(pool.id, region);
   const nowMs = Date.now();
   const ageMs = entry.held ? nowMs - entry.held.confirmedAtMs : Infinity;
