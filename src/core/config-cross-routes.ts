@@ -1,7 +1,7 @@
 // Checks of routes that need two places at once: the pools and regions they name, their own path, and the routes before them.
 // As config-cross.ts, they take only what has the right type and leave the rest to the faults of shape.
 
-import { entriesOf, field, HOME_WORDS, itemsOf, namesOf, unknownRegion } from "./config-cross.ts";
+import { entriesOf, field, HOME_WORDS, itemsOf, namesOf, repeatedHeaders, unknownRegion } from "./config-cross.ts";
 import type { FoundFault } from "./config-faults.ts";
 import { isFields, notYet } from "./config-shapes.ts";
 import { parametersOf, routePathFault } from "./config-texts.ts";
@@ -17,7 +17,7 @@ export function routeFaults(input: unknown, dev: boolean): FoundFault[] {
       const path = ["routes", index];
       return [
         ...poolNameFaults(input, route, path),
-        ...headerFaults(route, path),
+        ...repeatedHeaders(field(route, "header"), [...path, "header"]),
         ...sourceFaults(route, path, dev),
         ...requiredFaults(route, path),
         ...homeFaults(input, route, path),
@@ -38,20 +38,6 @@ function poolNameFaults(input: unknown, route: unknown, path: Path): FoundFault[
   const guess = didYouMean(name, pools);
   const known = pools.length === 0 ? "; there are no pools" : `; pools are ${anyOf(pools)}`;
   return [{ path: [...path, "pool"], message: `there is no pool ${quoted(name)}${guess === "" ? known : guess}` }];
-}
-
-function headerFaults(route: unknown, path: Path): FoundFault[] {
-  const names = entriesOf(field(route, "header")).map(([name]) => name);
-  return names.flatMap((name, index) => {
-    const first = names.findIndex((other) => other.toLowerCase() === name.toLowerCase());
-    if (first === index) return [];
-    return [
-      {
-        path: [...path, "header", name],
-        message: `${quoted(name)} and ${quoted(names[first] ?? "")} are one header, whose name has no case; take one out`,
-      },
-    ];
-  });
 }
 
 function sourceFaults(route: unknown, path: Path, dev: boolean): FoundFault[] {

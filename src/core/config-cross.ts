@@ -33,7 +33,11 @@ export function poolFaults(input: unknown, dev: boolean): FoundFault[] {
   return entriesOf(field(input, "pools")).flatMap(([id, pool]) => {
     const path = ["pools", id];
     const horizonMs = field(pool, "horizonMs");
-    const faults = [...originFaults(pool, path, { regionIds, dev }), ...ringSizeFaults(pool, path)];
+    const faults = [
+      ...originFaults(pool, path, { regionIds, dev }),
+      ...ringSizeFaults(pool, path),
+      ...repeatedHeaders(field(pool, "headers"), [...path, "headers"]),
+    ];
     if (!dev && isWithin(LIMITS.horizonMs, horizonMs) && horizonMs < HORIZON_LEAST_MS) {
       const message = `found ${horizonMs}; outside dev at least ${HORIZON_LEAST_MS} (ms) is needed: KV takes that long, and a drained origin would still get requests`;
       faults.push({ path: [...path, "horizonMs"], message });
@@ -49,6 +53,18 @@ export function unknownRegion(id: string, ids: readonly string[], path: FoundFau
   const guess = didYouMean(id, known);
   const regions = ids.length === 0 ? "there are no regions" : `regions are ${anyOf(ids)}`;
   return [{ path, message: `there is no region ${quoted(id)}${guess === "" ? `; ${regions}` : guess}` }];
+}
+
+/** Faults of header names that differ in case alone. */
+export function repeatedHeaders(headers: unknown, path: FoundFault["path"]): FoundFault[] {
+  const names = namesOf(headers) ?? [];
+  const byName = new Map<string, string>();
+  return names.flatMap((name) => {
+    const first = byName.get(name.toLowerCase());
+    byName.set(name.toLowerCase(), first ?? name);
+    if (first === undefined) return [];
+    return [{ path: [...path, name], message: `${quoted(name)} and ${quoted(first)} are one header, whose name has no case; take one out` }];
+  });
 }
 
 /** An own field of an object; `undefined` where there is none, or no object. */
@@ -99,10 +115,12 @@ interface Surroundings {
 function originFaults(pool: unknown, path: readonly string[], { regionIds, dev }: Surroundings): FoundFault[] {
   const faults: FoundFault[] = [];
   const byId = new Map<string, number>();
-  const byUrl = new Map<string, number>();
+  const byAddress = new Map<string, number>();
   for (const [index, origin] of itemsOf(field(pool, "origins")).entries()) {
     const place = [...path, "origins", index];
     const [id, region, url] = [field(origin, "id"), field(origin, "region"), bareUrl(field(origin, "url"))];
+    const binding = field(origin, "binding");
+    faults.push(...repeatedHeaders(field(origin, "headers"), [...place, "headers"]));
     if (typeof id === "string") {
       const first = seenAt(byId, id, index);
       if (first !== undefined)
@@ -110,13 +128,14 @@ function originFaults(pool: unknown, path: readonly string[], { regionIds, dev }
     }
     if (typeof region === "string" && region !== "" && regionIds) faults.push(...unknownRegion(region, regionIds, [...place, "region"]));
     if (url === undefined) continue;
-    if (!dev && url.startsWith("http:")) {
+    // A binding is a way of its own, which is not open to the world.
+    if (!dev && binding === undefined && url.startsWith("http:")) {
       faults.push({
         path: [...place, "url"],
         message: `found ${quoted(url)}; outside dev an origin is reached by https: session keys and cookies travel there`,
       });
     }
-    const first = seenAt(byUrl, url, index);
+    const first = seenAt(byAddress, JSON.stringify([url, typeof binding === "string" ? binding : ""]), index);
     if (first !== undefined) {
       faults.push({
         path: [...place, "url"],

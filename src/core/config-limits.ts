@@ -107,7 +107,7 @@ export const DEV_HORIZON_MS = SECOND_MS;
 export const DEV_GRACE_MS = SECOND_MS;
 
 /** Greatest length of a text, in characters: what the thing it names allows (RFC 1035 for host names), else plenty. */
-export const TEXT_MAX = { path: 1024, url: 2048, host: 253, token: 128, headerValue: 1024, seed: 256 } as const;
+export const TEXT_MAX = { path: 1024, url: 2048, host: 253, token: 128, headerValue: 1024, originHeader: 4096, seed: 256 } as const;
 
 /** The range as a person reads it. */
 export function rangeOf({ least, most, whole: isWhole, unit }: Limit): string {

@@ -4,7 +4,7 @@
 import { DEV_GRACE_MS, DEV_HORIZON_MS, LIMITS } from "./config-limits.ts";
 import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./config-schema.ts";
 import { bareUrl } from "./config-texts.ts";
-import type { Config, JwtSource, Origin, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
+import type { Config, JwtSource, Origin, OriginHeaders, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
 import { locationHint } from "./hints.ts";
 import { secretOf } from "./secret-point.ts";
 
@@ -58,12 +58,29 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     session: { ...pool.session },
     cookie: { path, sameSite, partitioned, persistent, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
     ...(pool.seed === undefined ? {} : { pointSecret: secretOf(pool.seed) }),
+    ...resolveHeaders(pool.headers),
+    ...(pool.signature === undefined ? {} : { signature: { ...pool.signature } }),
     origins: pool.origins.map(resolveOrigin),
   };
 }
 
-function resolveOrigin({ id, region, url, weight, salt, backup }: ParsedPool["origins"][number]): Origin {
-  return { id, region, url: bareUrl(url) ?? url, weight, ...(salt === undefined ? {} : { salt }), backup };
+function resolveOrigin({ id, region, url, weight, salt, backup, headers, binding }: ParsedPool["origins"][number]): Origin {
+  return {
+    id,
+    region,
+    url: bareUrl(url) ?? url,
+    weight,
+    ...(salt === undefined ? {} : { salt }),
+    backup,
+    ...resolveHeaders(headers),
+    ...(binding === undefined ? {} : { binding }),
+  };
+}
+
+/** Names in lower case; nothing where there are none. */
+function resolveHeaders(headers: ParsedPool["headers"]): { headers?: OriginHeaders } {
+  const entries = Object.entries(headers ?? {}).map(([name, text]) => [name.toLowerCase(), typeof text === "string" ? text : { ...text }]);
+  return entries.length === 0 ? {} : { headers: Object.assign(withoutPrototype<OriginHeaders[string]>(), Object.fromEntries(entries)) };
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {

@@ -2,9 +2,10 @@
 // nobody believes in behaviour that is not there. What needs two places of the input at once is in config-cross*.ts.
 
 import * as v from "valibot";
-import { choice, closed, dictionary, flag, leaf, list, onlyDefault, quantity, tunable, unbuilt, unbuiltGroup } from "./config-shapes.ts";
+import { choice, closed, dictionary, flag, isFields, leaf, list, onlyDefault, quantity, tunable, unbuilt, unbuiltGroup } from "./config-shapes.ts";
 import { LIMITS } from "./config-limits.ts";
 import {
+  bindingFault,
   checkPathFault,
   claimFault,
   cookiePathFault,
@@ -12,7 +13,10 @@ import {
   hostFault,
   idFault,
   jwksFault,
+  keyIdFault,
   nameFault,
+  originHeaderFault,
+  originHeaderNameFault,
   originUrlFault,
   routePathFault,
   secretNameFault,
@@ -35,6 +39,15 @@ const region = closed("a region", {
   jurisdiction: unbuilt("keeping a region's objects in a jurisdiction"),
 });
 
+const headerSecret = closed("the name of a secret", { secret: leaf<string>(secretNameFault) });
+
+/** Sent with every request to an origin; `{ secret }` names the Worker secret that holds the value. */
+const originHeaders = dictionary(
+  "headers and their values",
+  v.lazy((value) => (isFields(value) ? headerSecret : leaf<string>(originHeaderFault))),
+  originHeaderNameFault,
+);
+
 const origin = closed("an origin", {
   /** The logical id that is hashed; it stays when the address changes. */
   id: leaf<string>(idFault),
@@ -44,8 +57,10 @@ const origin = closed("an origin", {
   salt: tunable(LIMITS.salt),
   /** Takes sessions only when no other origin of its region does. */
   backup: v.optional(flag(), false),
-  headers: unbuiltGroup("sending own headers to an origin"),
-  binding: unbuilt("reaching an origin by a service binding"),
+  /** Beside the pool's, and instead of its of the same name. */
+  headers: v.optional(originHeaders),
+  /** The Fetcher of the Worker's environment that requests go through: a service, a VPC service, an mTLS certificate. */
+  binding: v.optional(leaf<string>(bindingFault)),
 });
 
 const health = closed("the active health checks", {
@@ -114,8 +129,15 @@ const pool = closed("a pool", {
   pace: v.optional(closed("the pace of moves", { perOriginPerSecond: onlyDefault(200, "another pace of moves") }), {}),
   session: v.optional(closed("a session's life", { idleMs: tunable(LIMITS.sessionIdleMs), maxLifeMs: tunable(LIMITS.sessionMaxLifeMs) }), {}),
   cookie: v.optional(cookie, {}),
-  headers: unbuiltGroup("sending own headers to a pool's origins"),
-  signature: unbuilt("signing requests to origins"),
+  headers: v.optional(originHeaders),
+  /** RFC 9421, HMAC-SHA256. */
+  signature: v.optional(
+    closed("how requests are signed", {
+      /** Name of the Worker secret with the key; the origins know it too. */
+      secret: leaf<string>(secretNameFault),
+      keyId: v.optional(leaf<string>(keyIdFault), "limpet"),
+    }),
+  ),
   /** Makes it impossible to compute keys that fall on one origin. Keep it as secret as LIMPET_SECRET; another one moves every session. */
   seed: v.optional(leaf<string>(seedFault)),
   /** May be empty: the pool then answers 503 until an origin joins. */

@@ -2,6 +2,7 @@
 
 import { TEXT_MAX } from "./config-limits.ts";
 import { found, quoted } from "./config-words.ts";
+import { maySayAlways } from "./headers.ts";
 
 /** Paths that are answered by Limpet itself, whatever the routes say. */
 const OWN_PATH = "/_limpet";
@@ -13,6 +14,8 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HOST = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i;
 /** Names in the Worker's environment that are ours. */
 const OWN_BINDING = /^(LIMPET_(SECRET|ADMIN_TOKENS|DEV|DEV_INFO)|RING|CARRIER|CONTROL|AFFINITY|ASSETS)$/;
+/** Names under which no origin may be bound: a later Limpet may bring more of its own. */
+const OWN_PREFIX = /^LIMPET_/;
 /** Shorter ones can be found by trying. */
 const SEED_LEAST = 16;
 const PARAMETER = /^:[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
@@ -35,10 +38,24 @@ export function claimFault(value: unknown): string | undefined {
 
 export function secretNameFault(value: unknown): string | undefined {
   const named = typeof value === "string" && value.length <= TEXT_MAX.token && /^[A-Z][A-Z0-9_]*$/.test(value);
-  if (named && OWN_BINDING.test(value)) return `found ${found(value)}, which is Limpet's own; a token needs a key of its own, under another name`;
+  if (named && OWN_BINDING.test(value)) return `found ${found(value)}, which is Limpet's own; it needs a secret of its own, under another name`;
   return named
     ? undefined
     : `it needs the *name* of a Worker secret, like "SESSION_JWT_KEY" (set by \`npx wrangler secret put\`), never the secret itself`;
+}
+
+/** A Fetcher in the Worker's environment: a service, a VPC service, an mTLS certificate. */
+export function bindingFault(value: unknown): string | undefined {
+  const named = typeof value === "string" && value.length <= TEXT_MAX.token && /^[A-Za-z_][A-Za-z0-9_]*$/.test(value);
+  if (named && (OWN_BINDING.test(value) || OWN_PREFIX.test(value)))
+    return `found ${found(value)}, which is Limpet's own; bind the origin under another name`;
+  return named ? undefined : `found ${found(value)}; needed is the name of a binding in wrangler.toml, like "COLLAB_VPC"`;
+}
+
+/** How the receiver of a signature finds its key. */
+export function keyIdFault(value: unknown): string | undefined {
+  if (typeof value === "string" && value.length <= TEXT_MAX.token && /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(value)) return undefined;
+  return `found ${found(value)}; a key's id is 1 to ${TEXT_MAX.token} characters of ASCII without blanks, '"' and "\\", like "limpet-2027"`;
 }
 
 /** Where public keys are; http only where the tokens are tried out. */
@@ -63,6 +80,21 @@ export function headerValueFault(value: unknown): string | undefined {
   return fits
     ? undefined
     : `found ${found(value)}; a header's value is printable ASCII without blanks at its ends, at most ${TEXT_MAX.headerValue} characters`;
+}
+
+/** The name of a header that every request to an origin bears. */
+export function originHeaderNameFault(name: string): string | undefined {
+  const fault = tokenFault(name);
+  if (fault !== undefined || maySayAlways(name)) return fault;
+  return `${quoted(name)} belongs to one request or connection, or is Limpet's own to say; take it out`;
+}
+
+/** The value of such a header. It may be a secret: what was found is not repeated. */
+export function originHeaderFault(value: unknown): string | undefined {
+  const fits = typeof value === "string" && value.length <= TEXT_MAX.originHeader && /^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$/.test(value);
+  return fits
+    ? undefined
+    : `a header's value is printable ASCII without blanks at its ends, at most ${TEXT_MAX.originHeader} characters; or { secret: "NAME" }, the name of a Worker secret`;
 }
 
 export function hostFault(value: unknown): string | undefined {

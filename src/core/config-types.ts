@@ -31,6 +31,12 @@ export interface Region {
   readonly longitude?: number;
 }
 
+/** A header's value as it is, or the name of the Worker secret that holds it. */
+export type HeaderText = string | { readonly secret: string };
+
+/** By name, in lower case. */
+export type OriginHeaders = Readonly<Record<string, HeaderText>>;
+
 export interface Origin {
   /** The logical id that is hashed; unique in its pool. */
   readonly id: string;
@@ -41,6 +47,10 @@ export interface Origin {
   /** Absent: the ring object finds one and keeps it. */
   readonly salt?: number;
   readonly backup: boolean;
+  /** Sent with every request to it, beside the pool's. Never in a snapshot. */
+  readonly headers?: OriginHeaders;
+  /** What requests to it go through instead of the open network: a name in the Worker's environment. */
+  readonly binding?: string;
 }
 
 export interface Pool {
@@ -78,6 +88,9 @@ export interface Pool {
   };
   /** Made of `seed`: where keys stand is then this pool's secret. */
   readonly pointSecret?: PointSecret;
+  readonly headers?: OriginHeaders;
+  /** Requests to its origins are signed with the key in this Worker secret. */
+  readonly signature?: { readonly secret: string; readonly keyId: string };
   readonly origins: readonly Origin[];
 }
 

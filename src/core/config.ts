@@ -9,7 +9,8 @@ import { routeFaults } from "./config-cross-routes.ts";
 import { inOrder, type ConfigFault, type FoundFault } from "./config-faults.ts";
 import { resolveConfig } from "./config-resolve.ts";
 import { configSchema } from "./config-schema.ts";
-import type { Config } from "./config-types.ts";
+import { secretFaults } from "./config-cross-secrets.ts";
+import type { Config, OriginHeaders } from "./config-types.ts";
 
 export type { ConfigFault } from "./config-faults.ts";
 
@@ -26,7 +27,13 @@ export function defineConfig(config: ConfigInput): ConfigInput {
 /** Checks an input and completes it. `dev`: http origins, no revision and short waits are allowed, and `expose` is on. */
 export function parseConfig(input: unknown, { dev }: { readonly dev: boolean }): ParsedConfig {
   const shape = v.safeParse(configSchema, input);
-  const faults = [...(shape.issues ?? []).map(shapeFault), ...regionFaults(input, dev), ...poolFaults(input, dev), ...routeFaults(input, dev)];
+  const faults = [
+    ...(shape.issues ?? []).map(shapeFault),
+    ...regionFaults(input, dev),
+    ...poolFaults(input, dev),
+    ...routeFaults(input, dev),
+    ...secretFaults(input),
+  ];
   return shape.success && faults.length === 0
     ? { ok: true, config: resolveConfig(shape.output, dev) }
     : { ok: false, faults: inOrder(input, faults) };
@@ -38,6 +45,18 @@ export function tokenSecretNames({ routes }: Config): string[] {
     session.flatMap((source) => (source.kind === "jwt" && "secret" in source.keys ? [source.keys.secret] : [])),
   );
   return [...new Set(names)];
+}
+
+/** The names of all Worker secrets that the configuration speaks of, beside Limpet's own. */
+export function secretNames(config: Config): string[] {
+  const ofHeaders = (headers: OriginHeaders = {}): string[] =>
+    Object.values(headers).flatMap((text) => (typeof text === "string" ? [] : [text.secret]));
+  const ofPools = Object.values(config.pools).flatMap(({ headers, signature, origins }) => [
+    ...ofHeaders(headers),
+    ...(signature ? [signature.secret] : []),
+    ...origins.flatMap((origin) => ofHeaders(origin.headers)),
+  ]);
+  return [...new Set([...tokenSecretNames(config), ...ofPools])];
 }
 
 /** The faults as a text for a person: their number, then a line each. */

@@ -27,6 +27,15 @@ const VIA = "1.1 limpet";
 /** WebSocket handshake fields that belong to one connection and are made anew on the next. */
 const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-accept"];
 
+/** Other fields that belong to one request, or that only we may say. */
+const PER_REQUEST = ["host", "content-length", "via", "cookie", "accept-encoding", "last-event-id", "signature", "signature-input"];
+
+/** Whether a header may be the same with every request to an origin, whoever asks: then the configuration may say it. */
+export function maySayAlways(name: string): boolean {
+  const lower = name.toLowerCase();
+  return !HOP_BY_HOP.includes(lower) && !PER_REQUEST.includes(lower) && !OURS.test(lower) && !lower.startsWith("sec-websocket-");
+}
+
 export interface Forwarded {
   readonly visitorIp: string | null;
   readonly host: string;

@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HORIZON_LEAST_MS, LIMITS } from "../../src/core/config-limits.ts";
-import { defineConfig, formatFaults, parseConfig, type ConfigFault } from "../../src/core/config.ts";
+import { defineConfig, formatFaults, parseConfig, secretNames, type ConfigFault } from "../../src/core/config.ts";
 import type { Config, SessionSource } from "../../src/core/config-types.ts";
 import { locationHints } from "../../src/core/hints.ts";
 import { secretOf } from "../../src/core/secret-point.ts";
@@ -204,6 +204,15 @@ describe("a good configuration", () => {
     expect(Object.keys(parsed(base()).pools["collab"] ?? {})).not.toContain("pointSecret");
   });
 
+  test("what requests to origins bear arrives: names in lower case, secrets by name alone, and all of these names are known", () => {
+    const headers = { "X-Pool": "a b", Authorization: { secret: "POOL_TOKEN" } };
+    const config = parsed(make({ [`${POOL}.headers`]: headers, [`${POOL}.signature`]: { secret: "SIGNING" }, [`${ORIGIN}.headers`]: { "x-POOL": { secret: "OWN" } }, [`${ORIGIN}.binding`]: "collab_VPC", [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "TOKENS" } }] }));
+    expect(config.pools["collab"]).toMatchObject({ headers: { "x-pool": "a b", authorization: { secret: "POOL_TOKEN" } }, signature: { secret: "SIGNING", keyId: "limpet" } });
+    expect(config.pools["collab"]?.origins[0]).toMatchObject({ headers: { "x-pool": { secret: "OWN" } }, binding: "collab_VPC" });
+    expect(secretNames(config).toSorted()).toEqual(["OWN", "POOL_TOKEN", "SIGNING", "TOKENS"]);
+    expect(parsed(make({ [`${POOL}.headers`]: {}, [`${ORIGIN}.headers`]: {} }))).toEqual(parsed(base()));
+  });
+
   test("home is by default the session's, and the visitor's on a stateless route", () => {
     expect(parsed(make({ [`${ROUTE}.home`]: undefined })).routes[0]?.home).toEqual({ kind: "session" });
     expect(parsed(make({ [`${ROUTE}.home`]: undefined, [`${ROUTE}.session`]: [] })).routes[0]?.home).toEqual({ kind: "visitor" });
@@ -341,6 +350,30 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["pools.collab.origins[0].url", { [`${ORIGIN}.url`]: "https://weur-1.example.com#" }, "it has a fragment"],
     ["pools.collab.origins[1].url", { [`${POOL}.origins`]: origins("https://a.example.com", "https://A.example.com:443/") }, "the address of origins[0] too"],
 
+    // What requests to them bear
+    ["pools.collab.headers.Host", { [`${POOL}.headers`]: { Host: "a" } }, '"Host" belongs to one request or connection, or is Limpet\'s own to say; take it out'],
+    ...["connection", "TE", "upgrade", "content-length", "Limpet", "limpet-x", "via", "Cookie", "Sec-WebSocket-Protocol", "signature", "Signature-Input", "last-event-id"].map(
+      (name): [string, Changes, string] => [`pools.collab.origins[0].headers.${name}`, { [`${ORIGIN}.headers`]: { [name]: "a" } }, "take it out"]),
+    ['pools.collab.origins[0].headers["x key"]', { [`${ORIGIN}.headers`]: { "x key": "a" } }, "header's name"],
+    ["pools.collab.origins[0].headers.x-key", { [`${ORIGIN}.headers`]: { "x-key": 5 } }, '{ secret: "NAME" }'],
+    ["pools.collab.origins[0].headers.x-key.secret", { [`${ORIGIN}.headers`]: { "x-key": {} } }, "the *name* of a Worker secret"],
+    ["pools.collab.origins[0].headers.x-key.secret", { [`${ORIGIN}.headers`]: { "x-key": { secret: "LIMPET_SECRET" } } }, "which is Limpet's own"],
+    ["pools.collab.origins[0].headers.x-key.name", { [`${ORIGIN}.headers`]: { "x-key": { secret: "KEY", name: "a" } } }, "unknown name"],
+    ["pools.collab.origins[0].headers.X-Key", { [`${ORIGIN}.headers`]: { "x-key": "a", "X-Key": "b" } }, "one header"],
+    ["pools.collab.headers.X-Key", { [`${POOL}.headers`]: { "x-key": "a", "X-Key": "b" } }, "one header"],
+    ["pools.collab.origins[0].headers", { [`${ORIGIN}.headers`]: ["x-key"] }, "found a list; needed is headers"],
+    ["pools.collab.origins[0].binding", { [`${ORIGIN}.binding`]: "a-b" }, 'found "a-b"; needed is the name of a binding'],
+    ["pools.collab.origins[0].binding", { [`${ORIGIN}.binding`]: { service: "a" } }, "found an object; needed is the name"],
+    ...["RING", "CARRIER", "AFFINITY", "ASSETS", "CONTROL", "LIMPET_SECRET", "LIMPET_LATER"].map(
+      (name): [string, Changes, string] => ["pools.collab.origins[0].binding", { [`${ORIGIN}.binding`]: name }, "which is Limpet's own"]),
+    ["pools.collab.origins[1].url", { [`${POOL}.origins`]: [{ id: "a", region: "weur", url: "https://a.example.com", binding: "A" }, { id: "b", region: "weur", url: "https://a.example.com", binding: "A" }] }, "the address of origins[0] too"],
+    ["pools.collab.signature.secret", { [`${POOL}.signature`]: {} }, "the *name* of a Worker secret"],
+    ["pools.collab.signature.secret", { [`${POOL}.signature`]: { secret: "LIMPET_SECRET" } }, "which is Limpet's own"],
+    ["pools.collab.signature.keyId", { [`${POOL}.signature`]: { secret: "KEY", keyId: 'a"b' } }, "a key's id"],
+    ["pools.collab.signature.expires", { [`${POOL}.signature`]: { secret: "KEY", expires: 5 } }, "unknown name"],
+    ["pools.collab.signature.secret", { [`${POOL}.headers`]: { "x-key": { secret: "KEY" } }, [`${POOL}.signature`]: { secret: "KEY" } }, "the value of a header too; each use needs a secret of its own"],
+    ["routes[0].session[0].jwt.secret", { [`${POOL}.signature`]: { secret: "KEY" }, [`${ROUTE}.session`]: [{ jwt: { claim: "sub", secret: "KEY" } }] }, "the key of a signature too"],
+
     // Routes
     ["routes[0].path", { [`${ROUTE}.path`]: "collab/:session" }, 'starts with "/"'],
     ["routes[0].path", { [`${ROUTE}.path`]: "/collab-:session" }, '":name" is a whole segment'],
@@ -418,6 +451,8 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["a path only begins like ours", { routes: routes({ path: "/_limpets/*" }) }],
     ["a region without a place is the only one of its visitors' pool", { regions: { mars: {} }, defaultRegion: "mars", [`${POOL}.origins`]: [{ id: "a", region: "mars", url: "https://a.example.com" }], routes: routes({ path: "/", home: "visitor" }) }],
     ["a visitor's home on a pool without affinity", { [`${POOL}.affinity`]: "off", [`${ROUTE}.home`]: "visitor" }],
+    ["two bindings lead to one address", { [`${POOL}.origins`]: [{ id: "a", region: "weur", url: "https://origin", binding: "A" }, { id: "b", region: "weur", url: "https://origin", binding: "B" }] }],
+    ["a binding's address is http", { [`${ORIGIN}.url`]: "http://origin.internal", [`${ORIGIN}.binding`]: "VPC" }],
     ["two pools share a server and an id", { "pools.web": { origins: origins("https://weur-1.example.com") } }],
     ["a region and a pool are called like a built-in", { "regions.constructor": {}, "pools.constructor": {} }],
   ])("none where %s", (_why, changes) => {
@@ -467,10 +502,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${POOL}.slowStart.windowMs`, 0, 30_000],
   [`${POOL}.drain.mode`, "finish", "move"],
   [`${POOL}.pace.perOriginPerSecond`, 100, 200],
-  [`${POOL}.headers`, { "x-a": "b" }, {}],
-  [`${POOL}.signature`, { key: "a" }],
-  [`${ORIGIN}.headers`, { "x-a": "b" }, {}],
-  [`${ORIGIN}.binding`, "ORIGIN"],
   [`${ROUTE}.carry`, "splice", "relay"],
   [`${ROUTE}.originSilenceMs`, 30_000],
   [`${ROUTE}.park`, { afterMs: 1000 }],
@@ -631,7 +662,14 @@ describe("hostile input", () => {
     }
   });
 
-  const paths = ["configRevision", "defaultRegion", "regions", "regions.weur", "regions.weur.secondary", "pools", POOL, `${POOL}.origins`, ORIGIN, `${ORIGIN}.url`,
+  test("a header's value, which may be a secret, is in no message", () => {
+    for (const text of [" hunter2", "hunter2\n", "hunter2 ", "hünter2 hunter2", "hunter2".repeat(1000)]) {
+      const faults = faultsOf(make({ [`${POOL}.headers`]: { authorization: text }, [`${ORIGIN}.headers`]: { "x-key": { secret: text } } }));
+      expect([faults.length, formatFaults(faults).includes("hunter2")]).toEqual([2, false]);
+    }
+  });
+
+  const paths = ["configRevision", "defaultRegion", "regions", "regions.weur", "regions.weur.secondary", "pools", POOL, `${POOL}.origins`, ORIGIN, `${ORIGIN}.url`, `${ORIGIN}.headers`, `${ORIGIN}.binding`, `${POOL}.headers`, `${POOL}.headers.x`, `${POOL}.signature`, `${POOL}.signature.keyId`,
     `${POOL}.health`, `${POOL}.cookie`, "routes", ROUTE, `${ROUTE}.path`, `${ROUTE}.header`, `${ROUTE}.session`, `${ROUTE}.session.0`, `${ROUTE}.resume`, `${ROUTE}.rehomeOn`, "admin"];
   test("anything, anywhere: an answer, never a throw, and what passes is complete", () => {
     fc.assert(
