@@ -1,18 +1,18 @@
 // `limpet dev`: the router on this machine, against the real origins at the URLs of a configuration.
 
 import type { Config } from "../core/config-types.ts";
-import { tokenSecretNames } from "../core/config.ts";
+import { secretNames } from "../core/config.ts";
 import { loadConfig } from "./config-file.ts";
 import { CommandFault } from "./fault.ts";
 import { builtPages } from "./pages.ts";
 import { startRouter } from "./router.ts";
 import { untilStopped } from "./until-stopped.ts";
 
-/** The keys of tokens, by the names that the configuration says: of the environment, as a deployment has them as Worker secrets. */
+/** What the configuration names as secrets: of the environment, as a deployment has them as Worker secrets. */
 function secretsOf(config: Config): Record<string, string> {
-  const names = tokenSecretNames(config);
+  const names = secretNames(config);
   const missing = names.filter((name) => !process.env[name]);
-  if (missing.length > 0) throw new CommandFault(`The configuration's tokens need ${missing.join(", ")}: set it in the environment.`);
+  if (missing.length > 0) throw new CommandFault(`The configuration needs ${missing.join(", ")}: set it in the environment.`);
   return Object.fromEntries(names.map((name) => [name, process.env[name] ?? ""]));
 }
 

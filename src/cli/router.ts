@@ -11,8 +11,10 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 export interface RouterOptions {
   /** The configuration as written; checked already. */
   readonly raw: unknown;
-  /** Worker secrets beside Limpet's own: keys of tokens. */
+  /** Worker secrets beside Limpet's own. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** Workers behind service bindings, by the binding's name: each one's module. */
+  readonly services?: Readonly<Record<string, string>>;
   /** 0: any free one. */
   readonly port: number;
   readonly pagesDir: string;
@@ -29,7 +31,7 @@ export interface Router {
 }
 
 /** Resolves when the router answers and its ring objects are awake. */
-export async function startRouter({ raw, secrets = {}, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
+export async function startRouter({ raw, secrets = {}, services = {}, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
   await assertFree(port);
   const script = await bundle(raw);
   const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
@@ -46,11 +48,12 @@ export async function startRouter({ raw, secrets = {}, port, pagesDir, devInfo, 
         config: {
           name: "limpet",
           compatibilityDate: COMPATIBILITY_DATE,
-          manifest: { mainModule: "index.js", modulesRoot: ROOT, modules: { "index.js": { type: "esm", contents: script } } },
+          manifest: manifestOf(script),
           env: {
             AFFINITY: { type: "kv", id: "AFFINITY" },
             ASSETS: { type: "assets" },
             ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, { type: "text", value }])),
+            ...Object.fromEntries(Object.keys(services).map((name) => [name, { type: "worker", worker: serviceName(name) }])),
             LIMPET_DEV: { type: "text", value: "1" },
             LIMPET_DEV_INFO: { type: "text", value: JSON.stringify(devInfo) },
             ...Object.fromEntries(
@@ -61,6 +64,9 @@ export async function startRouter({ raw, secrets = {}, port, pagesDir, devInfo, 
           assets: { directory: pagesDir, hasUserWorker: true, runWorkerFirst: true, htmlHandling: "auto-trailing-slash" },
         },
       },
+      ...Object.entries(services).map(([name, module]) => ({
+        config: { name: serviceName(name), compatibilityDate: COMPATIBILITY_DATE, manifest: manifestOf(module) },
+      })),
     ],
   });
   const url = (await miniflare.ready).origin;
@@ -68,6 +74,15 @@ export async function startRouter({ raw, secrets = {}, port, pagesDir, devInfo, 
   // Not by `fetch`: it refuses ports that browsers keep from other protocols (6000, 5060, 6665 …), which a router may well have.
   await (await miniflare.dispatchFetch(`http://${HOST}/_limpet/v1/rings`, { headers: { authorization: "Bearer dev" } })).arrayBuffer();
   return { url, miniflare, stop: () => miniflare.dispose() };
+}
+
+/** Names of Workers are in lower case. */
+function serviceName(binding: string): string {
+  return `service-${binding.toLowerCase()}`;
+}
+
+function manifestOf(module: string) {
+  return { mainModule: "index.js", modulesRoot: ROOT, modules: { "index.js": { type: "esm" as const, contents: module } } };
 }
 
 /** The Worker as one module, with this configuration in the place of limpet.config.ts. */

@@ -13,6 +13,7 @@ import type { Connection } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
 import type { Env, Settings } from "./env.ts";
 import { HELD_BYTES_MAX_PER_CARRIER } from "./limits.ts";
+import { originFetch, type OriginFetch } from "./origin-fetch.ts";
 import { RingClient } from "./ring-client.ts";
 
 /** Tells the Worker where a connection was placed (JSON of `Placed`); taken out before the visitor sees the answer. */
@@ -28,6 +29,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #ring: RingClient;
   readonly #maxConnections: number;
   readonly #closeDeadlineMs: number;
+  readonly #send: OriginFetch;
   readonly #budget: HeldBudget = heldBudget(HELD_BYTES_MAX_PER_CARRIER);
   #reporting = false;
 
@@ -38,6 +40,7 @@ export class CarrierObject extends DurableObject<Env> {
     // Started by an alarm of an earlier life, without a name: it has no connections and nothing to do.
     this.#maxConnections = pool?.carrier.maxConnections ?? 0;
     this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
+    this.#send = originFetch(env, settings, pool?.id ?? "");
     this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 });
   }
 
@@ -126,7 +129,7 @@ export class CarrierObject extends DurableObject<Env> {
     const url = new URL(request.url);
     const headers = new Headers(request.headers);
     headers.delete(LIVE_HEADER);
-    const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key };
+    const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
     if (request.headers.get("upgrade") !== "websocket") return new SseConnection(handshake, session, request.signal);
     headers.delete("upgrade");
     return new WebSocketConnection(live, handshake, this.#closeDeadlineMs, session, this.#budget);

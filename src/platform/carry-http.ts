@@ -11,6 +11,7 @@ import type { Pool } from "../core/config-types.ts";
 import type { Claim } from "../core/situation.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
 import type { Background, Env, Settings } from "./env.ts";
+import { originFetch, type OriginFetch } from "./origin-fetch.ts";
 import { knownRing, learn, type KnownRing } from "./snapshots.ts";
 import { ringStub } from "./stubs.ts";
 
@@ -56,6 +57,7 @@ const ASKING_MS = 10_000;
 const wellMs = (pool: Pool): number => Math.min(1_000, pool.horizonMs / 8);
 
 export async function carryPlain(env: Env, ctx: Background, settings: Settings, plain: PlainRequest): Promise<Carried> {
+  const send = originFetch(env, settings, plain.pool.id);
   const excluded = new Set<string>();
   let failures = 0;
   let wells = 0;
@@ -64,7 +66,7 @@ export async function carryPlain(env: Env, ctx: Background, settings: Settings, 
     const { decision, views } = await decideOn(env, ctx, settings, plain, excluded);
     if (decision.kind === "refused") return { kind: "refused", why: decision.why, attempts: attempts - 1 };
     const askedAtMs = Date.now();
-    const response = await tryOrigin(plain, decision, views);
+    const response = await tryOrigin(send, plain, decision, views);
     if (response) return { kind: "answered", response, decision, attempts, originMs: Date.now() - askedAtMs, passing };
     failures++;
     const unreachable: Carried = { kind: "unreachable", origin: decision.origin.id, attempts };
@@ -165,7 +167,7 @@ function countWaiting(name: string, change: 1 | -1): void {
 }
 
 /** The origin's answer, or `undefined` when it could not be reached. */
-async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
+async function tryOrigin(send: OriginFetch, plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
   const { request, target, key, point } = plain;
   const headers = new Headers(plain.headers);
   if (!mayHaveBody(request)) headers.delete("content-length");
@@ -184,7 +186,7 @@ async function tryOrigin(plain: PlainRequest, decision: Routed, views: KnownRing
   const name = `${plain.pool.id}/${origin.id}`;
   countWaiting(name, 1);
   try {
-    return await fetch(outgoing);
+    return await send(origin.id, outgoing);
   } catch {
     return undefined; // refused, reset, or the visitor left: the caller looks
   } finally {

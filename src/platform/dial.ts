@@ -4,6 +4,7 @@
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
 import type { Placement } from "../core/protocol.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
+import type { OriginFetch } from "./origin-fetch.ts";
 
 /** What is remembered of a visitor's handshake, so that every later leg opens like the first. */
 export interface Handshake {
@@ -12,6 +13,7 @@ export interface Handshake {
   readonly headers: Headers;
   /** The session key; absent where nothing names a session. */
   readonly key: string | undefined;
+  readonly send: OriginFetch;
 }
 
 /** Resolves with the origin's answer once its headers are here; rejects when it cannot be reached or is late. `abort` ends it any time. */
@@ -27,7 +29,7 @@ export async function dial(
   for (const [name, value] of Object.entries(extra)) headers.set(name, value);
   const timer = setTimeout(() => abort.abort(new Error("handshake time-out")), HANDSHAKE_TIMEOUT_MS);
   try {
-    return await fetch(placement.url + handshake.target, { headers, signal: abort.signal, redirect: "manual" });
+    return await handshake.send(origin, new Request(placement.url + handshake.target, { headers, signal: abort.signal, redirect: "manual" }));
   } finally {
     clearTimeout(timer);
   }

@@ -1,8 +1,9 @@
 // What the platform hands us: bindings, secrets, and whether this is `dev`. Every object and the Worker read them here.
 
-import { formatFaults, parseConfig, tokenSecretNames } from "../core/config.ts";
+import { formatFaults, parseConfig, secretNames, tokenSecretNames } from "../core/config.ts";
 import type { Config } from "../core/config-types.ts";
 import type { CarrierObject } from "./carrier-object.ts";
+import { accessFaults, accessOf, type PoolAccess } from "./origin-access.ts";
 import type { RingObject } from "./ring-object.ts";
 
 export interface Env {
@@ -24,6 +25,13 @@ export interface Env {
 /** Where work goes on after the answer. */
 export type Background = Pick<ExecutionContext, "waitUntil">;
 
+/** What every step of a request has at hand. */
+export interface Platform {
+  readonly env: Env;
+  readonly ctx: Background;
+  readonly settings: Settings;
+}
+
 export interface Settings {
   readonly config: Config;
   readonly dev: boolean;
@@ -31,6 +39,8 @@ export interface Settings {
   readonly secrets: readonly string[];
   /** HMAC keys of tokens, by the name of the secret that holds each. */
   readonly tokenSecrets: ReadonlyMap<string, Uint8Array>;
+  /** How requests reach the origins of a pool that is not open to the world, by pool. Secret. */
+  readonly access: ReadonlyMap<string, PoolAccess>;
 }
 
 /** Why nothing can be served; the sentence is for the operator's log, never for a visitor. */
@@ -40,14 +50,14 @@ export class SettingsFault extends Error {}
 const SECRET_MIN_LENGTH = 32;
 
 /** Reads the settings of an isolate: checked once, then known. Throws `SettingsFault` with everything that is wrong. */
-export function settingsReader(config: unknown): (env: Env) => Settings {
+export function settingsReader(raw: unknown): (env: Env) => Settings {
   let known: Settings | undefined;
-  return (env) => (known ??= readSettings(config, env));
+  return (env) => (known ??= readSettings(raw, env));
 }
 
-function readSettings(config: unknown, env: Env): Settings {
+function readSettings(raw: unknown, env: Env): Settings {
   const dev = env.LIMPET_DEV === "1";
-  const parsed = parseConfig(config, { dev });
+  const parsed = parseConfig(raw, { dev });
   if (!parsed.ok) throw new SettingsFault(formatFaults(parsed.faults));
   const given = (env.LIMPET_SECRET ?? "")
     .split(",")
@@ -57,20 +67,29 @@ function readSettings(config: unknown, env: Env): Settings {
   const short = given.find((secret) => secret.length < SECRET_MIN_LENGTH);
   if (short !== undefined && !dev)
     throw new SettingsFault(`A secret of LIMPET_SECRET has ${short.length} characters; at least ${SECRET_MIN_LENGTH} are needed.`);
-  const tokenSecrets = new Map(tokenSecretNames(parsed.config).map((name) => [name, new TextEncoder().encode(textOf(env, name))]));
+  const { config } = parsed;
+  const named = new Map(secretNames(config).map((name) => [name, textOf(env, name)]));
+  const tokenSecrets = new Map(tokenSecretNames(config).map((name) => [name, new TextEncoder().encode(named.get(name))]));
   for (const [name, key] of tokenSecrets) {
     if (key.length < TOKEN_KEY_BYTES)
       throw new SettingsFault(`${name} has ${key.length} bytes; the key of a token needs at least ${TOKEN_KEY_BYTES} (RFC 7518 §3.2).`);
   }
-  return { config: parsed.config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"], tokenSecrets };
+  const faults = accessFaults(config, named, (name) => bindingOf(env, name), dev);
+  if (faults.length > 0) throw new SettingsFault(faults.join("\n"));
+  return { config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"], tokenSecrets, access: accessOf(config, named) };
 }
 
 /** HS256's least key. */
 const TOKEN_KEY_BYTES = 32;
 
+/** What stands in the environment under a name that the configuration says. */
+export function bindingOf(env: Env, name: string): unknown {
+  return Object.hasOwn(env, name) ? (env as unknown as Readonly<Record<string, unknown>>)[name] : undefined;
+}
+
 /** A secret whose name the configuration says. */
 function textOf(env: Env, name: string): string {
-  const value: unknown = Object.hasOwn(env, name) ? (env as unknown as Readonly<Record<string, unknown>>)[name] : undefined;
+  const value = bindingOf(env, name);
   if (typeof value !== "string") throw new SettingsFault(`${name} is not set: run \`npx wrangler secret put ${name}\`.`);
   return value;
 }

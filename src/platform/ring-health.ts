@@ -4,6 +4,7 @@
 import { afterProbe, UNKNOWN_HEALTH, type Health } from "../core/health.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
+import type { OriginFetch } from "./origin-fetch.ts";
 import { delay, PROBE_SLOTS, VERDICT_SPACING_MS } from "./limits.ts";
 
 interface Observed {
@@ -19,14 +20,16 @@ export interface Verdict {
 
 export class Prober {
   readonly #policy: Pool["health"];
+  readonly #send: OriginFetch;
   readonly #onChange: (originId: string, status: Health["status"]) => void;
   readonly #observed = new Map<string, Observed>();
   readonly #verdicts = new Map<string, Promise<Verdict>>();
   #origins: readonly SnapshotOrigin[] = [];
   #busy = 0;
 
-  constructor(policy: Pool["health"], onChange: (originId: string, status: Health["status"]) => void) {
+  constructor(policy: Pool["health"], send: OriginFetch, onChange: (originId: string, status: Health["status"]) => void) {
     this.#policy = policy;
+    this.#send = send;
     this.#onChange = onChange;
   }
 
@@ -87,7 +90,7 @@ export class Prober {
     if (!observed) return false;
     observed.probing = true;
     this.#busy++;
-    const ok = await answersWell(origin.url + this.#policy.path, this.#policy.timeoutMs);
+    const ok = await this.#answersWell(origin);
     this.#busy--;
     observed.probing = false;
     const nowMs = Date.now();
@@ -98,14 +101,16 @@ export class Prober {
     if (observed.health.status !== before) this.#onChange(origin.id, observed.health.status);
     return ok;
   }
-}
 
-async function answersWell(url: string, timeoutMs: number): Promise<boolean> {
-  try {
-    const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers: { "user-agent": "limpet-health" } });
-    await response.body?.cancel();
-    return response.ok;
-  } catch {
-    return false; // refused, reset or late: all are the answer "no"
+  async #answersWell({ id, url }: SnapshotOrigin): Promise<boolean> {
+    const { path, timeoutMs } = this.#policy;
+    const headers = { "user-agent": "limpet-health" };
+    try {
+      const response = await this.#send(id, new Request(url + path, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers }));
+      await response.body?.cancel();
+      return response.ok;
+    } catch {
+      return false; // refused, reset or late: all are the answer "no"
+    }
   }
 }

@@ -14,6 +14,7 @@ import type { Env, Settings } from "./env.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
 import { EVACUATE_AGAIN_MS, GUESTS_EVERY_MS, ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
+import { originFetch } from "./origin-fetch.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
 import { Moves } from "./ring-moves.ts";
 import { Placing } from "./ring-placing.ts";
@@ -56,7 +57,7 @@ export class RingObject extends DurableObject<Env> {
     if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
     store.set("name", objectName);
     this.#state = new RingState(this.#settings, name, pool, store);
-    this.#prober = new Prober(pool.health, (origin, status) => this.#onHealth(origin, status === "down"));
+    this.#prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
     this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober);
     this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
