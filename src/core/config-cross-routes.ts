@@ -19,6 +19,7 @@ export function routeFaults(input: unknown, dev: boolean): FoundFault[] {
         ...poolNameFaults(input, route, path),
         ...repeatedHeaders(field(route, "header"), [...path, "header"]),
         ...sourceFaults(route, path, dev),
+        ...learnFaults(route, path),
         ...requiredFaults(route, path),
         ...homeFaults(input, route, path),
         ...resumeFaults(field(route, "resume"), [...path, "resume"]),
@@ -98,12 +99,39 @@ function jwtFaults(jwt: unknown, dev: boolean, path: Path): FoundFault[] {
   return faults;
 }
 
+/** A learned key begins at whichever origin issues it: nearest to the visitor, and nobody has one before. */
+function learnFaults(route: unknown, path: Path): FoundFault[] {
+  const [preset, home, sources] = [field(route, "preset"), field(route, "home"), itemsOf(field(route, "session"))];
+  const learned = sources.filter((source) => field(source, "learn") !== undefined);
+  const faults = sources.flatMap((source, index): FoundFault[] => {
+    const kind = SOURCES.find((each) => field(source, each) !== undefined);
+    if (field(source, "learn") === undefined || kind === undefined || kind === "cookie" || kind === "header") return [];
+    return [
+      { path: [...path, "session", index, "learn"], message: `an origin issues keys in a cookie or a header; of ${kind} nothing can be learned` },
+    ];
+  });
+  if (preset !== undefined && sources.length > 0)
+    faults.push({
+      path: [...path, "session"],
+      message: `preset ${quoted(String(preset).slice(0, 60))} says where the session is; take one of the two out`,
+    });
+  if (preset === undefined && learned.length === 0) return faults;
+  if (home !== undefined && home !== "visitor")
+    faults.push({
+      path: [...path, "home"],
+      message: `an origin near the visitor begins the session, and its tag remembers the region; take home out`,
+    });
+  if (field(route, "required") === true && learned.length === sources.length)
+    faults.push({ path: [...path, "required"], message: "only an origin gives out the key, so nobody could ever begin; take this out" });
+  return faults;
+}
+
 /** What is required must be possible, and possible to lack. */
 function requiredFaults(route: unknown, path: Path): FoundFault[] {
   if (field(route, "required") !== true) return [];
   const sources = itemsOf(field(route, "session"));
   const place = [...path, "required"];
-  if (sources.length === 0)
+  if (sources.length === 0 && field(route, "preset") === undefined)
     return [{ path: place, message: "the route has no session sources, so every request would be refused; add one, or take this out" }];
   const always = sources.some((source) => field(source, "issue") === true || field(source, "ip") === true);
   return always
@@ -127,7 +155,7 @@ function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
   if (home === "first") return [{ path: place, message: notYet(`the first visitor's region as home is not built; use "session" or a region's id`) }];
   if (home === "visitor") {
     // A pool without affinity remembers nobody by intent.
-    if (affinityOf(input, route) === "off" || itemsOf(field(route, "session")).some(remembers)) return [];
+    if (affinityOf(input, route) === "off" || field(route, "preset") !== undefined || itemsOf(field(route, "session")).some(remembers)) return [];
     return [
       {
         path: place,
@@ -142,7 +170,7 @@ function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
 }
 
 function remembers(source: unknown): boolean {
-  return field(source, "cookie") !== undefined || field(source, "issue") !== undefined;
+  return field(source, "cookie") !== undefined || field(source, "issue") !== undefined || field(source, "learn") !== undefined;
 }
 
 function affinityOf(input: unknown, route: unknown): unknown {

@@ -6,6 +6,8 @@ import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./confi
 import { bareUrl } from "./config-texts.ts";
 import type { Config, JwtSource, Origin, OriginHeaders, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
 import { locationHint } from "./hints.ts";
+import { isLearned } from "./learned.ts";
+import { PRESET_SESSIONS } from "./presets.ts";
 import { secretOf } from "./secret-point.ts";
 
 export function resolveConfig(input: ParsedInput, dev: boolean): Config {
@@ -84,8 +86,8 @@ function resolveHeaders(headers: ParsedPool["headers"]): { headers?: OriginHeade
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
-  const { path, host, header, pool, required, rehomeOn, quietMs, allowedOrigins } = route;
-  const session = route.session.map(resolveSource);
+  const { path, host, header, pool, required, rehomeOn, quietMs, allowedOrigins, exact, deadlines } = route;
+  const session = route.preset === undefined ? route.session.map(resolveSource) : [...PRESET_SESSIONS[route.preset]];
   return {
     path,
     ...(host === undefined ? {} : { host: host.toLowerCase() }),
@@ -93,28 +95,35 @@ function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
     pool,
     session,
     required,
-    home: resolveHome(route.home, affinityOff || session.length === 0),
+    home: resolveHome(route.home, affinityOff || session.length === 0 || session.some(isLearned)),
     resume: resolveResume(route.resume),
     rehomeOn: [...rehomeOn],
     quietMs,
+    exact,
+    replay: { ...route.replay },
+    deadlines: {
+      ...(deadlines.firstByteMs === undefined ? {} : { firstByteMs: deadlines.firstByteMs }),
+      ...(deadlines.idleMs === undefined ? {} : { idleMs: deadlines.idleMs }),
+    },
+    retry: { ...route.retry },
     ...(allowedOrigins === undefined ? {} : { allowedOrigins: allowedOrigins.map((each) => bareUrl(each) ?? each) }),
   };
 }
 
-/** Everyone of one session must agree on its region, so that is the default; without sessions the nearest is best. */
-function resolveHome(home: string | undefined, stateless: boolean): Route["home"] {
-  if (home === undefined) return { kind: stateless ? "visitor" : "session" };
+/** Everyone of one session must agree on its region, so that is the default; without sessions, or where an origin begins them, the nearest is best. */
+function resolveHome(home: string | undefined, nearest: boolean): Route["home"] {
+  if (home === undefined) return { kind: nearest ? "visitor" : "session" };
   return home === "visitor" || home === "session" ? { kind: home } : { kind: "region", region: home };
 }
 
-function resolveSource({ path, cookie, header, query, subprotocol, ip, jwt }: ParsedRoute["session"][number]): SessionSource {
+function resolveSource({ path, cookie, header, query, subprotocol, ip, jwt, learn }: ParsedRoute["session"][number]): SessionSource {
   if (path !== undefined) return { kind: "path", name: path };
-  if (cookie !== undefined) return { kind: "cookie", name: cookie };
-  if (query !== undefined) return { kind: "query", name: query };
+  if (cookie !== undefined) return { kind: "cookie", name: cookie, learn: learn !== undefined };
+  if (query !== undefined) return { kind: "query", name: query, learn: false };
   if (subprotocol !== undefined) return { kind: "subprotocol", prefix: subprotocol };
   if (ip !== undefined) return { kind: "ip" };
   if (jwt !== undefined) return resolveJwt(jwt);
-  return header === undefined ? { kind: "issue" } : { kind: "header", name: header.toLowerCase() };
+  return header === undefined ? { kind: "issue" } : { kind: "header", name: header.toLowerCase(), learn: learn !== undefined };
 }
 
 function resolveJwt({ claim, cookie, query, secret, jwks, issuer, audience }: NonNullable<ParsedRoute["session"][number]["jwt"]>): JwtSource {

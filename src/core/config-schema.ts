@@ -2,7 +2,7 @@
 // nobody believes in behaviour that is not there. What needs two places of the input at once is in config-cross*.ts.
 
 import * as v from "valibot";
-import { choice, closed, dictionary, flag, isFields, leaf, list, onlyDefault, quantity, tunable, unbuilt, unbuiltGroup } from "./config-shapes.ts";
+import { choice, closed, dictionary, flag, isFields, leaf, list, onlyDefault, quantity, tunable, unbuilt } from "./config-shapes.ts";
 import { LIMITS } from "./config-limits.ts";
 import {
   bindingFault,
@@ -25,6 +25,7 @@ import {
   webOriginFault,
 } from "./config-texts.ts";
 import { found } from "./config-words.ts";
+import { PRESETS } from "./presets.ts";
 import { locationHints } from "./hints.ts";
 
 /** What is written to `regions.*`. */
@@ -171,7 +172,8 @@ const source = closed("a session source", {
   /** `true`: the visitor's address, of IPv6 its first 64 bits. */
   ip: v.optional(leaf<true>((value) => (value === true ? undefined : `found ${found(value)}; allowed is only true: else leave this source out`))),
   jwt: v.optional(jwt),
-  learn: unbuilt("learning the key that an origin issues"),
+  /** The origin issues this cookie or header: its value gets a tag that names the placement, and loses it on its way back. */
+  learn: v.optional(choice(["wrap"])),
 });
 
 const prelude = closed("a prelude", {
@@ -210,11 +212,21 @@ const route = closed("a route", {
   park: unbuilt("parking idle sessions"),
   /** Refuses with 401 what names no session. */
   required: v.optional(flag(), false),
-  preset: unbuilt("a preset of route options"),
-  exact: onlyDefault(false, "asking the ring object for every request"),
-  replay: v.optional(closed("what an origin may have replayed", { bodyBytes: onlyDefault(0, "replaying request bodies") }), {}),
-  deadlines: unbuiltGroup("a route's own deadlines"),
-  retry: v.optional(closed("what may be tried again", { idempotencyKey: onlyDefault(false, "retrying by Idempotency-Key") }), {}),
+  /** How a known protocol names its sessions, instead of `session`. */
+  preset: v.optional(choice(PRESETS)),
+  /** Asks the ring object for every request: no two data centres ever disagree, at the price of a call. */
+  exact: v.optional(flag(), false),
+  replay: v.optional(closed("what an origin may have replayed", { bodyBytes: tunable(LIMITS.replayBodyBytes) }), {}),
+  deadlines: v.optional(
+    closed("a route's deadlines", {
+      /** Until the origin's headers. Default 60,000, and none for a body that is streamed to the origin. */
+      firstByteMs: v.optional(quantity(LIMITS.firstByteMs)),
+      /** Between two parts of the origin's body. Default: the platform's own. */
+      idleMs: v.optional(quantity(LIMITS.bodyIdleMs)),
+    }),
+    {},
+  ),
+  retry: v.optional(closed("what may be tried again", { idempotencyKey: v.optional(flag(), false) }), {}),
 });
 
 const adminFields = closed("false, or the admin API's settings", { host: v.optional(leaf<string>(hostFault)) });

@@ -55,12 +55,6 @@ export function unbuilt(what: string): v.OptionalSchema<Schema<undefined>, undef
   return v.optional(leaf<undefined>(() => notYet(`${what} is not built; leave it out`)));
 }
 
-/** The same for a group of names, of which none may be said. */
-export function unbuiltGroup(what: string): v.OptionalSchema<Schema<Readonly<Record<string, never>>>, undefined> {
-  const isEmpty = (value: unknown): boolean => isFields(value) && Object.keys(value).length === 0;
-  return v.optional(leaf((value) => (isEmpty(value) ? undefined : notYet(`${what} is not built; leave it out`))));
-}
-
 export function list<Input, Output>(
   item: Schema<Input, Output>,
   what: string,

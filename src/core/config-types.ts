@@ -96,13 +96,16 @@ export interface Pool {
 
 export type SessionSource =
   | { readonly kind: "path"; readonly name: string }
-  | { readonly kind: "cookie"; readonly name: string }
-  | { readonly kind: "header"; readonly name: string }
-  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string; readonly learn: boolean }
+  | { readonly kind: "header"; readonly name: string; readonly learn: boolean }
+  | { readonly kind: "query"; readonly name: string; readonly learn: boolean }
   | { readonly kind: "subprotocol"; readonly prefix: string }
   | { readonly kind: "ip" }
   | JwtSource
   | { readonly kind: "issue" };
+
+/** A source whose key the origin issues: in that cookie or header of an answer; for a query, in the open packet of Engine.IO. */
+export type LearnedSource = Extract<SessionSource, { readonly learn: boolean }>;
 
 /** A claim of a signed token (RFC 7519) that the visitor bears. */
 export interface JwtSource {
@@ -148,4 +151,11 @@ export interface Route {
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;
   readonly allowedOrigins?: readonly string[];
+  /** Whether the ring object is asked for every request. */
+  readonly exact: boolean;
+  /** Bodies up to this size are kept while a request is under way. */
+  readonly replay: { readonly bodyBytes: number };
+  readonly deadlines: { readonly firstByteMs?: number; readonly idleMs?: number };
+  /** Whether an `Idempotency-Key` makes any method one that may be tried again. */
+  readonly retry: { readonly idempotencyKey: boolean };
 }

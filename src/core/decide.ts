@@ -55,9 +55,9 @@ function byHoldings(course: Course): Decision | undefined {
   return undefined;
 }
 
-/** A connection's claim always counts. A cookie's does not where sessions follow the ring, nor abroad when it is time to come home. */
+/** A connection's claim always counts, and a tag's: the state is there and nowhere else. A cookie's does not where sessions follow the ring, nor abroad when it is time to come home. */
 function counts(course: Course, claim: Claim): boolean {
-  if (claim.from === "connection") return true;
+  if (claim.from !== "cookie") return true;
   const { policy, regions } = course.situation;
   const home = regions[0];
   if (!policy.hold) return false;

@@ -1,7 +1,8 @@
 // Step "identify": route table → pool and session key. Pure. A key is decoded once, bounded, and free of control characters;
 // the same text under two sources is the same session, its namespace is the pool.
 
-import type { Config, JwtSource, Route, SessionSource } from "./config-types.ts";
+import type { Config, JwtSource, LearnedSource, Route, SessionSource } from "./config-types.ts";
+import { isLearned, unwrap } from "./learned.ts";
 
 /** What identification reads of a request. */
 export interface RequestFacts {
@@ -26,7 +27,7 @@ export interface RouteMatch {
 }
 
 export type KeyFinding =
-  | { readonly kind: "key"; readonly key: string; readonly source: SessionSource["kind"] }
+  | { readonly kind: "key"; readonly key: string; readonly source: SessionSource }
   | { readonly kind: "none" }
   /** The path names a session that cannot be one. Going on without affinity would split that document in two. */
   | { readonly kind: "unusable"; readonly fault: string };
@@ -53,11 +54,11 @@ export function matchRoute(config: Config, facts: Omit<RequestFacts, "verified">
 export function findKey(match: RouteMatch, facts: RequestFacts, issued: string | undefined): KeyFinding {
   for (const source of match.route.session) {
     if (source.kind === "issue") {
-      if (issued !== undefined) return { kind: "key", key: issued, source: "issue" };
+      if (issued !== undefined) return { kind: "key", key: issued, source };
       continue;
     }
     const parsed = parseKey(rawKey(source, match, facts));
-    if (parsed.kind === "valid") return { kind: "key", key: parsed.key, source: source.kind };
+    if (parsed.kind === "valid") return { kind: "key", key: parsed.key, source };
     if (parsed.kind === "invalid" && source.kind === "path") return { kind: "unusable", fault: parsed.fault };
   }
   return { kind: "none" };
@@ -98,7 +99,19 @@ export function parseCookies(header: string | null): Map<string, string> {
   return cookies;
 }
 
+/** What a request says where an origin's key should be, its tag included; nothing where that is no text. */
+export function learnedValue(source: LearnedSource, facts: Pick<RequestFacts, "cookies" | "header" | "query">): string | undefined {
+  if (source.kind === "cookie") return facts.cookies.get(source.name);
+  if (source.kind === "header") return facts.header(source.name) ?? undefined;
+  const value = queryValue(facts.query, source.name);
+  return value === undefined ? undefined : decoded(value);
+}
+
 function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteMatch, facts: RequestFacts): string | null | undefined {
+  if (isLearned(source)) {
+    const value = learnedValue(source, facts);
+    return encoded(value === undefined ? undefined : unwrap(value).bare); // an origin's own text, which nobody has encoded
+  }
   switch (source.kind) {
     case "path":
       return match.params.get(source.name);

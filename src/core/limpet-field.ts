@@ -1,7 +1,7 @@
 // The `Limpet` field (RFC 9651 dictionary): the one header in which Limpet speaks to origins and visitors. A visitor's own never gets
 // through: whoever forwards a request deletes it before setting ours.
 
-import { DisplayString, Token, serializeDictionary, type InnerList, type Item } from "structured-headers";
+import { DisplayString, Token, parseDictionary, serializeDictionary, type InnerList, type Item } from "structured-headers";
 import type { Reason } from "./decision.ts";
 
 export const LIMPET_FIELD = "Limpet";
@@ -19,6 +19,10 @@ export interface OriginFieldFacts extends FieldFacts {
   readonly fence?: number | undefined;
   readonly replicas: readonly string[];
   readonly movedFrom?: string | undefined;
+  /** The request's id, the same for all its attempts; a live connection's legs have none. */
+  readonly request?: string | undefined;
+  /** Told from the second on. */
+  readonly attempt?: number | undefined;
 }
 
 /** What the origin is told of a request or of a leg. */
@@ -30,7 +34,26 @@ export function fieldForOrigin(facts: OriginFieldFacts): string {
   members.set("reason", item(new Token(facts.reason)));
   if (facts.replicas.length > 0) members.set("replicas", [facts.replicas.map((id) => item(id)), new Map()]);
   if (facts.movedFrom !== undefined) members.set("moved-from", item(facts.movedFrom));
+  if (facts.request !== undefined) members.set("request", item(facts.request));
+  if (facts.attempt !== undefined && facts.attempt > 1) members.set("attempt", item(facts.attempt));
   return serializeDictionary(members);
+}
+
+/** What an origin says of the session in its answer: that it belongs to another, or is over. What cannot be read says nothing. */
+export interface OriginWord {
+  readonly replay?: string;
+  readonly end: boolean;
+}
+
+export function wordOf(field: string | null): OriginWord | undefined {
+  if (field === null) return undefined;
+  try {
+    const members = parseDictionary(field);
+    const [replay, end] = [members.get("replay")?.[0], members.get("end")?.[0]];
+    return { ...(typeof replay === "string" ? { replay } : {}), end: end === true };
+  } catch {
+    return undefined;
+  }
 }
 
 /** What a visitor is told, where the configuration exposes it. */

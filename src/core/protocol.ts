@@ -1,7 +1,7 @@
 // What carriers and ring objects say to each other, and what a Worker hands to a carrier. Versioned: each side understands its neighbour
 // one version older and newer. docs/formats.md describes it; test/formats holds stored samples.
 
-import type { Reason } from "./decision.ts";
+import type { Reason, Routed } from "./decision.ts";
 import type { Resume } from "./config-types.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -29,6 +29,8 @@ export interface SessionRef {
   readonly lot: number;
   /** `false`: nothing names a session; the connection stands for itself. */
   readonly keyed: boolean;
+  /** Its origin issued the key, and everyone of it brings a tag that names the place: no other origin knows the session. */
+  readonly learned?: boolean | undefined;
 }
 
 /** Carrier → ring: where does this session go? */
@@ -56,6 +58,27 @@ export interface Placement extends LivePlacement {
   readonly replicas: readonly string[];
   readonly movedFrom?: string | undefined;
 }
+
+/** Worker → ring: where is this session now? Nothing is placed by it. */
+export interface FindItem extends SessionRef {
+  readonly claim?: LiveRequest["claim"];
+  readonly excluded: readonly string[];
+}
+
+/** Worker → ring: its origin has answered that this session belongs to another of the pool. */
+export interface RedirectItem extends SessionRef {
+  /** Who said so: counts only while the session is there. */
+  readonly from: string;
+  readonly to: string;
+}
+
+export type RedirectAnswer =
+  /** Where it is from now on, or where it has been moved to meanwhile. */
+  | { readonly kind: "placed"; readonly decision: Routed }
+  /** The pool has no such origin, or none that may take a session now. */
+  | { readonly kind: "unknown" | "unavailable" }
+  /** The ring keeps as many such orders as it may: this one is not remembered. */
+  | { readonly kind: "full" };
 
 export type PlaceAnswer =
   /** `probedAtMs`: the excluded origin was probed then, and answered: it still holds the session. */

@@ -41,7 +41,10 @@ export interface Holding {
   readonly fence: number;
 }
 
-/** A holding that somebody outside the ring object knows of: a live connection's carrier, or the visitor's cookie. */
+/**
+ * A holding that somebody outside the ring object knows of: a live connection's carrier, the visitor's cookie, or the tag that an origin's own
+ * key bears, which everyone of the session brings.
+ */
 export interface Claim extends Holding {
-  readonly from: "connection" | "cookie";
+  readonly from: "connection" | "cookie" | "tag";
 }

@@ -46,6 +46,8 @@ const hintsSchema = v.object({
   pool: v.string(),
   region: v.string(),
   version: v.number(),
+  /** `false`: more sessions than these are not where the ring says; of one that is not listed the ring object must be asked. */
+  complete: v.optional(v.boolean(), true),
   /** Sorted by key hash; `region` is the origin's. */
   entries: v.array(v.object({ keyHash: v.string(), origin: v.string(), region: v.string(), fence: v.number() })),
 });

@@ -8,6 +8,7 @@ import { CarrierObject } from "../platform/carrier-object.ts";
 import { settingsReader, SettingsFault, type Env, type Settings } from "../platform/env.ts";
 import { RingObject } from "../platform/ring-object.ts";
 import { admin } from "./admin.ts";
+import { problemPage } from "./problem-pages.ts";
 import { route, type Arrival } from "./route.ts";
 
 /**
@@ -65,6 +66,8 @@ async function answer(arrival: Arrival): Promise<Response | undefined> {
   const { pathname, hostname } = url;
   const { config, dev } = settings;
   if (pathname === "/_limpet" || pathname.startsWith("/_limpet/")) {
+    const page = await problemPage(pathname);
+    if (page) return page;
     const adminHost = config.admin === false ? undefined : config.admin.host;
     // dev's token is no secret: a page whose name was made to lead to this machine (DNS rebinding) must not get to use it.
     if (dev && hostname !== adminHost && !LOOPBACK.has(hostname))

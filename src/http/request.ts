@@ -1,12 +1,13 @@
 // Steps "identify" and "locate" with what they need of the platform: cookies opened, keys hashed, the visitor's place read.
 
 import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
-import type { JwtSource, Pool, Route } from "../core/config-types.ts";
+import type { JwtSource, LearnedSource, Pool, Route, SessionSource } from "../core/config-types.ts";
 import { hasAffinity } from "../core/decide.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
-import { findKey, matchRoute, parseCookies, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
+import { isLearned, readTag, unwrap, type Tag } from "../core/learned.ts";
+import { findKey, learnedValue, matchRoute, parseCookies, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
 import { hex, keyedHash } from "../platform/keyed-hash.ts";
 import { KeysUnavailable, verifiedClaim } from "../platform/jwt.ts";
@@ -20,6 +21,10 @@ export interface Identified {
   /** `undefined`: stateless. */
   readonly key: string | undefined;
   readonly source: Claims["source"];
+  /** What the tag of a key that an origin has issued says of its place. */
+  readonly tag: Tag | undefined;
+  /** Whether the key came from where an origin issues keys, with a tag or without. */
+  readonly learned: boolean;
   readonly point: KeyPoint;
   readonly keyHash: () => Promise<string>;
   /** Of the visitor's own key, which their cookie belongs to: another than `keyHash` where that key has no affinity. */
@@ -59,6 +64,11 @@ export function factsOf(request: Request, url: URL): UnverifiedFacts {
   };
 }
 
+/** What a request says where an origin's key should be, its tag included. */
+export function learnedValueOf(request: Request, source: LearnedSource): string | undefined {
+  return learnedValue(source, factsOf(request, new URL(request.url)));
+}
+
 export async function identify(settings: Settings, unverified: UnverifiedFacts): Promise<Identification> {
   const { config, dev, secrets } = settings;
   const match = matchRoute(config, unverified);
@@ -69,7 +79,7 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
 
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
-  const opened = remembers ? readClaims(await open(secrets, unverified.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
+  const opened = remembers ? readClaims(await open(secrets, "cookie", unverified.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
   const verified = await verifiedOf(settings, match, unverified, opened?.issued);
   if (verified === "unverifiable") return { kind: verified };
   const facts: RequestFacts = { ...unverified, verified };
@@ -78,9 +88,18 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   if (finding.kind === "none" && route.required && !isPreflight(unverified)) return { kind: "missing" };
   const issued = issues ? (opened?.issued ?? (finding.kind === "none" && pool.affinity === "on" ? newKey() : undefined)) : undefined;
   const key = finding.kind === "key" ? finding.key : issued;
-  const source = finding.kind === "key" ? finding.source : "issue";
+  const source = finding.kind === "key" ? finding.source : ISSUE;
+  const tag = isLearned(source) ? await tagOf(settings, pool, source, unverified) : undefined;
   const cookie = remembers && facts.cookies.has(cookieName(pool, dev));
-  return identified(settings, route, pool, { key, source, claims: opened, issued, cookie });
+  return identified(settings, route, pool, { key, source, tag, claims: opened, issued, cookie });
+}
+
+const ISSUE: SessionSource = { kind: "issue" };
+
+/** The tag that a learned key bears, if it is ours and was made for it. */
+async function tagOf({ secrets }: Settings, pool: Pool, source: LearnedSource, facts: UnverifiedFacts): Promise<Tag | undefined> {
+  const { bare, sealed } = unwrap(learnedValue(source, facts) ?? "");
+  return sealed === undefined ? undefined : readTag(await open(secrets, "tag", sealed), pool, source, bare);
 }
 
 /** The claims of the tokens that the visitor bears, as far as no earlier source names the session. */
@@ -114,7 +133,8 @@ function isPreflight({ method, header }: UnverifiedFacts): boolean {
 
 interface Found {
   readonly key: string | undefined;
-  readonly source: Claims["source"];
+  readonly source: SessionSource;
+  readonly tag: Tag | undefined;
   readonly claims: Claims | undefined;
   readonly issued: string | undefined;
   /** Whether the request bears a cookie of ours. */
@@ -122,29 +142,32 @@ interface Found {
 }
 
 async function identified({ secrets }: Settings, route: Route, pool: Pool, found: Found): Promise<Identified> {
-  const { key, source, issued } = found;
+  const { key, issued, tag } = found;
+  const source = found.source.kind;
+  const learned = key !== undefined && isLearned(found.source);
   // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
   const own = key ?? newKey();
-  const keyHash = once(async () => keyedHash(secrets.at(-1) ?? "", pool.id, own));
+  const keyHash = once(() => keyedHash(secrets.at(-1) ?? "", pool.id, own));
   const point = pointOf(own, pool.pointSecret);
   // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
   const foreign = found.claims !== undefined && found.claims.source === source && found.claims.keyHash !== (await keyHash());
   const claims = foreign ? undefined : found.claims;
   const visitors = route.home.kind === "visitor";
-  const remembers = key !== undefined && (visitors || issued !== undefined);
+  // A learned key's own tag remembers its place.
+  const remembers = key !== undefined && !learned && (visitors || issued !== undefined);
   const forgets = pool.affinity === "off" && found.cookie;
-  const common = { kind: "identified", route, pool, source, ownHash: keyHash, issued, claims, remembers, forgets } as const;
+  const common = { kind: "identified", route, pool, source, tag, learned, ownHash: keyHash, issued, claims, remembers, forgets } as const;
   const bound = key !== undefined && hasAffinity(pool, point.lot);
   if (bound || key === undefined) return { ...common, key, point, keyHash, bound, draw: undefined };
   // A key without affinity: whoever has a place keeps it until it ends; any other request stands for itself.
   const alone = newKey();
   const draw = pointOf(alone, pool.pointSecret);
-  if (visitors && claims?.origin !== undefined) return { ...common, key, point, keyHash, bound, draw };
+  if (tag || (visitors && claims?.origin !== undefined)) return { ...common, key, point, keyHash, bound, draw };
   return {
     ...common,
     key: undefined,
     point: draw,
-    keyHash: once(async () => keyedHash(secrets.at(-1) ?? "", pool.id, alone)),
+    keyHash: once(() => keyedHash(secrets.at(-1) ?? "", pool.id, alone)),
     bound,
     draw: undefined,
   };
@@ -157,10 +180,10 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 }
 
 /** The home region of an identified request. */
-export function locate(settings: Settings, { route, point, claims, key }: Identified, place: VisitorPlace): string {
+export function locate(settings: Settings, { route, point, claims, tag, key }: Identified, place: VisitorPlace): string {
   // Who names no session, or one without affinity, is best served nearby: nobody has to agree with them.
   const alone: Route = key === undefined && route.home.kind === "session" ? { ...route, home: { kind: "visitor" } } : route;
-  return homeRegion(settings.config, alone, point.lot, place, alone === route ? claims?.home : undefined);
+  return homeRegion(settings.config, alone, point.lot, place, alone === route ? (tag?.home ?? claims?.home) : undefined);
 }
 
 /** Where the platform says the visitor is; in dev a request header may say otherwise. Anything unreadable is not known. */

@@ -107,8 +107,8 @@ export class CarrierObject extends DurableObject<Env> {
   }
 
   #begin(live: LiveRequest): CarriedSession {
-    const { keyHash, position, lot, keyed, claim } = live;
-    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed }, claim, {
+    const { keyHash, position, lot, keyed, learned, claim } = live;
+    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, {
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),

@@ -1,232 +1,169 @@
-// Carrying plain HTTP: decided in the Worker on a snapshot, fetched, streamed. A Worker's own bad luck never re-places a keyed session:
-// it tries the same origin once more, then the ring object has the word. A stateless request walks on.
+// Carrying plain HTTP: decided in the Worker on a snapshot, fetched, streamed. A Worker's own bad luck never re-places a keyed session: it tries
+// the same origin once more, then the ring object has the word. A stateless request walks on. Nothing is sent twice that must not be, nothing
+// after a byte of answer, and no more than a fifth of all requests.
 
-import type { Balance } from "../core/balance.ts";
-import { decide, replicasOf } from "../core/decide.ts";
-import { keeps } from "../core/spill.ts";
-import type { Decision, Routed } from "../core/decision.ts";
-import { regionOrder } from "../core/home.ts";
-import type { KeyPoint } from "../core/hash.ts";
-import type { Pool } from "../core/config-types.ts";
-import type { Claim } from "../core/situation.ts";
-import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
-import type { Background, Env, Settings } from "./env.ts";
-import { originFetch, type OriginFetch } from "./origin-fetch.ts";
-import { knownRing, learn, type KnownRing } from "./snapshots.ts";
-import { ringStub } from "./stubs.ts";
+import { wordOf } from "../core/limpet-field.ts";
+import type { Refused, Routed } from "../core/decision.ts";
+import { tally, type Outcome } from "./outcomes.ts";
+import { decideOn, type Decided, type PlainRequest } from "./decide-http.ts";
+import { askRing, redirect } from "./ring-words.ts";
+import { bodyOf, isSentTwice, mayRepeat, type Body } from "./request-body.ts";
+import { mayTryAgain, startedTraffic } from "./retry-budget.ts";
+import { tryOrigin } from "./try-origin.ts";
+import type { Platform } from "./env.ts";
+import type { Layer } from "./snapshots.ts";
 
-export interface PlainRequest {
-  readonly request: Request;
-  /** What the origin gets beside the Limpet field. */
-  readonly headers: Headers;
-  readonly target: string;
-  readonly pool: Pool;
-  readonly home: string;
-  readonly key: string | undefined;
-  readonly point: KeyPoint;
-  /** Where a session without affinity goes when the place that it has is lost. */
-  readonly draw: KeyPoint | undefined;
-  readonly keyHash: () => Promise<string>;
-  readonly claim: Claim | undefined;
-  /** Whether the visitor's cookie will remember the placement. */
-  readonly remembered: boolean;
+export interface Answered {
+  readonly kind: "answered";
+  readonly response: Response;
+  readonly decision: Routed;
+  /** How long the origin that answered took to do so. */
+  readonly originMs: number;
+  /** Chosen for this request only. */
+  readonly passing: boolean;
+  /** The origin says that the session is over. */
+  readonly ended: boolean;
 }
 
-export type Carried =
-  | {
-      readonly kind: "answered";
-      readonly response: Response;
-      readonly decision: Routed;
-      readonly attempts: number;
-      /** How long the origin that answered took to do so. */
-      readonly originMs: number;
-      /** Chosen for this request only. */ readonly passing: boolean;
-    }
-  | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly attempts: number }
-  /** The origin did not answer, and either the request must not be sent twice or the origin is said to be well. */
-  | { readonly kind: "unreachable"; readonly origin: string; readonly attempts: number };
+/** Why there is no answer of an origin's. */
+export interface Failed {
+  readonly kind: "failed";
+  readonly why:
+    | Refused["why"]
+    /** It did not answer, and either the request must not be sent twice or the origin is said to be well. */
+    | "unreachable"
+    | "timeout"
+    | "client-gone"
+    /** Two origins send the request to each other. */
+    | "replay-loop"
+    /** An origin sends it to one that the pool does not have, or that takes nobody now. */
+    | "replay-unknown"
+    | "replay-unavailable"
+    /** Its body was given away already; the session is where the visitor's next try will go. */
+    | "replay-body";
+}
 
-/** Tries of one request at all: the owner twice, then whoever the ring object's word brings. */
-const ATTEMPTS_MAX = 5;
+export type Carried = (Answered | Failed) & { readonly attempts: number; readonly layer: Layer };
 
-/** What this isolate has heard of origins it could not reach: while one ask is out nobody else asks. */
-const heard = new Map<string, { readonly what: "asking" | "well"; readonly untilMs: number }>();
-/** An ask that has not come back by then (its visitor left, and the request was ended) counts for nothing. */
-const ASKING_MS = 10_000;
-/** How long "it is well" keeps this isolate from asking again. */
-const wellMs = (pool: Pool): number => Math.min(1_000, pool.horizonMs / 8);
+/** Tries of one request at all: the owner twice, then whoever the ring object's word brings, and one replay. */
+const ATTEMPTS_MAX = 6;
 
-export async function carryPlain(env: Env, ctx: Background, settings: Settings, plain: PlainRequest): Promise<Carried> {
-  const send = originFetch(env, settings, plain.pool.id);
-  const excluded = new Set<string>();
-  let failures = 0;
-  let wells = 0;
-  let passing = false;
-  for (let attempts = 1; ; attempts++) {
-    const { decision, views } = await decideOn(env, ctx, settings, plain, excluded);
-    if (decision.kind === "refused") return { kind: "refused", why: decision.why, attempts: attempts - 1 };
-    const askedAtMs = Date.now();
-    const response = await tryOrigin(send, plain, decision, views);
-    if (response) return { kind: "answered", response, decision, attempts, originMs: Date.now() - askedAtMs, passing };
-    failures++;
-    const unreachable: Carried = { kind: "unreachable", origin: decision.origin.id, attempts };
-    if (plain.request.signal.aborted || attempts >= ATTEMPTS_MAX) return unreachable;
-    if (plain.key === undefined) {
-      if (!mayRepeat(plain.request)) return unreachable;
-      excluded.add(decision.origin.id);
+/** What is remembered between the attempts of one request. */
+interface Run {
+  readonly excluded: Set<string>;
+  readonly body: Body;
+  attempts: number;
+  /** At the present origin. */
+  failures: number;
+  wells: number;
+  passing: boolean;
+  /** The origin that an origin has named; no second is followed. */
+  replayed: Routed | undefined;
+  layer: Layer;
+}
+
+export async function carryPlain(platform: Platform, plain: PlainRequest): Promise<Carried> {
+  const body = await bodyOf(plain.request, plain.route.replay.bodyBytes);
+  if (!body) return { ...failed("client-gone"), attempts: 0, layer: "memory" };
+  const run: Run = {
+    excluded: new Set(),
+    body,
+    attempts: 0,
+    failures: 0,
+    wells: 0,
+    passing: false,
+    replayed: undefined,
+    layer: "memory",
+  };
+  startedTraffic(plain.pool);
+  const result = await attempts(platform, plain, run);
+  return { ...result, attempts: run.attempts, layer: run.layer };
+}
+
+async function attempts(platform: Platform, plain: PlainRequest, run: Run): Promise<Answered | Failed> {
+  for (;;) {
+    const decided = await decidedFor(platform, plain, run);
+    if (decided.decision.kind === "refused") return failed(decided.decision.why);
+    const { decision } = decided;
+    const tried = await tryOrigin(platform, plain, { decision, views: decided.views, body: run.body, attempt: ++run.attempts });
+    const outcome = tried.kind === "answered" ? statusOutcome(tried.response.status) : tried.outcome;
+    tally(platform, plain.pool, decision.region, decision.origin.id, outcome);
+    if (tried.kind === "answered") {
+      const word = wordOf(tried.response.headers.get("limpet"));
+      const answered: Answered = { ...tried, decision, passing: run.passing, ended: word?.end === true };
+      if (word?.replay === undefined) return answered;
+      const refusal = await replayTo(platform, plain, run, answered, word.replay);
+      if (refusal) return refusal;
       continue;
     }
-    if (failures === 1 && mayRepeat(plain.request)) continue; // the same origin once more
-    const word = await askRing(env, settings, plain.pool, decision);
-    if (!mayRepeat(plain.request)) return unreachable;
-    if (word === "down") failures = 0;
-    else if (word === "well" && wells++ === 0)
-      continue; // it has just answered the ring object
-    else if (word !== "well" && plain.pool.stickiness === "prefer") {
-      excluded.add(decision.origin.id);
-      passing = true;
-    } else return unreachable;
+    const over = await afterFailure(platform, plain, run, decision, tried.outcome);
+    if (over) return over;
   }
 }
 
-/** Decides on the home ring alone while that serves and keeps the key; the others are read only when it does not, or hold the claim. */
-async function decideOn(
-  env: Env,
-  ctx: Background,
-  settings: Settings,
+async function decidedFor(platform: Platform, plain: PlainRequest, run: Run): Promise<Decided> {
+  const decided = await decideOn(platform, plain, run.excluded, run.replayed);
+  run.layer = decided.layer;
+  return decided;
+}
+
+/** Whether another attempt follows (`undefined`), and for which origin `run` then says. */
+async function afterFailure(
+  platform: Platform,
   plain: PlainRequest,
-  excluded: ReadonlySet<string>,
-): Promise<{ decision: Decision; views: KnownRing["view"][] }> {
-  const { pool, point, claim } = plain;
-  const order = regionOrder(settings.config, pool, plain.home);
-  const ring = (region: string): Promise<KnownRing> => knownRing(env, ctx, settings, pool, region);
-  const home = await ring(plain.home);
-  const hint = plain.key !== undefined && home.hints.size > 0 ? home.hints.get(await plain.keyHash()) : undefined;
-  const decideFor = (views: KnownRing["view"][]): Decision =>
-    decide({
-      key: point,
-      draw: plain.draw,
-      keyed: plain.key !== undefined,
-      regions: views,
-      pin: hint,
-      claim,
-      excluded,
-      policy: pool,
-      balance: balanceFor(plain),
-      nowMs: Date.now(),
-    });
-
-  const abroad = [hint, claim].some((holding) => holding !== undefined && !home.view.byId.has(holding.origin));
-  const spilled = !keeps(home.view.snapshot, point.lot, Date.now());
-  if ((!abroad && !spilled) || order.length === 1) {
-    const decision = decideFor([home.view]);
-    if (
-      order.length === 1 ||
-      (decision.kind === "routed" && decision.reason !== "panic") ||
-      (decision.kind === "refused" && decision.why === "owner-lost")
-    ) {
-      return { decision, views: [home.view] };
-    }
-  }
-  const views = (await Promise.all(order.map(ring))).map((each) => each.view);
-  return { decision: decideFor(views), views };
-}
-
-/** Requests of this isolate that an origin has not answered yet, and decisions made by turn, both by pool. */
-const waiting = new Map<string, number>();
-const turns = new Map<string, number>();
-
-/**
- * What this isolate knows for a pool that needs no ring. A key that many share goes by the ring even there, as long as nobody holds it: what
- * load, turn or chance says here, others could not know.
- */
-function balanceFor({ pool, key, remembered }: PlainRequest): Balance {
-  if (key !== undefined && !remembered) return { kind: "ring" };
-  switch (pool.balance) {
-    case "ring":
-    case "bounded-ring":
-      return { kind: "ring" };
-    case "least-connections":
-      return { kind: pool.balance, loadOf: (id) => waiting.get(`${pool.id}/${id}`) ?? 0, draw: Math.random() };
-    case "round-robin": {
-      const turn = turns.get(pool.id) ?? Math.floor(Math.random() * 1_000_000); // else every isolate would begin with the first origin
-      turns.set(pool.id, turn + 1);
-      return { kind: pool.balance, turn };
-    }
-    case "random":
-      return { kind: pool.balance, draw: Math.random() };
-    default:
-      return pool.balance satisfies never;
-  }
-}
-
-function countWaiting(name: string, change: 1 | -1): void {
-  const count = (waiting.get(name) ?? 0) + change;
-  if (count > 0) waiting.set(name, count);
-  else waiting.delete(name);
-}
-
-/** The origin's answer, or `undefined` when it could not be reached. */
-async function tryOrigin(send: OriginFetch, plain: PlainRequest, decision: Routed, views: KnownRing["view"][]): Promise<Response | undefined> {
-  const { request, target, key, point } = plain;
-  const headers = new Headers(plain.headers);
-  if (!mayHaveBody(request)) headers.delete("content-length");
-  const { origin, region, epoch, fence, reason } = decision;
-  const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
-  headers.set(LIMPET_FIELD, fieldForOrigin({ session: key, origin: origin.id, region, epoch, fence, reason, replicas }));
-  const body = mayHaveBody(request) ? request.body : null;
-  const outgoing = new Request(origin.url + target, {
-    method: request.method,
-    headers,
-    body,
-    redirect: "manual",
-    cache: "no-store",
-    signal: request.signal,
-  });
-  const name = `${plain.pool.id}/${origin.id}`;
-  countWaiting(name, 1);
-  try {
-    return await send(origin.id, outgoing);
-  } catch {
-    return undefined; // refused, reset, or the visitor left: the caller looks
-  } finally {
-    countWaiting(name, -1);
-  }
-}
-
-/** What the ring object says of an origin: it probes. Its newer snapshot is taken over. */
-async function askRing(
-  env: Env,
-  settings: Settings,
-  pool: Pool,
+  run: Run,
   { origin, region }: Routed,
-): Promise<"well" | "down" | "someone-asks" | "nobody-answers"> {
-  const name = `${pool.id}/${origin.id}`;
-  const word = heard.get(name);
-  if (word && Date.now() < word.untilMs) return word.what === "asking" ? "someone-asks" : "well";
-  heard.set(name, { what: "asking", untilMs: Date.now() + ASKING_MS });
-  try {
-    const answer = await ringStub(env, settings.config, pool.id, region).verdict(origin.id);
-    learn(answer);
-    if (!answer.verdict.healthy) {
-      heard.delete(name);
-      return "down";
-    }
-  } catch (error) {
-    console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
-    heard.delete(name);
-    return "nobody-answers";
+  outcome: Outcome,
+): Promise<Failed | undefined> {
+  if (outcome === "client-gone") return failed(outcome);
+  if (outcome === "timeout") {
+    // It had its time, and so had the visitor. The ring object looks after it, in the background.
+    if (plain.key !== undefined) platform.ctx.waitUntil(askRing(platform, plain.pool, { origin, region }));
+    return failed(outcome);
   }
-  heard.set(name, { what: "well", untilMs: Date.now() + wellMs(pool) });
-  return "well";
+  run.failures++;
+  const repeatable = mayRepeat(plain.request, run.body, plain.route.retry.idempotencyKey);
+  const again = repeatable && run.attempts < ATTEMPTS_MAX && mayTryAgain(plain.pool);
+  if (plain.key === undefined) {
+    run.excluded.add(origin.id);
+    return again ? undefined : failed("unreachable");
+  }
+  if (run.failures === 1 && again) return undefined; // the same origin once more
+  const word = await askRing(platform, plain.pool, { origin, region });
+  if (!again) return failed("unreachable");
+  if (word === "well") return run.wells++ === 0 ? undefined : failed("unreachable"); // it has just answered the ring object
+  run.replayed = undefined;
+  if (word === "down") run.failures = 0;
+  else if (plain.pool.stickiness === "prefer") {
+    run.excluded.add(origin.id);
+    run.passing = true;
+  } else return failed("unreachable");
+  return undefined;
 }
 
-/** The body of a GET or HEAD has no meaning (RFC 9110 §9.3.1), and the platform sends none. */
-function mayHaveBody(request: Request): boolean {
-  return request.method !== "GET" && request.method !== "HEAD";
+/** Follows an origin's word that the session is another's: the ring object is told, and the request goes there once. */
+async function replayTo(
+  platform: Platform,
+  plain: PlainRequest,
+  run: Run,
+  { response, decision }: Answered,
+  to: string,
+): Promise<Failed | undefined> {
+  await response.body?.cancel();
+  if (run.replayed || to === decision.origin.id) return failed("replay-loop");
+  const answer = await redirect(platform, plain, decision, to);
+  if (answer.kind !== "placed") return failed(answer.kind === "unknown" ? "replay-unknown" : "replay-unavailable");
+  if (isSentTwice(run.body)) return failed("replay-body");
+  run.replayed = answer.decision;
+  run.failures = 0;
+  return undefined;
 }
 
-/** Idempotent (RFC 9110 §9.2.2), and with no body that was given away already. */
-function mayRepeat(request: Request): boolean {
-  return (request.body === null || !mayHaveBody(request)) && ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].includes(request.method);
+/** A 5xx speaks against an origin, but for those that speak of the request (501, 505). */
+function statusOutcome(status: number): Outcome {
+  return (status >= 500 && status !== 501 && status !== 505) || status < 200 ? "origin-fault" : "ok";
+}
+
+function failed(why: Failed["why"]): Failed {
+  return { kind: "failed", why };
 }

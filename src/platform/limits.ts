@@ -51,6 +51,15 @@ export const EVACUATE_AGAIN_MS = 500;
 /** Between two comparisons of guests with their home rings (less where the horizon is shorter). */
 export const GUESTS_EVERY_MS = 10_000;
 
+/** Sessions in the published table of hints; of further ones a Worker asks the ring object. About 1 MB in KV and in each isolate. */
+export const HINTS_MAX = 10_000;
+
+/** Sessions that a ring keeps at an origin by an origin's order (`Limpet: replay`); further orders count for their request alone. */
+export const ORDERS_MAX = 10_000;
+
+/** Between two looks for orders that are over. */
+export const SWEEP_ORDERS_MS = 10_000;
+
 /** Pins of sessions whose carrier was lost are kept this long for the visitors who come back. */
 export const ORPHAN_PIN_MS = 60_000;
 

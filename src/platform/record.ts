@@ -2,6 +2,7 @@
 
 import type { Reason } from "../core/decision.ts";
 import { LIMPET_FIELD, fieldForVisitor } from "../core/limpet-field.ts";
+import type { Layer } from "./snapshots.ts";
 
 export interface Recorded {
   readonly requestId: string;
@@ -14,6 +15,8 @@ export interface Recorded {
   readonly keyHash?: string | undefined;
   readonly status: number;
   readonly attempts?: number;
+  /** Who answered for the ring: this isolate's memory, KV, the ring object, or the bare configuration. */
+  readonly layer?: Layer | undefined;
   /** Why it is always recorded: a refusal or a fault. */
   readonly fault?: string | undefined;
 }

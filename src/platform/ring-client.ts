@@ -131,7 +131,7 @@ export class RingClient {
       key: item,
       keyed: item.keyed,
       regions,
-      claim: live ? { ...live, from: "connection" } : claim && { ...claim, from: "cookie" },
+      claim: live ? { ...live, from: "connection" } : claim && { ...claim, from: item.learned ? "tag" : "cookie" },
       excluded: new Set(item.excluded),
       policy: pool,
       balance: { kind: "ring" },

@@ -4,6 +4,7 @@
 import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
 import type { LeaveItem, Placement } from "../core/protocol.ts";
+import type { Claim } from "../core/situation.ts";
 import type { Env } from "./env.ts";
 import { BATCH_MAX, MOVE_DEADLINE_MS, QUIET_MAX_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
@@ -16,6 +17,8 @@ export interface MoveOrder {
   readonly planned: boolean;
   /** Never placed there, whatever its state says. */
   readonly excluded: ReadonlySet<string>;
+  /** The origin that an order names; without one the decision finds where they belong. */
+  readonly to?: string;
 }
 
 interface Move {
@@ -42,7 +45,8 @@ export class Moves {
    */
   async evacuate(origin: string, planned: boolean): Promise<void> {
     await this.move(
-      this.#state.live.rows((row) => row.origin === origin),
+      // A key that the origin itself has issued no other knows: such a session is left to end by itself, until the drain is over.
+      this.#state.live.rows((row) => row.origin === origin && !(planned && row.learned)),
       { planned, excluded: new Set([origin]) },
     );
   }
@@ -109,19 +113,24 @@ export class Moves {
 
   /** Where a session goes; `undefined`: it stays, because nobody else can take it (or only in panic, which a plan never uses). */
   async #target(from: LiveRow, order: MoveOrder): Promise<Move | undefined> {
-    const { keyHash, position, lot, keyed } = from;
+    const { keyHash, position, lot, keyed, learned } = from;
     const fence = this.#state.fence(from.fence);
+    const claim: Claim | undefined = order.to === undefined ? undefined : { origin: order.to, fence, from: "connection" };
     const coming = { keyHash, fence, origin: "" };
     this.#state.coming.set(coming);
-    const choice = await this.#placing.choose({ keyHash, position, lot, keyed, excluded: order.excluded, fence, leaving: order.planned }, true);
+    const choice = await this.#placing.choose(
+      { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: order.planned },
+      true,
+    );
     if (choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin) {
       this.#state.coming.delete(guestId(coming));
       if (choice.kind === "routed" && choice.reason !== "panic") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
       return undefined;
     }
-    const { origin, region, epoch, reason } = choice;
+    const { origin, region, epoch } = choice;
+    const reason = order.to === origin ? "replay" : choice.reason;
     this.#state.coming.set({ ...coming, origin });
-    return { from, to: { keyHash, position, lot, keyed, origin, region, epoch, reason, fence, movedFrom: from.origin } };
+    return { from, to: { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, movedFrom: from.origin } };
   }
 
   /** One line for the sessions that moved together: moves are always recorded. */

@@ -4,25 +4,37 @@
 // origin or between two; every change is one epoch, made whole and swapped in.
 
 import { DurableObject } from "cloudflare:workers";
-import { unavailability } from "../core/availability.ts";
 import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName, sliceOf } from "../core/names.ts";
-import type { EndedItem, Envelope, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem } from "../core/protocol.ts";
-import type { Hints, Snapshot, SnapshotOrigin } from "../core/snapshot.ts";
-import { comesHome } from "../core/spill.ts";
+import type { Decision } from "../core/decision.ts";
+import type {
+  EndedItem,
+  Envelope,
+  FindItem,
+  GuestAnswer,
+  GuestItem,
+  PlaceAnswer,
+  PlaceItem,
+  RedirectAnswer,
+  RedirectItem,
+} from "../core/protocol.ts";
+import type { Hints, Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
+import { Upkeep } from "./ring-upkeep.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
-import { EVACUATE_AGAIN_MS, GUESTS_EVERY_MS, ORPHAN_PIN_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
+import { GUESTS_EVERY_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
 import { Moves } from "./ring-moves.ts";
+import { Orders } from "./ring-orders.ts";
+import { OutcomeSums, type Outcomes } from "./outcomes.ts";
 import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { RingState } from "./ring-state.ts";
 import { RingStore } from "./ring-store.ts";
 import { guestId } from "./ring-table.ts";
-import { describeOrigin, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import { describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
 
 export interface Published {
@@ -36,13 +48,14 @@ export class RingObject extends DurableObject<Env> {
   readonly #prober: Prober;
   readonly #placing: Placing;
   readonly #moves: Moves;
+  readonly #orders: Orders;
+  /** Of requests that Workers carried, since this object's start. */
+  readonly #outcomes = new OutcomeSums();
   readonly #publisher: Publisher;
   readonly #callers = new Callers();
-  readonly #evacuateNotBeforeMs = new Map<string, number>();
-  readonly #orphanedAtMs = new Map<string, number>();
+  readonly #upkeep: Upkeep;
   readonly #tables: RingTables;
   #reading: Promise<void> | undefined;
-  #servableSinceMs: number | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
   #announced = "";
@@ -60,9 +73,15 @@ export class RingObject extends DurableObject<Env> {
     this.#prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
     this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober);
     this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
+    this.#orders = new Orders(this.#state, this.#placing, this.#moves);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
     this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
+    this.#upkeep = new Upkeep(this.#state, this.#moves, this.#tables, (work) => {
+      const done = work.then(() => this.#advanceDrains(Date.now()));
+      this.ctx.waitUntil(done);
+      return done;
+    });
   }
 
   // — asked by carriers —
@@ -116,6 +135,33 @@ export class RingObject extends DurableObject<Env> {
     return { ...(await this.published()), verdict };
   }
 
+  /** Where a session is, for a route that is exact, or when the published table of hints is not all. */
+  async find(item: FindItem): Promise<Decision> {
+    await this.#up();
+    return this.#placing.find(item);
+  }
+
+  /** An origin has answered that a session belongs to another. */
+  async redirect(item: RedirectItem): Promise<RedirectAnswer> {
+    await this.#up();
+    const answer = await this.#orders.redirect(item);
+    this.#announce();
+    return answer;
+  }
+
+  /** An origin has said that a session is over: what was ordered for it is forgotten. */
+  async endOrder(item: EndedItem): Promise<void> {
+    await this.#up();
+    this.#state.endOrder(item.keyHash, item.fence);
+    this.#announce();
+  }
+
+  /** What became of requests to our origins, as one isolate has counted it. */
+  async outcomes(byOrigin: Readonly<Record<string, Outcomes>>): Promise<void> {
+    this.#wake();
+    this.#outcomes.add(byOrigin, this.#state.view.byId);
+  }
+
   // — asked by other ring objects of the pool —
 
   /** A neighbour's newest snapshot. */
@@ -123,7 +169,7 @@ export class RingObject extends DurableObject<Env> {
     this.#wake();
     if (!this.#state.takeNeighbour(snapshot)) return;
     this.#announce();
-    this.#leaveLost(snapshot.origins);
+    this.#upkeep.leaveLost(snapshot.origins);
   }
 
   async guest(items: readonly GuestItem[]): Promise<GuestAnswer[]> {
@@ -182,7 +228,7 @@ export class RingObject extends DurableObject<Env> {
         drainedAtMs: undefined,
       });
       this.#announce();
-      this.#evacuate(origin, true);
+      this.#upkeep.evacuate(origin, true);
     }
     return this.#originStatus(origin);
   }
@@ -206,10 +252,9 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     const row = this.#state.live.get(keyHash);
     if (!row) return undefined;
-    const { origin, region, fence, epoch, reason, movedFrom } = row;
     const carrier = carrierStub(this.env, this.#settings.config, this.#state.name, sliceOf(row.lot, this.#state.pool.carriers));
     const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
-    return { origin, region, fence, epoch, reason, movedFrom, connections, state: this.#placing.moving.has(keyHash) ? "moving" : "settled" };
+    return describeSession(row, connections, this.#placing.moving.has(keyHash));
   }
 
   // — the clock —
@@ -221,10 +266,8 @@ export class RingObject extends DurableObject<Env> {
     this.ctx.waitUntil(this.#prober.probeDue(nowMs).then(() => this.#schedule()));
     this.ctx.waitUntil(this.#tables.readMissing());
     this.#compareGuests(nowMs);
+    this.#upkeep.run(nowMs);
     this.#advanceDrains(nowMs);
-    for (const view of this.#state.views()) this.#leaveLost(view.snapshot.origins);
-    this.#failBack(nowMs);
-    this.#sweepPins(nowMs);
     await this.#publisher.run(nowMs);
     this.#schedule();
   }
@@ -245,24 +288,10 @@ export class RingObject extends DurableObject<Env> {
     );
     this.#announce();
     if (!down) return;
-    this.#evacuate(origin, false);
+    this.#upkeep.evacuate(origin, false);
     // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
     const others = this.#state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
     this.ctx.waitUntil(Promise.all(others.map((each) => this.#prober.ask(each.id))).then(() => this.#schedule()));
-  }
-
-  #evacuate(origin: string, planned: boolean, over = false): void {
-    if (Date.now() < (this.#evacuateNotBeforeMs.get(origin) ?? 0)) return;
-    this.#evacuateNotBeforeMs.set(origin, Infinity); // one at a time
-    const work = this.#moves.evacuate(origin, planned).then(() => (over ? this.#moves.expel(origin) : undefined));
-    // Those that stayed are tried again, but not at once: nobody could take them.
-    this.ctx.waitUntil(this.#moved(work).finally(() => this.#evacuateNotBeforeMs.set(origin, Date.now() + EVACUATE_AGAIN_MS)));
-  }
-
-  async #moved(work: Promise<void>): Promise<void> {
-    await work;
-    this.#advanceDrains(Date.now());
-    this.#announce();
   }
 
   #advanceDrains(nowMs: number): void {
@@ -270,28 +299,9 @@ export class RingObject extends DurableObject<Env> {
       const empty = this.#state.loadOf(origin) === 0 && this.#tables.completeWithGuests;
       const facts = { empty, epoch: this.#state.view.snapshot.epoch, publishedEpoch: this.#publisher.publishedEpoch(), nowMs };
       const next = advanceDrain(drain, facts, this.#state.pool);
-      if (!next) continue;
-      this.#state.setDrain(origin, next);
-      this.#announce();
+      if (next) this.#state.setDrain(origin, next);
     }
-  }
-
-  /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
-  #leaveLost(origins: readonly SnapshotOrigin[]): void {
-    for (const { id, health, lifecycle, closed } of origins) {
-      if (this.#state.live.countOf(id) === 0 || (health !== "down" && lifecycle === "active")) continue;
-      this.#evacuate(id, health !== "down", closed);
-    }
-  }
-
-  /** `failback: "sessions"`: when our region has been able to serve for `holdDownMs`, sessions that went abroad come home. */
-  #failBack(nowMs: number): void {
-    const { view, live, pool, name } = this.#state;
-    const servable = view.snapshot.origins.some((origin) => !unavailability(origin, nowMs, new Set()));
-    this.#servableSinceMs = servable ? (this.#servableSinceMs ?? nowMs) : undefined;
-    if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
-    const abroad = live.rows((row) => row.region !== name.region && comesHome("sessions", view.snapshot, row.lot, nowMs));
-    if (abroad.length > 0) this.ctx.waitUntil(this.#moved(this.#moves.move(abroad, { planned: true, excluded: new Set() })));
+    this.#announce();
   }
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
@@ -299,17 +309,6 @@ export class RingObject extends DurableObject<Env> {
     if (this.#state.guests.size === 0 || nowMs < this.#compareAtMs) return;
     this.#compareAtMs = nowMs + Math.min(GUESTS_EVERY_MS, this.#state.pool.horizonMs);
     this.ctx.waitUntil(this.#tables.compareGuests().then(() => this.#tellNeighbours()));
-  }
-
-  #sweepPins(nowMs: number): void {
-    if (!this.#tables.complete) return;
-    for (const keyHash of this.#state.pinnedKeys()) {
-      if (this.#state.live.get(keyHash)) this.#orphanedAtMs.delete(keyHash);
-      else if (!this.#orphanedAtMs.has(keyHash)) this.#orphanedAtMs.set(keyHash, nowMs);
-    }
-    const old = [...this.#orphanedAtMs].filter(([, sinceMs]) => nowMs - sinceMs >= ORPHAN_PIN_MS).map(([keyHash]) => keyHash);
-    for (const keyHash of old) this.#orphanedAtMs.delete(keyHash);
-    this.#state.dropPins(old);
   }
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
@@ -368,7 +367,12 @@ export class RingObject extends DurableObject<Env> {
   #originStatus(id: string): OriginStatus | undefined {
     const origin = this.#state.view.byId.get(id);
     if (!origin) return undefined;
-    return describeOrigin(origin, this.#state.name.region, this.#state.loadOf(id), this.#tables.connectionsByOrigin().get(id) ?? 0, Date.now());
+    const counted = {
+      sessions: this.#state.loadOf(id),
+      connections: this.#tables.connectionsByOrigin().get(id) ?? 0,
+      outcomes: this.#outcomes.of(id),
+    };
+    return describeOrigin(origin, this.#state.name.region, counted, Date.now());
   }
 
   #schedule(): void {
@@ -383,7 +387,12 @@ export class RingObject extends DurableObject<Env> {
     const busy = drains || misplaced || !this.#tables.completeWithGuests || this.#state.guests.size > 0 || this.#state.pinnedKeys().length > 0;
     // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
     const SPACING_MS = 5;
-    const dueAtMs = Math.min(this.#prober.nextDueAtMs(), this.#publisher.nextDueAtMs(), busy ? nowMs + TICK_MS : Infinity);
+    const dueAtMs = Math.min(
+      this.#prober.nextDueAtMs(),
+      this.#publisher.nextDueAtMs(),
+      this.#upkeep.nextDueAtMs(nowMs),
+      busy ? nowMs + TICK_MS : Infinity,
+    );
     if (dueAtMs === Infinity || dueAtMs >= this.#alarmAtMs) return;
     this.#alarmAtMs = Math.max(Math.ceil(dueAtMs), nowMs + SPACING_MS);
     this.ctx.waitUntil(this.ctx.storage.setAlarm(this.#alarmAtMs));

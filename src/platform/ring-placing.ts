@@ -6,7 +6,7 @@ import { lossOf } from "../core/availability.ts";
 import type { Balance } from "../core/balance.ts";
 import { decide, replicasOf } from "../core/decide.ts";
 import type { Decision, Reason } from "../core/decision.ts";
-import type { GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import type { FindItem, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
 import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
@@ -62,7 +62,7 @@ export class Placing {
   /** A guest's place among our own origins. */
   guest(item: GuestItem): GuestAnswer {
     const held: Claim | undefined = item.held === undefined ? undefined : { origin: item.held, fence: item.fence, from: "connection" };
-    const decision = this.#decideOn([this.#state.view], { ...item, claim: held, excluded: new Set(item.excluded) }, true);
+    const decision = this.#decideOn([this.#state.view], { ...item, claim: held, excluded: new Set(item.excluded) }, this.#balance(true));
     if (decision.kind === "refused" || decision.reason === "panic") return { kind: "refused" };
     const { keyHash, position, lot, keyed, homeRegion, fence } = item;
     this.#state.guests.set({ keyHash, position, lot, keyed, homeRegion, fence, origin: decision.origin.id });
@@ -74,7 +74,7 @@ export class Placing {
     let views = this.#state.views();
     for (;;) {
       const pin = wish.leaving ? undefined : this.#state.pinOf(wish.keyHash);
-      const decision = this.#decideOn(views, { ...wish, pin }, bounded);
+      const decision = this.#decideOn(views, { ...wish, pin }, this.#balance(bounded));
       if (decision.kind === "refused") return { kind: "refused", why: decision.why, epoch: decision.epoch };
       const { region, epoch, reason } = decision;
       const choice: Choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason };
@@ -88,6 +88,19 @@ export class Placing {
       if (answer.kind === "placed") return { ...choice, origin: answer.origin, epoch: answer.epoch };
       views = views.filter((view) => view.snapshot.region !== region);
     }
+  }
+
+  /**
+   * Where a session is now, without placing it: live, pinned, claimed, or by the ring, without bound or turn, so that everybody is told the
+   * same. Waits for a move that is under way.
+   */
+  async find(item: FindItem): Promise<Decision> {
+    await this.moving.get(item.keyHash);
+    const row = this.#state.live.get(item.keyHash);
+    const live: Claim | undefined = row && { origin: row.origin, fence: row.fence, from: "connection" };
+    const wish = { ...item, claim: live ?? claimOf(item), pin: live ? undefined : this.#state.pinOf(item.keyHash), excluded: new Set(item.excluded) };
+    const decision = this.#decideOn(this.#state.views(), wish, { kind: "ring" });
+    return row && decision.kind === "routed" && decision.origin.id === row.origin ? { ...decision, reason: row.reason } : decision;
   }
 
   placementOf(row: LiveRow): Placement {
@@ -129,8 +142,8 @@ export class Placing {
     const { live } = item;
     if (!live || !this.#state.viewOfRegion(live.region)?.byId.has(live.origin)) return undefined;
     if ((this.#state.pinOf(item.keyHash)?.fence ?? 0) > live.fence) return undefined;
-    const { keyHash, position, lot, keyed } = item;
-    const row: LiveRow = { keyHash, position, lot, keyed, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
+    const { keyHash, position, lot, keyed, learned } = item;
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
     this.#state.fence(live.fence);
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
@@ -159,8 +172,8 @@ export class Placing {
   }
 
   async #placeComing(item: PlaceItem, old: LiveRow | undefined, fence: number, bounded: boolean): Promise<PlaceAnswer> {
-    const { keyHash, position, lot, keyed } = item;
-    const claim: Claim | undefined = old || !item.claim ? undefined : { ...item.claim, from: "cookie" }; // it speaks of the time before the placement that was lost
+    const { keyHash, position, lot, keyed, learned } = item;
+    const claim = old ? undefined : claimOf(item); // it speaks of the time before the placement that was lost
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
     const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
     if (choice.kind === "refused") return { ...choice, keyHash };
@@ -170,14 +183,19 @@ export class Placing {
       if (raced) return { kind: "placed", placement: this.placementOf(raced) };
       return { kind: "refused", keyHash, why: "no-origin", epoch: choice.epoch }; // it ended while its new place was asked for
     }
-    const row: LiveRow = { keyHash, position, lot, keyed, ...choice, fence, movedFrom: old?.origin };
+    if ((this.#state.pinOf(keyHash)?.fence ?? 0) > fence) {
+      // It was ordered elsewhere while another region was asked.
+      await this.release([{ keyHash, region: choice.region, fence }]);
+      return this.#newPlace(item, old, bounded);
+    }
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, ...choice, fence, movedFrom: old?.origin };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
     if (old) await this.release([old]);
     return { kind: "placed", placement: this.placementOf(row) };
   }
 
-  #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, bounded: boolean): Decision {
+  #decideOn(regions: readonly RegionView[], wish: Omit<Wish, "fence"> & { pin?: Holding | undefined }, balance: Balance): Decision {
     const { pool } = this.#state;
     return decide({
       key: wish,
@@ -187,7 +205,7 @@ export class Placing {
       claim: wish.claim,
       excluded: wish.excluded,
       policy: pool,
-      balance: this.#balance(bounded),
+      balance,
       nowMs: Date.now(),
     });
   }
@@ -225,4 +243,9 @@ export class Placing {
       return "unreachable"; // the home ring then decides on its own copy of that region's snapshot
     }
   }
+}
+
+/** What the visitor brings beside the key: a cookie's claim, or the tag of a key that an origin has issued. */
+function claimOf({ claim, learned }: Pick<PlaceItem, "claim" | "learned">): Claim | undefined {
+  return claim && { ...claim, from: learned ? "tag" : "cookie" };
 }

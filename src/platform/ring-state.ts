@@ -2,18 +2,21 @@
 // whole here; telling others is the ring object's. No I/O beside the object's own storage.
 
 import type { Pool } from "../core/config-types.ts";
+import { lossOf } from "../core/availability.ts";
 import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { judgeConfig, mergeLayers, type ConfiguredOrigin, type DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import { hashText } from "../core/hash.ts";
+import type { LivePlacement, SessionRef } from "../core/protocol.ts";
 import { PLACEMENT } from "../core/ring.ts";
 import { withSalts } from "../core/salts.ts";
 import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
+import { HINTS_MAX } from "./limits.ts";
 import type { Pin, RingStore, StoredConfig } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
@@ -31,6 +34,8 @@ export class RingState {
   readonly #drains: Map<string, DrainOrder>;
   readonly #down: Set<string>;
   readonly #pins: Map<string, Pin>;
+  /** The keys of those pins that an origin has ordered. */
+  readonly #orders: Set<string>;
   readonly #neighbours = new Map<string, RegionView>();
   #view: RegionView;
   #lastFence: number;
@@ -44,6 +49,7 @@ export class RingState {
     this.#drains = store.drains();
     this.#down = store.down();
     this.#pins = store.pins();
+    this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
     for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
       this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
     }
@@ -119,8 +125,45 @@ export class RingState {
     return this.#pins.get(keyHash);
   }
 
+  /** Sessions whose pins last as long as they live. */
   pinnedKeys(): string[] {
-    return [...this.#pins.keys()];
+    return [...this.#pins.values()].filter((pin) => pin.orderedUntilMs === 0).map((pin) => pin.keyHash);
+  }
+
+  isOrdered(keyHash: string): boolean {
+    return this.#orders.has(keyHash);
+  }
+
+  get orderCount(): number {
+    return this.#orders.size;
+  }
+
+  /** Keeps a session at an origin, by that origin's or another's order, until it ends, is moved, or the time is over. */
+  order(ref: SessionRef, { origin, region, fence }: LivePlacement, untilMs: number): void {
+    const { keyHash, position, lot } = ref;
+    const before = this.#pins.get(keyHash);
+    this.#setPin({ keyHash, position, lot, keyed: true, origin, region, fence, orderedUntilMs: untilMs });
+    if (before?.origin !== origin || before.fence !== fence) this.#bumpHints();
+  }
+
+  /** Ends an order that is not younger than `fence`; where the session is live it stays pinned as long as that lasts. */
+  endOrder(keyHash: string, fence: number): void {
+    const pin = this.#pins.get(keyHash);
+    if (!pin || pin.orderedUntilMs === 0 || pin.fence > fence) return;
+    this.#setPin({ ...pin, orderedUntilMs: 0 });
+    const row = this.live.get(keyHash);
+    if (row) this.reconcilePins([row]);
+    else this.dropPins([keyHash]);
+  }
+
+  /** Ends the orders whose time is over, or whose origin is past its drain or gone. */
+  sweepOrders(nowMs: number): void {
+    for (const keyHash of this.#orders) {
+      const pin = this.#pins.get(keyHash);
+      if (!pin) continue;
+      const loss = lossOf(this.viewOfRegion(pin.region)?.byId.get(pin.origin), nowMs, new Set());
+      if (pin.orderedUntilMs <= nowMs || loss === "gone" || loss === "drained") this.endOrder(keyHash, Infinity);
+    }
   }
 
   /** Writes pins for the sessions that are not where the ring says, takes those away that are. A change is a new hints version. */
@@ -130,32 +173,38 @@ export class RingState {
     if (changed) this.#bumpHints();
   }
 
+  /** Of sessions that are not live any more. What an origin has ordered lasts longer. */
   dropPins(keyHashes: readonly string[]): void {
-    const known = keyHashes.filter((keyHash) => this.#pins.delete(keyHash));
-    for (const keyHash of known) this.#store.deletePin(keyHash);
+    const known = keyHashes.filter((keyHash) => this.#pins.get(keyHash)?.orderedUntilMs === 0);
+    for (const keyHash of known) this.#deletePin(keyHash);
     if (known.length > 0) this.#bumpHints();
   }
 
+  /** The published copy of the pins: of more than `HINTS_MAX` the newest, and that it is not all. */
   hints(): Hints {
-    const entries = [...this.#pins.values()]
-      .map(({ keyHash, origin, region, fence }) => ({ keyHash, origin, region, fence }))
-      .toSorted((a, b) => (a.keyHash < b.keyHash ? -1 : 1));
-    return { format: 1, pool: this.name.pool, region: this.name.region, version: this.#view.snapshot.hintsVersion, entries };
+    const { pool, region } = this.name;
+    const all = [...this.#pins.values()].map(({ keyHash, origin, region: at, fence }) => ({ keyHash, origin, region: at, fence }));
+    const complete = all.length <= HINTS_MAX;
+    const entries = (complete ? all : all.toSorted((a, b) => b.fence - a.fence).slice(0, HINTS_MAX)).toSorted((a, b) =>
+      a.keyHash < b.keyHash ? -1 : 1,
+    );
+    return { format: 1, pool, region, version: this.#view.snapshot.hintsVersion, complete, entries };
   }
 
   #reconcilePin(row: LiveRow): boolean {
     if (!row.keyed) return false;
     const pin = this.#pins.get(row.keyHash);
-    if (!this.#isByWalk(row)) return this.#pin(row, pin);
+    const ordered = pin !== undefined && pin.orderedUntilMs > 0;
+    if (ordered || !this.#isFound(row)) return this.#pin(row, pin);
     if (!pin) return false;
-    this.#pins.delete(row.keyHash);
-    this.#store.deletePin(row.keyHash);
+    this.#deletePin(row.keyHash);
     return true;
   }
 
-  /** Whether everybody finds this session by the ring alone. What load, turn or chance has placed nobody could. */
-  #isByWalk(row: LiveRow): boolean {
+  /** Whether everybody finds this session by the ring alone, or by its tag. What load, turn or chance has placed nobody could. */
+  #isFound(row: LiveRow): boolean {
     const { balance } = this.pool;
+    if (row.learned && row.movedFrom === undefined && row.reason === "claim") return true;
     if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
     const decision = decide({
       key: row,
@@ -172,10 +221,21 @@ export class RingState {
   #pin(row: LiveRow, pin: Pin | undefined): boolean {
     if (pin?.origin === row.origin && pin.fence === row.fence) return false;
     const { keyHash, position, lot, origin, region, fence } = row;
-    const next: Pin = { keyHash, position, lot, keyed: true, origin, region, fence };
-    this.#pins.set(keyHash, next);
-    this.#store.setPin(next);
+    this.#setPin({ keyHash, position, lot, keyed: true, origin, region, fence, orderedUntilMs: pin?.orderedUntilMs ?? 0 });
     return true;
+  }
+
+  #setPin(pin: Pin): void {
+    this.#pins.set(pin.keyHash, pin);
+    if (pin.orderedUntilMs > 0) this.#orders.add(pin.keyHash);
+    else this.#orders.delete(pin.keyHash);
+    this.#store.setPin(pin);
+  }
+
+  #deletePin(keyHash: string): void {
+    this.#pins.delete(keyHash);
+    this.#orders.delete(keyHash);
+    this.#store.deletePin(keyHash);
   }
 
   /**

@@ -2,6 +2,8 @@
 
 import type { Reason } from "../core/decision.ts";
 import { shareAt } from "../core/share.ts";
+import type { Outcomes } from "./outcomes.ts";
+import type { LiveRow } from "./ring-table.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 
 export interface OriginStatus {
@@ -18,6 +20,8 @@ export interface OriginStatus {
   readonly share: number;
   readonly sessions: number;
   readonly connections: number;
+  /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest by the thousand. */
+  readonly outcomes: Outcomes;
 }
 
 export interface RingStatus {
@@ -45,7 +49,16 @@ export interface SessionStatus {
   readonly state: "settled" | "moving";
 }
 
-export function describeOrigin(origin: SnapshotOrigin, region: string, sessions: number, connections: number, nowMs: number): OriginStatus {
+export function describeOrigin(
+  origin: SnapshotOrigin,
+  region: string,
+  counted: Pick<OriginStatus, "sessions" | "connections" | "outcomes">,
+  nowMs: number,
+): OriginStatus {
   const { id, url, weight, salt, backup, lifecycle, health, share } = origin;
-  return { id, url, region, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), sessions, connections };
+  return { id, url, region, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), ...counted };
+}
+
+export function describeSession({ origin, region, fence, epoch, reason, movedFrom }: LiveRow, connections: number, moving: boolean): SessionStatus {
+  return { origin, region, fence, epoch, reason, movedFrom, connections, state: moving ? "moving" : "settled" };
 }

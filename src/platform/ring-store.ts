@@ -8,6 +8,8 @@ export interface Pin extends SessionRef {
   readonly origin: string;
   readonly region: string;
   readonly fence: number;
+  /** Until then an origin's order keeps it there, whether it has a live connection or none; 0: it lasts as long as the session lives. */
+  readonly orderedUntilMs: number;
 }
 
 export interface StoredConfig {
@@ -35,6 +37,8 @@ export class RingStore {
     sql.exec(
       "CREATE TABLE IF NOT EXISTS pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL)",
     );
+    // Beside the pins, not a column of theirs: a version before it goes on reading and writing those.
+    sql.exec("CREATE TABLE IF NOT EXISTS orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
@@ -101,17 +105,24 @@ export class RingStore {
   }
 
   pins(): Map<string, Pin> {
-    const rows = this.#sql.exec<{ key_hash: string; position: number; lot: number; origin: string; region: string; fence: number }>(
-      "SELECT * FROM pins",
+    type PinRow = { key_hash: string; position: number; lot: number; origin: string; region: string; fence: number };
+    const orders = new Map(
+      [...this.#sql.exec<{ key_hash: string; until_ms: number }>("SELECT * FROM orders")].map((row) => [row.key_hash, row.until_ms]),
     );
-    return new Map([...rows].map(({ key_hash: keyHash, ...pin }) => [keyHash, { keyHash, keyed: true, ...pin }]));
+    const rows = this.#sql.exec<PinRow>("SELECT * FROM pins");
+    return new Map(
+      [...rows].map(({ key_hash: keyHash, ...pin }) => [keyHash, { keyHash, keyed: true, ...pin, orderedUntilMs: orders.get(keyHash) ?? 0 }]),
+    );
   }
 
-  setPin({ keyHash, position, lot, origin, region, fence }: Pin): void {
+  setPin({ keyHash, position, lot, origin, region, fence, orderedUntilMs }: Pin): void {
     this.#sql.exec("INSERT OR REPLACE INTO pins VALUES (?, ?, ?, ?, ?, ?)", keyHash, position, lot, origin, region, fence);
+    if (orderedUntilMs > 0) this.#sql.exec("INSERT OR REPLACE INTO orders VALUES (?, ?)", keyHash, orderedUntilMs);
+    else this.#sql.exec("DELETE FROM orders WHERE key_hash = ?", keyHash);
   }
 
   deletePin(keyHash: string): void {
     this.#sql.exec("DELETE FROM pins WHERE key_hash = ?", keyHash);
+    this.#sql.exec("DELETE FROM orders WHERE key_hash = ?", keyHash);
   }
 }

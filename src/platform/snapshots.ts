@@ -3,8 +3,9 @@
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Pool } from "../core/config-types.ts";
+import type { Holding } from "../core/situation.ts";
 import { bootstrapView, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
-import type { Background, Env, Settings } from "./env.ts";
+import type { Env, Platform, Settings } from "./env.ts";
 import { within } from "./limits.ts";
 import type { Published } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
@@ -13,12 +14,20 @@ import { ringStub } from "./stubs.ts";
 export interface KnownRing {
   readonly view: RegionView;
   /** Sessions that are not where the ring says: key hash → origin and fence. */
-  readonly hints: ReadonlyMap<string, { readonly origin: string; readonly fence: number }>;
+  readonly hints: ReadonlyMap<string, Holding>;
+  /** `false`: of a session that is not among the hints the ring object must be asked. */
+  readonly complete: boolean;
   readonly confirmedAtMs: number;
+  /** Who answered for it this time. */
+  readonly layer: Layer;
 }
+
+export type Layer = "memory" | "kv" | "ring" | "config";
 
 interface Entry {
   held: KnownRing | undefined;
+  /** Places that the ring object has told this isolate, until its snapshots tell them too. */
+  readonly told: Map<string, Holding & { readonly untilMs: number }>;
   /** The last time that neither KV nor the ring object gave anything to go by. */
   failedAtMs: number;
   /** Until then a background read is thought to be under way; one that was cut off with its request counts for nothing after. */
@@ -34,7 +43,7 @@ const KV_TIMEOUT_MS = 2_000;
 const RING_TIMEOUT_MS = 4_000;
 
 /** A ring, confirmed within a quarter of the pool's horizon; past half of that one background read confirms it again. */
-export async function knownRing(env: Env, ctx: Background, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
+export async function knownRing({ env, ctx, settings }: Platform, pool: Pool, region: string): Promise<KnownRing> {
   const entry = entryOf(pool.id, region);
   const nowMs = Date.now();
   const ageMs = entry.held ? nowMs - entry.held.confirmedAtMs : Infinity;
@@ -50,27 +59,57 @@ export async function knownRing(env: Env, ctx: Background, settings: Settings, p
 }
 
 /** Takes over what KV or a ring object answered, and confirms what is held where that is as new. */
-export function learn({ snapshot, hints }: Published): KnownRing {
+export function learn({ snapshot, hints }: Published, layer: Layer): KnownRing {
   const entry = entryOf(snapshot.pool, snapshot.region);
   const { held } = entry;
   const confirmedAtMs = Date.now();
   if (!held || isNewer(snapshot, held.view.snapshot)) {
-    entry.held = { view: viewOf(snapshot, held?.view), hints: hintMap(hints), confirmedAtMs };
+    entry.held = { view: viewOf(snapshot, held?.view), hints: hintMap(hints), complete: hints.complete, confirmedAtMs, layer: "memory" };
   } else if (!isNewer(held.view.snapshot, snapshot)) {
     entry.held = { ...held, confirmedAtMs };
   }
   entry.failedAtMs = -Infinity;
-  return entry.held ?? bootstrapped(viewOf(snapshot));
+  return { ...(entry.held ?? bootstrapped(viewOf(snapshot))), layer };
+}
+
+/** As many places are remembered; one more, and the oldest is forgotten: its origin says again where the session is. */
+const TOLD_MAX = 1_000;
+
+/** Remembers a place that the ring object told, for as long as a snapshot may not know it. */
+export function remember(pool: Pool, region: string, keyHash: string, { origin, fence }: Holding): void {
+  const { told } = entryOf(pool.id, region);
+  told.delete(keyHash);
+  told.set(keyHash, { origin, fence, untilMs: Date.now() + pool.horizonMs });
+  const [oldest] = told.keys();
+  if (told.size > TOLD_MAX && oldest !== undefined) told.delete(oldest);
+}
+
+export function forget(pool: Pool, region: string, keyHash: string): void {
+  entryOf(pool.id, region).told.delete(keyHash);
+}
+
+/** Whether anybody of this ring may be elsewhere than it says: only then a session's key hash is of use. */
+export function mayBeElsewhere(pool: Pool, region: string, { hints, complete }: KnownRing): boolean {
+  return hints.size > 0 || !complete || entryOf(pool.id, region).told.size > 0;
+}
+
+/** The newest place that is known of a session that may not be where the ring says. */
+export function hintOf(pool: Pool, region: string, { hints }: KnownRing, keyHash: string): Holding | undefined {
+  const { told } = entryOf(pool.id, region);
+  const [hint, word] = [hints.get(keyHash), told.get(keyHash)];
+  if (word && word.untilMs > Date.now() && word.fence > (hint?.fence ?? 0)) return word;
+  if (word) told.delete(keyHash);
+  return hint;
 }
 
 async function refresh(env: Env, settings: Settings, pool: Pool, region: string): Promise<KnownRing> {
   const entry = entryOf(pool.id, region);
   const fromKv = await readKv(env, settings, pool, region, entry.held);
-  if (fromKv !== "ask-ring" && fromKv !== "unconfirmed") return learn(fromKv);
+  if (fromKv !== "ask-ring" && fromKv !== "unconfirmed") return learn(fromKv, "kv");
   // KV lags behind what is held: that is as good as it was, until half of the horizon has passed since somebody confirmed it.
   if (fromKv === "unconfirmed" && entry.held && Date.now() - entry.held.confirmedAtMs <= pool.horizonMs / 2) return entry.held;
   try {
-    return learn(await within(ringStub(env, settings.config, pool.id, region).published(), RING_TIMEOUT_MS, "ring object"));
+    return learn(await within(ringStub(env, settings.config, pool.id, region).published(), RING_TIMEOUT_MS, "ring object"), "ring");
   } catch (error) {
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
   }
@@ -106,13 +145,18 @@ async function readKv(
 
 function entryOf(pool: string, region: string): Entry {
   const name = `${pool}/${region}`;
-  const entry = entries.get(name) ?? { held: undefined, failedAtMs: -Infinity, refreshingUntilMs: 0 };
+  const entry = entries.get(name) ?? {
+    held: undefined,
+    told: new Map<string, Holding & { untilMs: number }>(),
+    failedAtMs: -Infinity,
+    refreshingUntilMs: 0,
+  };
   entries.set(name, entry);
   return entry;
 }
 
 function bootstrapped(view: RegionView): KnownRing {
-  return { view, hints: new Map(), confirmedAtMs: -Infinity };
+  return { view, hints: new Map(), complete: true, confirmedAtMs: -Infinity, layer: "config" };
 }
 
 /** The hints that are held, in the form that a snapshot of the same hints version comes with. */
@@ -123,6 +167,7 @@ function hintsOf(held: KnownRing | undefined, { pool, region, hintsVersion }: Sn
     pool,
     region,
     version: hintsVersion,
+    complete: hintsVersion === 0 || held?.complete !== false,
     entries: entries.map(([keyHash, { origin, fence }]) => ({ keyHash, origin, region, fence })),
   };
 }

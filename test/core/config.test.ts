@@ -89,6 +89,9 @@ const EXAMPLE = defineConfig({
   expose: false, forwarded: "x-forwarded", record: { sampleShare: 0.01 }, admin: {},
 });
 
+/** How plain requests are carried where nothing is said. */
+const CARRIED = { exact: false, replay: { bodyBytes: 0 }, deadlines: {}, retry: { idempotencyKey: false } };
+
 describe("a good configuration", () => {
   test("the documented example parses, and its values arrive", () => {
     const config = parsed(EXAMPLE);
@@ -96,12 +99,12 @@ describe("a good configuration", () => {
     expect(config.routes).toEqual([
       {
         path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-        resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
+        resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
       },
       {
         path: "/*", host: "app.example.com", header: {}, pool: "web", home: { kind: "visitor" },
-        session: [{ kind: "cookie", name: "sid" }, { kind: "header", name: "x-session-id" }, { kind: "issue" }],
-        resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
+        session: [{ kind: "cookie", name: "sid", learn: false }, { kind: "header", name: "x-session-id", learn: false }, { kind: "issue" }],
+        resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
       },
     ]);
   });
@@ -131,7 +134,7 @@ describe("a good configuration", () => {
       routes: [
         {
           path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-          resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false,
+          resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
         },
       ],
       expose: false, forwarded: "x-forwarded", record: { sampleShare: 0.01 }, admin: {},
@@ -154,7 +157,8 @@ describe("a good configuration", () => {
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
-          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session" }, { query: "Sid" }, { subprotocol: "s." }, { jwt: { claim: "org.id", cookie: "t", secret: "KEY", issuer: "i", audience: "a" } }], home: "weur", required: true,
+          path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session", learn: "wrap" }, { query: "Sid" }, { subprotocol: "s." }, { jwt: { claim: "org.id", cookie: "t", secret: "KEY", issuer: "i", audience: "a" } }], home: "visitor", required: true,
+          exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true },
           resume: { mode: "transparent", prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, allowedOrigins: ["https://App.example.com:443/"],
         },
         expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "Admin.example.com" }, configRevision: 7,
@@ -169,9 +173,9 @@ describe("a good configuration", () => {
     });
     expect(config.routes).toEqual([
       {
-        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session" }, { kind: "query", name: "Sid" }, { kind: "subprotocol", prefix: "s." },
+        path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session", learn: true }, { kind: "query", name: "Sid", learn: false }, { kind: "subprotocol", prefix: "s." },
           { kind: "jwt", claim: ["org", "id"], token: { cookie: "t" }, keys: { secret: "KEY" }, issuer: "i", audience: "a" }],
-        home: { kind: "region", region: "weur" }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
+        home: { kind: "visitor" }, exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
         rehomeOn: [], quietMs: 500, required: true, allowedOrigins: ["https://app.example.com"],
       },
     ]);
@@ -411,6 +415,18 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].required", { [`${ROUTE}.required`]: "yes" }, "found \"yes\"; allowed is true or false"],
     ["routes[0].required", { [`${ROUTE}.required`]: true, [`${ROUTE}.session`]: [] }, "every request would be refused"],
     ["routes[0].required", { [`${ROUTE}.required`]: true, [`${ROUTE}.session`]: [{ query: "sid" }, { ip: true }] }, "nothing is ever refused"],
+    ["routes[0].session[0].learn", { [`${ROUTE}.session`]: [{ path: "session", learn: "wrap" }], [`${ROUTE}.home`]: "visitor" }, "of path nothing can be learned"],
+    ["routes[0].session[0].learn", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "unwrap" }] , [`${ROUTE}.home`]: "visitor" }, 'allowed is "wrap"'],
+    ["routes[0].home", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "wrap" }], [`${ROUTE}.home`]: "session" }, "take home out"],
+    ["routes[0].required", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "wrap" }], [`${ROUTE}.required`]: true, [`${ROUTE}.home`]: undefined }, "nobody could ever begin"],
+    ["routes[0].required", { [`${ROUTE}.session`]: undefined, [`${ROUTE}.preset`]: "mcp", [`${ROUTE}.required`]: true, [`${ROUTE}.home`]: undefined }, "nobody could ever begin"],
+    ["routes[0].session", { [`${ROUTE}.preset`]: "socket.io", [`${ROUTE}.home`]: undefined }, 'preset "socket.io" says where'],
+    ["routes[0].preset", { [`${ROUTE}.session`]: undefined, [`${ROUTE}.preset`]: "socketio", [`${ROUTE}.home`]: undefined }, 'did you mean "socket.io"?'],
+    ["routes[0].exact", { [`${ROUTE}.exact`]: 1 }, "allowed is true or false"],
+    ["routes[0].replay.bodyBytes", { [`${ROUTE}.replay`]: { bodyBytes: 1_048_577 } }, "from 0 to 1048576"],
+    ["routes[0].deadlines.firstByteMs", { [`${ROUTE}.deadlines`]: { firstByteMs: 0 } }, "from 10 to 100000"],
+    ["routes[0].deadlines.idleMs", { [`${ROUTE}.deadlines`]: { idleMs: 400_001 } }, "from 10 to 400000"],
+    ["routes[0].retry.idempotencyKey", { [`${ROUTE}.retry`]: { idempotencyKey: "yes" } }, "allowed is true or false"],
     ["routes[0].session[0]", { [`${ROUTE}.session`]: [{ cookie: "a", header: "b" }] }, "it names 2 sources (cookie, header)"],
     ["routes[0].session[1]", { [`${ROUTE}.session`]: [{ header: "x-a" }, { header: "X-A" }] }, "stands before already"],
     ["routes[0].session[0]", { [`${ROUTE}.session`]: ["cookie"] }, "needed is a session source"],
@@ -505,11 +521,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${ROUTE}.carry`, "splice", "relay"],
   [`${ROUTE}.originSilenceMs`, 30_000],
   [`${ROUTE}.park`, { afterMs: 1000 }],
-  [`${ROUTE}.preset`, "socket.io"],
-  [`${ROUTE}.exact`, true, false],
-  [`${ROUTE}.replay.bodyBytes`, 1024, 0],
-  [`${ROUTE}.deadlines`, { firstByteMs: 1000 }, {}],
-  [`${ROUTE}.retry.idempotencyKey`, true, false],
   [`${ROUTE}.home`, "first", "session"],
 ];
 
@@ -520,7 +531,6 @@ const NOT_YET_INSIDE: readonly [path: string, changes: Changes][] = [
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "hocuspocus" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "graphql-ws" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "mqtt" } }],
-  ["routes[0].session[0].learn", { [`${ROUTE}.session`]: [{ cookie: "sid", learn: "wrap" }] }],
 ];
 
 describe("what is not built", () => {
@@ -705,7 +715,7 @@ function writtenSource(source: SessionSource): object {
       return { jwt: { claim: claim.join("."), ...(token === "bearer" ? {} : token), ...keys, ...rest } };
     }
     default:
-      return { [source.kind]: source.name };
+      return { [source.kind]: source.name, ...("learn" in source && source.learn ? { learn: "wrap" } : {}) };
   }
 }
 

@@ -4,7 +4,13 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { parseConfig } from "../../src/core/config.ts";
 import type { Config, JwtSource, SessionSource } from "../../src/core/config-types.ts";
-import { claimAt, findKey, matchRoute, parseCookies, parseKey, tokenOf, type RequestFacts, type RouteMatch } from "../../src/core/identity.ts";
+import { claimAt, findKey as findKeyOf, matchRoute, parseCookies, parseKey, tokenOf, type RequestFacts, type RouteMatch } from "../../src/core/identity.ts";
+
+/** The key, and of its source the kind. */
+function findKey(...given: Parameters<typeof findKeyOf>) {
+  const finding = findKeyOf(...given);
+  return finding.kind === "key" ? { ...finding, source: finding.source.kind } : finding;
+}
 
 /** A route as a test names it: its pattern, host, headers and key sources; the rest is defaulted. */
 function config(...routes: { path: string; host?: string; header?: Record<string, string>; session?: object[] }[]): Config {

@@ -24,6 +24,8 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   "owner-lost": [503, "destination_unavailable"],
   "keys-unreachable": [503, "destination_unavailable"],
   overloaded: [503, "connection_limit_reached"],
+  "replay-body": [503, "http_request_error"],
+  "client-gone": [499, "connection_terminated"],
   "origin-timeout": [504, "http_response_timeout"],
   loop: [508, "proxy_loop_detected"],
 };
@@ -38,6 +40,6 @@ test.each(Object.entries(CODES).map(([code, [status, proxyError]]) => [code as P
     "retry-after": "1",
   });
   expect(await response.json()).toEqual({
-    type: `urn:limpet:problem:${code}`, title: expect.stringMatching(/^[A-Z]/), status, detail: "Try again shortly.", code, requestId: "r-1",
+    type: `/_limpet/problems/${code}`, title: expect.stringMatching(/^[A-Z]/), status, detail: "Try again shortly.", code, requestId: "r-1",
   });
 });

@@ -31,7 +31,7 @@ describe("order", () => {
 });
 
 describe("decoding", () => {
-  const HINTS = { format: 1, pool: "collab", region: "weur", version: 3, entries: [{ keyHash: "00", origin: "a", region: "weur", fence: 7 }] };
+  const HINTS = { format: 1, pool: "collab", region: "weur", version: 3, complete: true, entries: [{ keyHash: "00", origin: "a", region: "weur", fence: 7 }] };
 
   test("gives back what was encoded, without what a newer version added", () => {
     expect(decodeSnapshot(JSON.parse(JSON.stringify(snapshot())))).toEqual(snapshot());

@@ -61,6 +61,7 @@ describe("a real stack, one of whose origins is called constructor", () => {
       share: number,
       sessions: 0,
       connections: 0,
+      outcomes: { ok: 0, "origin-fault": 0, timeout: 0, "client-gone": 0, ours: 0 },
     };
     expect(
       await eventually("enam-1 is healthy", async () =>

@@ -15,7 +15,7 @@ import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } 
 import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
   decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
-  type EndedItem, type Envelope, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type Table,
+  type EndedItem, type Envelope, type FindItem, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type TableRow,
 } from "../../src/core/protocol.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
@@ -90,7 +90,7 @@ describe("the snapshot", () => {
 
 test("hints are read and written as they were stored; another format is refused", () => {
   const value: Complete<Hints> = {
-    format: 1, pool: "collab", region: "weur", version: 4,
+    format: 1, pool: "collab", region: "weur", version: 4, complete: true,
     entries: [
       { keyHash: OTHER_HASH, origin: "weur-1", region: "weur", fence: 460_800_000_000_031 },
       { keyHash: KEY_HASH, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 },
@@ -100,6 +100,8 @@ test("hints are read and written as they were stored; another format is refused"
   expect(asJson(value)).toStrictEqual(sample("hints.json"));
   expect(decodeHints({ ...value, later: 1 })).toStrictEqual(value);
   expect(decodeHints({ ...value, format: 2 })).toBeUndefined();
+  const { complete: _, ...before } = value; // of a version that listed all of them
+  expect(decodeHints(before)).toStrictEqual(value);
 });
 
 describe("the affinity cookie", () => {
@@ -124,7 +126,7 @@ describe("the affinity cookie", () => {
   });
 
   test("still opens, by the secret that sealed it, wherever in the list that stands", async () => {
-    for (const secrets of [[secret], ["newer", secret]]) expect(readClaims(await open(secrets, sealed), pool, nowMs)).toStrictEqual(value);
+    for (const secrets of [[secret], ["newer", secret]]) expect(readClaims(await open(secrets, "cookie", sealed), pool, nowMs)).toStrictEqual(value);
   });
 
   test("is set, and found again, as it was", () => {
@@ -133,9 +135,10 @@ describe("the affinity cookie", () => {
   });
 
   test("sealed now has the same form and opens", async () => {
-    const now = await seal([secret, "older"], value);
+    const now = await seal([secret, "older"], "cookie", value);
     expect(now.split(".").map((part, n) => (n < 3 ? part : part.length))).toEqual(sealed.split(".").map((part, n) => (n < 3 ? part : part.length)));
-    expect(await open([secret], now)).toStrictEqual(value);
+    expect(await open([secret], "cookie", now)).toStrictEqual(value);
+    expect(await open([secret], "tag", now)).toBeUndefined();
     expect(now).not.toBe(sealed);
   });
 
@@ -151,7 +154,7 @@ describe("the affinity cookie", () => {
     ["longer than any of ours", [secret], `${sealed}${"A".repeat(4096)}`],
     ["of an algorithm of the sender's choice", [secret], `1.${btoa('{"alg":"none"}')}..${sealed.split(".").slice(3).join(".")}`],
   ])("%s is no cookie and no error", async (_, secrets, value) => {
-    expect(await open(secrets, value)).toBeUndefined();
+    expect(await open(secrets, "cookie", value)).toBeUndefined();
   });
 });
 
@@ -167,7 +170,7 @@ test("a fence and its mark are made as they were", () => {
 
 describe("the live request", () => {
   const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
-  const value: Complete<LiveRequest> = {
+  const value: Complete<Omit<LiveRequest, "learned">> = {
     version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
     requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
   };
@@ -187,6 +190,7 @@ describe("the live request", () => {
 });
 
 describe("carrier and ring object", () => {
+  // `learned` is said only where an origin issues the key: a version that does not know it places such a session by its claim all the same.
   const session = { keyHash: KEY_HASH, ...POINT, keyed: true };
   const placement: Complete<Placement> = {
     keyHash: KEY_HASH, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, url: "https://weur-2.example.com", epoch: 12, reason: "next",
@@ -194,16 +198,18 @@ describe("carrier and ring object", () => {
   };
   const values: {
     readonly envelope: Complete<Envelope>;
-    readonly placeItem: Complete<PlaceItem>;
+    readonly placeItem: Complete<Omit<PlaceItem, "learned">>;
     readonly placed: Complete<Extract<PlaceAnswer, { kind: "placed" }>>;
     readonly refused: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
     readonly leaveItem: Complete<LeaveItem>;
     readonly endedItem: Complete<EndedItem>;
-    readonly table: Complete<Table>;
-    readonly guestItem: Complete<GuestItem>;
+    readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned">>[]; readonly asking: readonly string[] };
+    readonly guestItem: Complete<Omit<GuestItem, "learned">>;
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
-    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion">>[]; readonly coming: readonly string[] };
+    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[] };
+    readonly findItem: Complete<FindItem>;
+    readonly redirectItem: Complete<RedirectItem>;
     readonly absent: readonly string[];
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
@@ -223,6 +229,8 @@ describe("carrier and ring object", () => {
       rows: [{ ...session, origin: "enam-1", fence: 460_800_000_000_033 }],
       coming: [guestId({ keyHash: OTHER_HASH, fence: 460_800_000_000_034 })],
     },
+    findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
+    redirectItem: { ...session, learned: true, from: "weur-1", to: "weur-2" },
     absent: [OTHER_HASH],
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
@@ -249,8 +257,9 @@ test("the Limpet field is written as origins and visitors parse it", () => {
   const { toOrigin, toOriginDisplayString, toVisitor } = sample<Record<"toOrigin" | "toOriginDisplayString" | "toVisitor", string>>("limpet-field.json");
   const facts: Complete<OriginFieldFacts> = {
     session: "doc-1", origin: "weur-1", region: "weur", epoch: 12, fence: 460_800_000_000_031, reason: "owner", replicas: ["weur-2", "enam-1"], movedFrom: "weur-4",
+    request: "8f2c1d3e4a5b6c7d-FRA", attempt: 2,
   };
-  const { fence: _fence, movedFrom: _movedFrom, ...stateless } = facts;
+  const { fence: _fence, movedFrom: _movedFrom, request: _request, attempt: _attempt, ...stateless } = facts;
   expect(LIMPET_FIELD).toBe("Limpet");
   expect(fieldForOrigin(facts)).toBe(toOrigin);
   expect(fieldForOrigin({ ...stateless, session: "Zürich 🐚", reason: "claim", replicas: [] })).toBe(toOriginDisplayString);
@@ -285,13 +294,13 @@ describe("the database of a ring object", () => {
   }
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "down", "pins"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "down", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
   const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
   const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
-  const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032 };
+  const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032, orderedUntilMs: 1_800_000_180_000 };
 
   test("written by the stored version is read", async () => {
     const store = await openStore(database(stored("ring-store.sql")));
@@ -312,6 +321,12 @@ describe("the database of a ring object", () => {
     store.setDown("weur-2", true);
     store.setPin(pin);
     expect(contentOf(now)).toEqual(contentOf(then));
+  });
+
+  test("of a version that knew no orders has none", async () => {
+    const db = database(stored("ring-store.sql"));
+    db.exec("DROP TABLE orders");
+    expect((await openStore(db)).pins()).toStrictEqual(new Map([[KEY_HASH, { ...pin, orderedUntilMs: 0 }]]));
   });
 
   test("is left as it was by whoever opens it again, a later version's number too", async () => {

@@ -2,7 +2,7 @@
 // over an environment whose bindings count.
 
 import { afterEach, expect, test, vi } from "vitest";
-import type { Env, Settings } from "../../src/platform/env.ts";
+import { settingsReader, type Env, type Settings } from "../../src/platform/env.ts";
 import { originFetch } from "../../src/platform/origin-fetch.ts";
 
 const KEY = "a key of signatures that has many bytes";
@@ -10,18 +10,13 @@ const SECRETS = { LIMPET_SECRET: "limpet's own secret of many characters" };
 
 afterEach(() => {
   vi.unstubAllGlobals();
-  vi.doUnmock("../../limpet.config.ts");
-  vi.resetModules();
 });
 
 /** The settings of a fresh isolate. */
 async function settingsWith(pools: object, bindings: object): Promise<{ env: Env; settings: Settings }> {
   const config = { configRevision: 1, defaultRegion: "weur", regions: { weur: {} }, pools, routes: [] };
-  vi.resetModules();
-  vi.doMock("../../limpet.config.ts", () => ({ default: config }));
-  const { settingsOf } = await import("../../src/platform/env.ts");
   const env = { ...SECRETS, ...bindings } as unknown as Env;
-  return { env, settings: settingsOf(env) };
+  return { env, settings: settingsReader(config)(env) };
 }
 
 /** The sentences of a `SettingsFault`. */

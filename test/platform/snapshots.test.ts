@@ -32,6 +32,7 @@ function makeWorld() {
   });
   const hints = (version: number): Hints => ({
     format: 1,
+    complete: true,
     pool: pool.id,
     region: "weur",
     version,
@@ -68,7 +69,7 @@ function makeWorld() {
   const ctx = { waitUntil: (work: Promise<unknown>) => void background.push(work) };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: {} } } };
   const ask = async (): Promise<KnownRing> => {
-    const ring = await knownRing(env as never, ctx as never, settings as never, pool as never, "weur");
+    const ring = await knownRing({ env, ctx, settings } as never, pool as never, "weur");
     await Promise.all(background.splice(0));
     return ring;
   };

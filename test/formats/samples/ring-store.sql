@@ -3,9 +3,11 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, closed_at_ms INTEGER, closed_epoch INTEGER, published_at_ms INTEGER, drained_at_ms INTEGER);
 CREATE TABLE down (origin TEXT PRIMARY KEY);
 CREATE TABLE pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL);
+CREATE TABLE orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
 
 INSERT INTO meta VALUES ('schema', '1'), ('name', 'v1:collab@weur#g1'), ('epoch', '12'), ('hintsVersion', '4'), ('fenceMark', '460800002560031'), ('published', '12.4');
 INSERT INTO meta VALUES ('config', '{"revision":3,"content":"[256,[{\"id\":\"weur-1\",\"url\":\"https://weur-1.example.com\",\"weight\":1,\"salt\":0,\"backup\":false}]]","virtualNodes":256,"origins":[{"id":"weur-1","url":"https://weur-1.example.com","weight":1,"salt":0,"backup":false}]}');
 INSERT INTO drains VALUES ('weur-2', 1800000000000, 1800000060000, 11, 1800000061000, NULL);
 INSERT INTO down VALUES ('weur-2');
 INSERT INTO pins VALUES ('320eec8987125e2172380785d4f87f98', 4274171406, 3300804743, 'enam-2', 'enam', 460800000000032);
+INSERT INTO orders VALUES ('320eec8987125e2172380785d4f87f98', 1800000180000);

@@ -1,0 +1,109 @@
+// `learn: "wrap"`: a key that the origin issues gets a tag on its way to the visitor, which names the placement, and loses it on its way back.
+// Nothing is stored. A tag is sealed (platform/seal.ts), so that it is opaque and nobody can make one; whether it counts or not, what looks
+// like one is never shown to an origin, and never is part of a key.
+
+import * as v from "valibot";
+import type { LearnedSource, Pool, SessionSource } from "./config-types.ts";
+
+const tagSchema = v.object({
+  pool: v.string(),
+  /** Where the key is: `cookie JSESSIONID`. */
+  place: v.string(),
+  /** The key as the origin issued it: a tag counts beside no other. */
+  value: v.string(),
+  home: v.string(),
+  origin: v.string(),
+  /** 0: not known. */
+  fence: v.number(),
+});
+
+/** What a tag says. It does not age: the origin decides how long its sessions live. */
+export type Tag = Readonly<v.InferOutput<typeof tagSchema>>;
+
+export function isLearned(source: SessionSource): source is LearnedSource & { readonly learn: true } {
+  return "learn" in source && source.learn;
+}
+
+/** Between an origin's value and its tag. */
+const MARK = "~limpet.";
+const TAG_AT_END = /~limpet\.([\w.-]+)$/;
+const TAGS = /~limpet\.[\w.-]+/g;
+/** In a query `~` may be percent-encoded. */
+const QUERY_TAGS = /(?:~|%7e)limpet\.[\w.-]+/gi;
+
+/** A value as a visitor brings it: what the origin issued, and the sealed tag behind it, if there is one. */
+export function unwrap(value: string): { readonly bare: string; readonly sealed: string | undefined } {
+  const found = TAG_AT_END.exec(value);
+  return found ? { bare: value.slice(0, found.index), sealed: found[1] } : { bare: value, sealed: undefined };
+}
+
+export function wrap(bare: string, sealed: string): string {
+  return `${bare}${MARK}${sealed}`;
+}
+
+/** The same text without any tags: a `Cookie` field or a header as the origin gets it. */
+export function withoutTags(text: string): string {
+  return text.includes(MARK) ? text.replaceAll(TAGS, "") : text;
+}
+
+export function queryWithoutTags(query: string): string {
+  return query.includes("limpet.") ? query.replaceAll(QUERY_TAGS, "") : query;
+}
+
+export function placeOf(source: LearnedSource): string {
+  return `${source.kind} ${source.name}`;
+}
+
+/** What an opened tag says, if it was made for this pool, this source and this very value. */
+export function readTag(opened: unknown, pool: Pool, source: LearnedSource, bare: string): Tag | undefined {
+  const result = v.safeParse(tagSchema, opened);
+  if (!result.success) return undefined;
+  const tag = result.output;
+  return tag.pool === pool.id && tag.place === placeOf(source) && tag.value === bare ? tag : undefined;
+}
+
+/** A `Set-Cookie` value taken apart at its cookie's value, quotes left outside; `undefined` for one that sets nothing (empty, or taken away). */
+export function cookieValueIn(
+  setCookie: string,
+  name: string,
+): { readonly before: string; readonly value: string; readonly after: string } | undefined {
+  const found = /^(\s*([^=;\s]+)\s*=\s*"?)([^";]*)("?\s*(?:;.*)?)$/s.exec(setCookie);
+  const [, before = "", given, value = "", after = ""] = found ?? [];
+  if (given !== name || value === "" || isTakenAway(after)) return undefined;
+  return { before, value: value.trimEnd(), after };
+}
+
+/** Max-Age that is not positive, or an Expires of the century's beginning or earlier, as servers write to take a cookie away. */
+function isTakenAway(attributes: string): boolean {
+  return /;\s*max-age\s*=\s*(0|-\d+)\s*(;|$)/i.test(attributes) || /;\s*expires\s*=[^;]*\b(19\d\d|2000)\b/i.test(attributes);
+}
+
+/**
+ * The session's id in an Engine.IO open packet (protocol 4: `0{"sid":"…",…}`, further packets behind U+001E), as Socket.IO answers a polling
+ * handshake; `undefined` for anything else.
+ */
+export function engineIoSid(body: string): string | undefined {
+  const sid: unknown = openPacket(body)?.["sid"];
+  return typeof sid === "string" && sid !== "" ? sid : undefined;
+}
+
+/** The same body with another id. */
+export function withEngineIoSid(body: string, sid: string): string {
+  const end = packetEnd(body);
+  return `0${JSON.stringify({ ...openPacket(body), sid })}${body.slice(end)}`;
+}
+
+function openPacket(body: string): Readonly<Record<string, unknown>> | undefined {
+  if (!body.startsWith("0{")) return undefined;
+  try {
+    const packet: unknown = JSON.parse(body.slice(1, packetEnd(body)));
+    return typeof packet === "object" && packet !== null ? { ...packet } : undefined;
+  } catch {
+    return undefined; // something else that begins so
+  }
+}
+
+function packetEnd(body: string): number {
+  const separator = body.indexOf("\u001e");
+  return separator < 0 ? body.length : separator;
+}

@@ -1,0 +1,29 @@
+// The key that an origin issues in a body: the `sid` of Engine.IO's open packet, in the answer to Socket.IO's polling handshake. Everything else
+// passes as it is, unread.
+
+import type { LearnedSource } from "../core/config-types.ts";
+import { engineIoSid, withEngineIoSid } from "../core/learned.ts";
+import type { Passage } from "./route.ts";
+import { wrapped, type Served } from "./tell.ts";
+
+/** An open packet is about a hundred bytes; what a server sends along with it may be more. */
+const OPENING_MAX_BYTES = 65_536;
+
+export async function learnFromBody(served: Served, response: Response): Promise<Response> {
+  const source = served.identified.route.session.find((each) => each.kind === "query" && each.learn);
+  if (source?.kind !== "query" || !isOpening(served.passage, response, source)) return response;
+  const text = await response.text();
+  const sid = engineIoSid(text);
+  const headers = new Headers(response.headers);
+  for (const name of ["content-length", "content-encoding", "etag"]) headers.delete(name); // `text` is decoded, and may be another
+  const body = sid === undefined ? text : withEngineIoSid(text, await wrapped(served, source, sid));
+  return new Response(body, { status: response.status, statusText: response.statusText, headers });
+}
+
+/** A handshake of protocol 4 without a session yet, whose answer is of a known, small size. (JSONP has another form.) */
+function isOpening({ request, url }: Passage, response: Response, { name }: LearnedSource): boolean {
+  const { searchParams } = url;
+  if (request.method !== "GET" || response.status !== 200 || searchParams.has(name) || searchParams.has("j")) return false;
+  const length = Number(response.headers.get("content-length") ?? NaN);
+  return searchParams.get("EIO") === "4" && searchParams.get("transport") === "polling" && length <= OPENING_MAX_BYTES;
+}

@@ -1,0 +1,105 @@
+// WebSocket upgrades and event streams: handed to the carrier object of their session's slice, which holds both legs and can re-home them.
+
+import { GENERATION, sliceOf } from "../core/names.ts";
+import { responseHeaders } from "../core/headers.ts";
+import { subprotocols } from "../core/identity.ts";
+import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
+import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
+import { record } from "../platform/record.ts";
+import { carrierStub } from "../platform/stubs.ts";
+import { claimOf, forVisitor, originHeaders, targetOf } from "./messages.ts";
+import type { Identified } from "./request.ts";
+import type { Passage } from "./route.ts";
+import { tell } from "./tell.ts";
+
+export function isLive(request: Request): boolean {
+  if (isUpgrade(request)) return true;
+  return (
+    request.method === "GET" &&
+    (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"))
+  );
+}
+
+export function isUpgrade(request: Request): boolean {
+  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** What is wrong with an opening handshake (RFC 6455 §4.1), before an origin is troubled with it. */
+export function handshakeFault({ method, headers }: Request): string | undefined {
+  if (method !== "GET") return `A WebSocket is opened by GET, not by ${method}.`;
+  if (headers.get("sec-websocket-version") !== "13") return "A WebSocket handshake needs Sec-WebSocket-Version: 13.";
+  return headers.has("sec-websocket-key") ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
+}
+
+export async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
+  const { env, settings, request, url, requestId } = passage;
+  const {
+    route: { resume, rehomeOn, quietMs },
+    pool,
+    key,
+    point,
+    learned,
+  } = identified;
+  const keyHash = await identified.keyHash();
+  const claim = claimOf(identified);
+  const live: LiveRequest = {
+    version: PROTOCOL_VERSION,
+    ...point,
+    keyHash,
+    keyed: key !== undefined,
+    ...(learned ? { learned } : {}),
+    key,
+    claim: claim && { origin: claim.origin, fence: claim.fence },
+    requestId,
+    resume,
+    rehomeOn,
+    quietMs,
+  };
+  const headers = originHeaders(passage, identified);
+  headers.set(LIVE_HEADER, encodeLiveRequest(live));
+  if (isUpgrade(request)) headers.set("upgrade", "websocket");
+  const own = takeOwnSubprotocol(headers, identified.route);
+  const ring = { pool: pool.id, region: home, generation: GENERATION };
+  const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
+  const target = new URL(targetOf(url), url);
+  const response = await carrier.fetch(new Request(target, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
+
+  const placed = readPlaced(response.headers.get(PLACED_HEADER));
+  record(
+    {
+      requestId,
+      pool: pool.id,
+      kind: "live",
+      keyHash,
+      ...placed,
+      status: response.status,
+      fault: response.status >= 500 ? "not-carried" : undefined,
+    },
+    settings.config.record.sampleShare,
+  );
+  const answer = response.webSocket
+    ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
+    : forVisitor(response, requestId);
+  // A browser that offers subprotocols and is given none closes the socket; one that named only its session is given that.
+  if (response.webSocket && own !== undefined && !answer.headers.has(SUBPROTOCOL)) answer.headers.set(SUBPROTOCOL, own);
+  if (placed) await tell({ passage, identified, home, placed }, answer.headers);
+  return answer;
+}
+
+const SUBPROTOCOL = "sec-websocket-protocol";
+
+/** Takes the entries that name a session out of what the origin is offered; the first of them. */
+function takeOwnSubprotocol(headers: Headers, { session }: Identified["route"]): string | undefined {
+  const prefixes = session.flatMap((source) => (source.kind === "subprotocol" ? [source.prefix] : []));
+  const offered = subprotocols(headers.get(SUBPROTOCOL));
+  const others = offered.filter((entry) => !prefixes.some((prefix) => entry.startsWith(prefix)));
+  if (others.length === offered.length) return undefined;
+  if (others.length > 0) headers.set(SUBPROTOCOL, others.join(", "));
+  else headers.delete(SUBPROTOCOL);
+  return offered.find((entry) => !others.includes(entry));
+}
+
+/** Written by our own carrier and by nobody else: an origin's header of that name is taken out there. */
+function readPlaced(header: string | null): Placed | undefined {
+  return header === null ? undefined : (JSON.parse(header) as Placed);
+}

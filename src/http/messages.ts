@@ -1,0 +1,49 @@
+// What passes between visitor and origin, for plain requests and live ones alike: the request as the origin gets it, the answer as the visitor
+// does, and what the visitor brings of where the session is.
+
+import type { Claim } from "../core/situation.ts";
+import { requestHeaders, responseHeaders } from "../core/headers.ts";
+import { queryWithoutTags, withoutTags } from "../core/learned.ts";
+import { requestProblem } from "../core/problem.ts";
+import { hex } from "../platform/keyed-hash.ts";
+import type { Identified } from "./request.ts";
+import type { Passage } from "./route.ts";
+
+/** A visitor's headers as the origin gets them, without the tags that only we read. */
+export function originHeaders({ request, url, settings }: Passage, { route }: Identified): Headers {
+  const headers = requestHeaders(request.headers, {
+    visitorIp: request.headers.get("cf-connecting-ip"),
+    host: url.host,
+    scheme: url.protocol.slice(0, -1),
+    style: settings.config.forwarded,
+    newSpanId: () => hex(crypto.getRandomValues(new Uint8Array(8))),
+  });
+  for (const source of route.session) {
+    const name = source.kind === "cookie" ? "cookie" : source.kind === "header" ? source.name : undefined;
+    const value = name === undefined ? null : headers.get(name);
+    if (name === undefined || value === null) continue;
+    const bare = withoutTags(value);
+    if (bare !== value) headers.set(name, bare);
+  }
+  return headers;
+}
+
+/** Path and query as the origin gets them. */
+export function targetOf(url: URL): string {
+  return url.pathname + queryWithoutTags(url.search);
+}
+
+/** The origin's answer as the visitor gets it; one that HTTP does not know is a fault of the origin's. */
+export function forVisitor(response: Response, requestId: string): Response {
+  const { status, statusText, body } = response;
+  if (status < 200 || status > 599)
+    return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
+  return new Response(body, { status, statusText, headers: responseHeaders(response.headers) });
+}
+
+/** A cookie names an origin only for keys of one visitor: of a shared key everyone must agree. A tag everyone of its session brings. */
+export function claimOf({ route: { home }, claims, tag }: Identified): Claim | undefined {
+  if (tag) return { origin: tag.origin, fence: tag.fence, from: "tag" };
+  if (home.kind !== "visitor" || claims?.origin === undefined) return undefined;
+  return { origin: claims.origin, fence: claims.fence, from: "cookie" };
+}

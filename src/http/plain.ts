@@ -1,0 +1,96 @@
+// Plain HTTP: carried by the Worker itself, and what the visitor is told when it could not be.
+
+import { requestProblem, type ProblemCode } from "../core/problem.ts";
+import { carryPlain, type Answered, type Failed } from "../platform/carry-http.ts";
+import type { Placed } from "../platform/carrier-object.ts";
+import type { PlainRequest } from "../platform/decide-http.ts";
+import { endAtRing } from "../platform/ring-words.ts";
+import { record } from "../platform/record.ts";
+import { learnFromBody } from "./learn-body.ts";
+import { claimOf, forVisitor, originHeaders, targetOf } from "./messages.ts";
+import type { Identified } from "./request.ts";
+import type { Passage } from "./route.ts";
+import { tell, type Served } from "./tell.ts";
+
+export async function carryHttp(passage: Passage, identified: Identified, home: string): Promise<Response> {
+  const { settings, request, url, requestId } = passage;
+  const { pool, key, point, route, draw, keyHash } = identified;
+  const identifiedAtMs = Date.now();
+  const plain: PlainRequest = {
+    request,
+    requestId,
+    headers: () => originHeaders(passage, identified),
+    target: targetOf(url),
+    route,
+    pool,
+    home,
+    key,
+    point,
+    draw,
+    keyHash,
+    claim: claimOf(identified),
+    remembered: identified.remembers && route.home.kind === "visitor",
+  };
+  const carried = await carryPlain(passage, plain);
+  const facts = { requestId, pool: pool.id, kind: "http", attempts: carried.attempts, layer: carried.layer } as const;
+  const { sampleShare } = settings.config.record;
+  if (carried.kind === "failed") {
+    const { code, detail, retryable } = FAILURES[carried.why];
+    record({ ...facts, status: 503, fault: carried.why }, sampleShare);
+    return requestProblem(code, detail, requestId, retryable ? { "retry-after": "1" } : {});
+  }
+  const { decision, originMs, ended } = carried;
+  const placed = placedBy(carried);
+  const served: Served = { passage, identified, home, placed };
+  record({ ...facts, ...placed, status: carried.response.status }, sampleShare);
+  const answer = forVisitor(await learnFromBody(served, carried.response), requestId);
+  if (settings.config.expose) {
+    const decideMs = Date.now() - identifiedAtMs - originMs;
+    answer.headers.append("server-timing", serverTiming({ identify: identifiedAtMs - passage.startedAtMs, decide: decideMs, origin: originMs }));
+  }
+  if (ended && key !== undefined) passage.ctx.waitUntil(endAtRing(passage, plain, decision.fence ?? 0));
+  await tell(served, answer.headers, carried);
+  return answer;
+}
+
+function placedBy({ decision: { origin, region, epoch, reason, fence } }: Answered): Placed {
+  return { origin: origin.id, region, epoch, reason, fence: fence ?? 0 };
+}
+
+interface Failure {
+  readonly code: ProblemCode;
+  readonly detail: string;
+  /** Whether another try may well succeed. */
+  readonly retryable: boolean;
+}
+
+const FAILURES: Readonly<Record<Failed["why"], Failure>> = {
+  "no-origin": { code: "no-origin", detail: "No origin of this pool can serve now. Try again shortly.", retryable: true },
+  "owner-lost": {
+    code: "owner-lost",
+    detail: "The origin that holds this session is away, and this pool waits for it. Try again shortly.",
+    retryable: true,
+  },
+  unreachable: { code: "origin-unreachable", detail: "The origin of this session did not answer. Try again shortly.", retryable: true },
+  timeout: { code: "origin-timeout", detail: "The origin did not begin its answer within the route's deadline.", retryable: false },
+  "client-gone": { code: "client-gone", detail: "The visitor left before the origin answered.", retryable: false },
+  "replay-loop": { code: "loop", detail: "The origins of this session send it to each other; none of them serves it.", retryable: false },
+  "replay-unknown": { code: "origin-protocol", detail: "The origin sends this session to one that its pool does not have.", retryable: false },
+  "replay-unavailable": {
+    code: "no-origin",
+    detail: "The origin sends this session to one that takes nobody now. Try again shortly.",
+    retryable: true,
+  },
+  "replay-body": {
+    code: "replay-body",
+    detail: "The session is at another origin now. Send the request again: its body was given away already, and the one that got it has not used it.",
+    retryable: true,
+  },
+};
+
+/** What each step took, in milliseconds (W3C Server Timing). The platform's clock stands still while a Worker computes. */
+function serverTiming(steps: Readonly<Record<string, number>>): string {
+  return Object.entries(steps)
+    .map(([step, ms]) => `${step};dur=${Math.max(0, ms)}`)
+    .join(", ");
+}

@@ -1,0 +1,37 @@
+// The body of a plain request: streamed to the origin, or kept while the request is under way, where it is small enough and a route wants it.
+// What was streamed is given away: it cannot be sent a second time.
+
+export type Body =
+  { readonly kind: "none" } | { readonly kind: "kept"; readonly bytes: ArrayBuffer } | { readonly kind: "streamed"; readonly stream: ReadableStream };
+
+const NONE: Body = { kind: "none" };
+
+/** Kept is what says its length, up to `keptBytes`: what has none may be of any. `undefined`: the visitor left before it was here. */
+export async function bodyOf(request: Request, keptBytes: number): Promise<Body | undefined> {
+  if (!mayHaveBody(request) || request.body === null) return NONE;
+  const length = keptBytes > 0 ? Number(request.headers.get("content-length") ?? NaN) : NaN;
+  if (!(length <= keptBytes)) return { kind: "streamed", stream: request.body };
+  try {
+    return { kind: "kept", bytes: await request.arrayBuffer() };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The body of a GET or HEAD has no meaning (RFC 9110 §9.3.1), and the platform sends none. */
+export function mayHaveBody({ method }: Request): boolean {
+  return method !== "GET" && method !== "HEAD";
+}
+
+/** Whether sending the request once more would need a body that is gone. */
+export function isSentTwice(body: Body): boolean {
+  return body.kind === "streamed";
+}
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+
+/** Idempotent by its method (RFC 9110 §9.2.2) or, where the route says that origins heed it, by an `Idempotency-Key`; and not given away. */
+export function mayRepeat(request: Request, body: Body, byIdempotencyKey: boolean): boolean {
+  if (isSentTwice(body)) return false;
+  return IDEMPOTENT.has(request.method) || (byIdempotencyKey && request.headers.has("idempotency-key"));
+}

@@ -1,0 +1,141 @@
+// One attempt at one origin: the request with its Limpet field, streamed both ways, under its deadlines. The platform's cache is kept out of it,
+// redirects are the visitor's to follow, and a visitor who leaves ends it.
+
+import type { Route } from "../core/config-types.ts";
+import { replicasOf } from "../core/decide.ts";
+import type { Routed } from "../core/decision.ts";
+import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
+import { LIMITS } from "../core/config-limits.ts";
+import type { RegionView } from "../core/snapshot.ts";
+import type { PlainRequest } from "./decide-http.ts";
+import type { Platform } from "./env.ts";
+import { originFetch } from "./origin-fetch.ts";
+import { tally, type Outcome } from "./outcomes.ts";
+import { mayHaveBody, type Body } from "./request-body.ts";
+import { countedAt } from "./traffic.ts";
+
+export interface Attempt {
+  readonly decision: Routed;
+  readonly views: readonly RegionView[];
+  readonly body: Body;
+  /** Counted from 1. */
+  readonly attempt: number;
+}
+
+export type Tried =
+  { readonly kind: "answered"; readonly response: Response; readonly originMs: number } | { readonly kind: "failed"; readonly outcome: Outcome };
+
+export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt: Attempt): Promise<Tried> {
+  const { request, target, route } = plain;
+  const { origin } = attempt.decision;
+  const deadline = new Deadline(firstByteMs(route, attempt.body));
+  const body = attempt.body.kind === "kept" ? attempt.body.bytes : attempt.body.kind === "streamed" ? attempt.body.stream : null;
+  const leave = (): void => deadline.abort();
+  request.signal.addEventListener("abort", leave);
+  const askedAtMs = Date.now();
+  try {
+    const outgoing = new Request(origin.url + target, {
+      method: request.method,
+      headers: headersFor(plain, attempt),
+      body,
+      redirect: "manual",
+      cache: "no-store",
+      signal: deadline.signal,
+    });
+    const send = originFetch(platform.env, platform.settings, plain.pool.id);
+    const response = await countedAt(plain.pool, origin.id, () => send(origin.id, outgoing));
+    return { kind: "answered", response: watched(platform, plain, attempt, response, deadline), originMs: Date.now() - askedAtMs };
+  } catch {
+    if (request.signal.aborted) return { kind: "failed", outcome: "client-gone" };
+    return { kind: "failed", outcome: deadline.isOver ? "timeout" : "origin-fault" }; // else refused, reset, or no HTTP
+  } finally {
+    deadline.clear();
+  }
+}
+
+function headersFor({ headers: make, request, requestId, key, point }: PlainRequest, { decision, views, attempt }: Attempt): Headers {
+  const headers = make();
+  if (!mayHaveBody(request)) headers.delete("content-length");
+  const { origin, region, epoch, fence, reason } = decision;
+  const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
+  const facts = { session: key, origin: origin.id, region, epoch, fence, reason, replicas, request: requestId, attempt };
+  headers.set(LIMPET_FIELD, fieldForOrigin(facts));
+  return headers;
+}
+
+/** A body that is streamed takes as long as its visitor: it has a deadline only where the route says one. */
+function firstByteMs({ deadlines }: Route, body: Body): number | undefined {
+  return deadlines.firstByteMs ?? (body.kind === "streamed" ? undefined : LIMITS.firstByteMs.fallback);
+}
+
+/** A deadline that can be cleared: a signal of `AbortSignal.timeout` would cut a body that is still flowing when it fires. */
+class Deadline {
+  readonly #controller = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #over = false;
+
+  constructor(ms: number | undefined) {
+    this.set(ms);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  set(ms: number | undefined): void {
+    this.clear();
+    if (ms === undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#over = true;
+      this.abort();
+    }, ms);
+  }
+
+  clear(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+  }
+
+  abort(): void {
+    this.#controller.abort();
+  }
+}
+
+/** The answer; where the route bounds the pauses in a body, one whose pause is too long is cut off, and the visitor sees that it is. */
+function watched(
+  platform: Platform,
+  { pool, route, request }: PlainRequest,
+  { decision }: Attempt,
+  response: Response,
+  deadline: Deadline,
+): Response {
+  const { idleMs } = route.deadlines;
+  if (idleMs === undefined || !response.body) return response;
+  const reader = response.body.getReader();
+  const idle = new Deadline(undefined);
+  idle.signal.addEventListener("abort", () => deadline.abort());
+  const blame = (outcome: Outcome): void => tally(platform, pool, decision.region, decision.origin.id, outcome);
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      idle.set(idleMs);
+      try {
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        if (!request.signal.aborted) blame(idle.isOver ? "timeout" : "origin-fault");
+        controller.error(error);
+      } finally {
+        idle.clear();
+      }
+    },
+    async cancel(reason) {
+      idle.clear();
+      await reader.cancel(reason);
+    },
+  });
+  return new Response(body, response);
+}
