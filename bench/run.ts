@@ -2,6 +2,7 @@
 // and does not fail the command: these are figures, not tests.
 
 import { parseArgs } from "node:util";
+import { httpBench } from "./http/bench.ts";
 import { ringBench } from "./ring/bench.ts";
 import { printBars, printRows, writeRows, type Bar, type Row } from "./rows.ts";
 
@@ -10,7 +11,10 @@ export interface Benchmark {
   readonly bars: readonly Bar[];
 }
 
-const BENCHMARKS: Readonly<Record<string, (progress: (text: string) => void) => Promise<Benchmark>>> = { ring: ringBench };
+const BENCHMARKS: Readonly<Record<string, (progress: (text: string) => void) => Promise<Benchmark>>> = {
+  ring: ringBench,
+  http: httpBench,
+};
 
 const USAGE = `Usage: npm run bench -- NAME [--json FILE], NAME one of: ${Object.keys(BENCHMARKS).join(", ")}`;
 
