@@ -9,6 +9,10 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const COMPATIBILITY_DATE = "2026-11-17";
 
 export interface RouterOptions {
+  /** The Worker's main module; default: Limpet's own. */
+  readonly entry?: string;
+  /** Texts of the bundle and what stands in their place: addresses that a module says itself. */
+  readonly replaced?: Readonly<Record<string, string>>;
   /** The configuration as written; checked already. */
   readonly raw: unknown;
   /** Worker secrets beside Limpet's own. */
@@ -31,9 +35,19 @@ export interface Router {
 }
 
 /** Resolves when the router answers and its ring objects are awake. */
-export async function startRouter({ raw, secrets = {}, services = {}, port, pagesDir, devInfo, onLog }: RouterOptions): Promise<Router> {
+export async function startRouter({
+  entry,
+  replaced,
+  raw,
+  secrets = {},
+  services = {},
+  port,
+  pagesDir,
+  devInfo,
+  onLog,
+}: RouterOptions): Promise<Router> {
   await assertFree(port);
-  const script = await bundle(raw);
+  const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundle(raw, entry));
   const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
   const miniflare = new Miniflare({
     host: HOST,
@@ -86,9 +100,9 @@ function manifestOf(module: string) {
 }
 
 /** The Worker as one module, with this configuration in the place of limpet.config.ts. */
-async function bundle(raw: unknown): Promise<string> {
+async function bundle(raw: unknown, entry = `${ROOT}/src/index.ts`): Promise<string> {
   const result = await build({
-    entryPoints: [`${ROOT}/src/index.ts`],
+    entryPoints: [entry],
     bundle: true,
     write: false,
     format: "esm",

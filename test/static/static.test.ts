@@ -18,7 +18,7 @@ function run(command: string, ...args: string[]): { status: number | null; outpu
   return { status, output: stdout + stderr };
 }
 
-test.each([".", "examples/collab", "examples/verify-signature", "src/pages", "src/cli", "test", "test/platform", "bench"])(
+test.each([".", "examples/collab", "examples/verify-signature", "examples/hono", "src/pages", "src/cli", "test", "test/platform", "bench"])(
   "types are right in %s",
   { timeout: LIMIT_MS },
   (project) => {

@@ -12,7 +12,7 @@ let objectCalls = 0;
 let countedEnv: Env | undefined;
 
 export default {
-  fetch(request, env, ctx): Promise<Response> {
+  async fetch(request, env, ctx): Promise<Response> {
     return limpet.fetch(request, (countedEnv ??= counted(env)), ctx);
   },
 } satisfies ExportedHandler<Env>;
