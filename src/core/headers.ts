@@ -1,4 +1,7 @@
-// Which headers pass between visitor and origin. Hop-by-hop fields end here (RFC 9110 §7.6.1), and so does whatever only we may set.
+// Which headers pass between visitor and origin. Hop-by-hop fields end here (RFC 9110 §7.6.1), and so does whatever only we may set. Each call on
+// a Headers is a crossing into the runtime: a request's are read in one, and an answer's are left alone where nothing has to be taken out.
+
+import { withoutTags } from "./learned.ts";
 
 const HOP_BY_HOP = [
   "connection",
@@ -13,13 +16,13 @@ const HOP_BY_HOP = [
 ];
 
 /** Ours alone, in either direction: the field itself and everything internal that starts like it. */
-const OURS = /^limpet(-|$)/;
+const OURS = "limpet(?:-.*)?";
 
 /** Our cookies, of any pool: no origin sees one, and none sets one. */
 const OUR_COOKIE = /^(__host-|__secure-)?limpet-[a-z0-9-]+$/i;
 
 /** What only we may say of where a request came from. */
-const WHENCE = /^(x-forwarded-.*|x-real-ip|forwarded|x-original-(url|host)|true-client-ip)$/;
+const WHENCE = ["x-forwarded-.*", "x-real-ip", "forwarded", "x-original-(?:url|host)", "true-client-ip"];
 
 /** Our name on the way (RFC 9110 §7.6.3): a request that bears it has been here. */
 const VIA = "1.1 limpet";
@@ -27,14 +30,32 @@ const VIA = "1.1 limpet";
 /** WebSocket handshake fields that belong to one connection and are made anew on the next. */
 const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-accept"];
 
+/** Names as the runtime gives them, in lower case. */
+const namesOf = (...names: readonly string[]): RegExp => new RegExp(`^(?:${names.join("|")})$`);
+const STAYS_WITH_VISITOR = namesOf(...HOP_BY_HOP, ...HANDSHAKE, OURS, ...WHENCE);
+const STAYS_WITH_ORIGIN = namesOf(...HOP_BY_HOP, ...HANDSHAKE, OURS);
+
 /** Other fields that belong to one request, or that only we may say. */
-const PER_REQUEST = ["host", "content-length", "via", "cookie", "accept-encoding", "last-event-id", "signature", "signature-input"];
+const PER_REQUEST = [
+  "host",
+  "content-length",
+  "via",
+  "cookie",
+  "accept-encoding",
+  "last-event-id",
+  "signature",
+  "signature-input",
+  "sec-websocket-.*",
+];
+const SAID_PER_REQUEST = namesOf(...HOP_BY_HOP, ...PER_REQUEST, OURS);
 
 /** Whether a header may be the same with every request to an origin, whoever asks: then the configuration may say it. */
 export function maySayAlways(name: string): boolean {
-  const lower = name.toLowerCase();
-  return !HOP_BY_HOP.includes(lower) && !PER_REQUEST.includes(lower) && !OURS.test(lower) && !lower.startsWith("sec-websocket-");
+  return !SAID_PER_REQUEST.test(name.toLowerCase());
 }
+
+/** Header names in lower case and their values. */
+export type HeaderRecord = Record<string, string>;
 
 export interface Forwarded {
   readonly visitorIp: string | null;
@@ -46,18 +67,21 @@ export interface Forwarded {
 }
 
 /** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
-export function requestHeaders(incoming: Headers, facts: Forwarded): Headers {
-  const headers = passing(incoming);
-  for (const name of Array.from(headers.keys()).filter((each) => WHENCE.test(each))) headers.delete(name);
+export function requestHeaders(incoming: Headers, facts: Forwarded): HeaderRecord {
+  const headers: HeaderRecord = Object.create(null); // a header may be called __proto__
+  incoming.forEach((value, name) => {
+    if (!STAYS_WITH_VISITOR.test(name)) headers[name] = value;
+  });
+  for (const name of connectionOptions(incoming)) delete headers[name];
   if (facts.style === "x-forwarded") {
-    if (facts.visitorIp !== null) headers.set("x-forwarded-for", facts.visitorIp);
-    headers.set("x-forwarded-host", facts.host);
-    headers.set("x-forwarded-proto", facts.scheme);
+    if (facts.visitorIp !== null) headers["x-forwarded-for"] = facts.visitorIp;
+    headers["x-forwarded-host"] = facts.host;
+    headers["x-forwarded-proto"] = facts.scheme;
   }
-  if (facts.style === "forwarded") headers.set("forwarded", forwardedField(facts));
+  if (facts.style === "forwarded") headers["forwarded"] = forwardedField(facts);
   withoutOurCookies(headers);
   continueTrace(headers, facts.newSpanId);
-  headers.append("via", VIA);
+  headers["via"] = headers["via"] === undefined ? VIA : `${headers["via"]}, ${VIA}`;
   return headers;
 }
 
@@ -73,9 +97,9 @@ function forwardedField({ visitorIp, host, scheme }: Forwarded): string {
 }
 
 /** W3C Trace Context §3.2: a trace goes on with us as its latest part; one that cannot be read is not passed on. */
-function continueTrace(headers: Headers, newSpanId: () => string): void {
-  const given = headers.get("traceparent");
-  if (given === null) return;
+function continueTrace(headers: HeaderRecord, newSpanId: () => string): void {
+  const given = headers["traceparent"];
+  if (given === undefined) return;
   const [, version, trace, parent, flags] = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/.exec(given) ?? [];
   const readable =
     version !== undefined &&
@@ -83,8 +107,8 @@ function continueTrace(headers: Headers, newSpanId: () => string): void {
     !/^0+$/.test(trace ?? "0") &&
     !/^0+$/.test(parent ?? "0") &&
     (version !== "00" || given.length === 55);
-  if (readable) headers.set("traceparent", `00-${trace}-${newSpanId()}-${flags}`);
-  else for (const name of ["traceparent", "tracestate"]) headers.delete(name);
+  if (readable) headers["traceparent"] = `00-${trace}-${newSpanId()}-${flags}`;
+  else for (const name of ["traceparent", "tracestate"]) delete headers[name];
 }
 
 /** Whether this request has come through a Limpet before: an origin that leads back here would send it round for ever. */
@@ -92,9 +116,20 @@ export function isLoop(incoming: Headers): boolean {
   return (incoming.get("via") ?? "").split(",").some((each) => each.trim().toLowerCase() === VIA);
 }
 
+/** Whether an origin's answer has nothing that visitors must not get: it may then pass as it is. */
+export function mayPass(incoming: Headers): boolean {
+  for (const name of incoming.keys()) {
+    if (STAYS_WITH_ORIGIN.test(name)) return false;
+    if (name === "set-cookie" && incoming.getSetCookie().some((cookie) => OUR_COOKIE.test(nameIn(cookie)))) return false;
+  }
+  return true;
+}
+
 /** The headers of an origin's answer as the visitor gets them. */
 export function responseHeaders(incoming: Headers): Headers {
-  const headers = passing(incoming);
+  const headers = new Headers(incoming);
+  for (const name of connectionOptions(incoming)) headers.delete(name);
+  for (const name of Array.from(headers.keys())) if (STAYS_WITH_ORIGIN.test(name)) headers.delete(name);
   const cookies = headers.getSetCookie();
   if (cookies.length === 0) return headers;
   headers.delete("set-cookie");
@@ -102,27 +137,20 @@ export function responseHeaders(incoming: Headers): Headers {
   return headers;
 }
 
-function passing(incoming: Headers): Headers {
-  const headers = new Headers(incoming);
-  for (const name of incoming.get("connection")?.split(",") ?? []) {
-    const token = name.trim().toLowerCase();
-    if (/^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(token)) headers.delete(token);
-  }
-  for (const name of [...HOP_BY_HOP, ...HANDSHAKE]) headers.delete(name);
-  for (const name of Array.from(headers.keys()).filter((each) => OURS.test(each))) headers.delete(name);
-  return headers;
+/** The fields that `Connection` makes hop-by-hop; what is no token is none. */
+function connectionOptions(incoming: Headers): string[] {
+  const options = incoming.get("connection")?.toLowerCase().split(",") ?? [];
+  return options.map((option) => option.trim()).filter((option) => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(option));
 }
 
-function withoutOurCookies(headers: Headers): void {
-  const pairs =
-    headers
-      .get("cookie")
-      ?.split(";")
-      .map((pair) => pair.trim()) ?? [];
+/** Without our cookies, and without the tags of other servers' (`learn`). */
+function withoutOurCookies(headers: HeaderRecord): void {
+  const given = headers["cookie"];
+  if (given === undefined || !/limpet/i.test(given)) return;
+  const pairs = given.split(";").map((pair) => pair.trim());
   const others = pairs.filter((pair) => !OUR_COOKIE.test(nameIn(pair)));
-  if (others.length === pairs.length) return;
-  if (others.length > 0) headers.set("cookie", others.join("; "));
-  else headers.delete("cookie");
+  if (others.length > 0) headers["cookie"] = withoutTags(others.join("; "));
+  else delete headers["cookie"];
 }
 
 function nameIn(pair: string): string {

@@ -7,7 +7,7 @@ import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } fr
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
 import { record } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
-import { claimOf, forVisitor, originHeaders, targetOf } from "./messages.ts";
+import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
 import { tell } from "./tell.ts";
@@ -55,7 +55,7 @@ export async function carryLive(passage: Passage, identified: Identified, home: 
     rehomeOn,
     quietMs,
   };
-  const headers = originHeaders(passage, identified);
+  const headers = new Headers(originHeaders(passage, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
   if (isUpgrade(request)) headers.set("upgrade", "websocket");
   const own = takeOwnSubprotocol(headers, identified.route);
@@ -77,13 +77,17 @@ export async function carryLive(passage: Passage, identified: Identified, home: 
     },
     settings.config.record.sampleShare,
   );
-  const answer = response.webSocket
-    ? new Response(null, { status: 101, webSocket: response.webSocket, headers: responseHeaders(response.headers) })
-    : forVisitor(response, requestId);
-  // A browser that offers subprotocols and is given none closes the socket; one that named only its session is given that.
-  if (response.webSocket && own !== undefined && !answer.headers.has(SUBPROTOCOL)) answer.headers.set(SUBPROTOCOL, own);
-  if (placed) await tell({ passage, identified, home, placed }, answer.headers);
-  return answer;
+  const draft = response.webSocket ? upgraded(response, response.webSocket, own) : new Draft(response, requestId);
+  if (placed) await tell({ passage, identified, home, placed }, draft);
+  return draft.response;
+}
+
+/** A browser that offers subprotocols and is given none closes the socket; one that named only its session is given that. */
+function upgraded({ headers: given }: Response, webSocket: WebSocket, own: string | undefined): Pick<Draft, "response" | "headers" | "change"> {
+  const headers = responseHeaders(given);
+  if (own !== undefined && !headers.has(SUBPROTOCOL)) headers.set(SUBPROTOCOL, own);
+  const response = new Response(null, { status: 101, webSocket, headers });
+  return { response, headers: response.headers, change: () => response.headers };
 }
 
 const SUBPROTOCOL = "sec-websocket-protocol";

@@ -2,7 +2,7 @@
 // does, and what the visitor brings of where the session is.
 
 import type { Claim } from "../core/situation.ts";
-import { requestHeaders, responseHeaders } from "../core/headers.ts";
+import { mayPass, requestHeaders, responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { queryWithoutTags, withoutTags } from "../core/learned.ts";
 import { requestProblem } from "../core/problem.ts";
 import { hex } from "../platform/keyed-hash.ts";
@@ -10,7 +10,7 @@ import type { Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
 
 /** A visitor's headers as the origin gets them, without the tags that only we read. */
-export function originHeaders({ request, url, settings }: Passage, { route }: Identified): Headers {
+export function originHeaders({ request, url, settings }: Passage, { route }: Identified): HeaderRecord {
   const headers = requestHeaders(request.headers, {
     visitorIp: request.headers.get("cf-connecting-ip"),
     host: url.host,
@@ -19,11 +19,8 @@ export function originHeaders({ request, url, settings }: Passage, { route }: Id
     newSpanId: () => hex(crypto.getRandomValues(new Uint8Array(8))),
   });
   for (const source of route.session) {
-    const name = source.kind === "cookie" ? "cookie" : source.kind === "header" ? source.name : undefined;
-    const value = name === undefined ? null : headers.get(name);
-    if (name === undefined || value === null) continue;
-    const bare = withoutTags(value);
-    if (bare !== value) headers.set(name, bare);
+    const value = source.kind === "header" && source.learn ? headers[source.name] : undefined;
+    if (source.kind === "header" && value !== undefined) headers[source.name] = withoutTags(value);
   }
   return headers;
 }
@@ -33,12 +30,38 @@ export function targetOf(url: URL): string {
   return url.pathname + queryWithoutTags(url.search);
 }
 
-/** The origin's answer as the visitor gets it; one that HTTP does not know is a fault of the origin's. */
-export function forVisitor(response: Response, requestId: string): Response {
-  const { status, statusText, body } = response;
-  if (status < 200 || status > 599)
-    return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
-  return new Response(body, { status, statusText, headers: responseHeaders(response.headers) });
+/** The origin's answer as the visitor gets it: the very same, unless something has to be taken out or is added. */
+export class Draft {
+  #response: Response;
+  #isOurs = false;
+
+  constructor(response: Response, requestId: string) {
+    this.#response = response;
+    const { status } = response;
+    if (status < 200 || status > 599) {
+      this.#response = requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, requestId);
+      this.#isOurs = true;
+    } else if (!mayPass(response.headers)) this.change();
+  }
+
+  get response(): Response {
+    return this.#response;
+  }
+
+  /** To be read only. */
+  get headers(): Headers {
+    return this.#response.headers;
+  }
+
+  /** To be changed. */
+  change(): Headers {
+    if (!this.#isOurs) {
+      const { status, statusText, body, headers } = this.#response;
+      this.#response = new Response(body, { status, statusText, headers: responseHeaders(headers) });
+      this.#isOurs = true;
+    }
+    return this.#response.headers;
+  }
 }
 
 /** A cookie names an origin only for keys of one visitor: of a shared key everyone must agree. A tag everyone of its session brings. */

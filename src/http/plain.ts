@@ -7,7 +7,7 @@ import type { PlainRequest } from "../platform/decide-http.ts";
 import { endAtRing } from "../platform/ring-words.ts";
 import { record } from "../platform/record.ts";
 import { learnFromBody } from "./learn-body.ts";
-import { claimOf, forVisitor, originHeaders, targetOf } from "./messages.ts";
+import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
 import { tell, type Served } from "./tell.ts";
@@ -43,14 +43,14 @@ export async function carryHttp(passage: Passage, identified: Identified, home: 
   const placed = placedBy(carried);
   const served: Served = { passage, identified, home, placed };
   record({ ...facts, ...placed, status: carried.response.status }, sampleShare);
-  const answer = forVisitor(await learnFromBody(served, carried.response), requestId);
+  const draft = new Draft(await learnFromBody(served, carried.response), requestId);
   if (settings.config.expose) {
     const decideMs = Date.now() - identifiedAtMs - originMs;
-    answer.headers.append("server-timing", serverTiming({ identify: identifiedAtMs - passage.startedAtMs, decide: decideMs, origin: originMs }));
+    draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - passage.startedAtMs, decide: decideMs, origin: originMs }));
   }
   if (ended && key !== undefined) passage.ctx.waitUntil(endAtRing(passage, plain, decision.fence ?? 0));
-  await tell(served, answer.headers, carried);
-  return answer;
+  await tell(served, draft, carried);
+  return draft.response;
 }
 
 function placedBy({ decision: { origin, region, epoch, reason, fence } }: Answered): Placed {

@@ -150,7 +150,9 @@ async function identified({ secrets }: Settings, route: Route, pool: Pool, found
   const keyHash = once(() => keyedHash(secrets.at(-1) ?? "", pool.id, own));
   const point = pointOf(own, pool.pointSecret);
   // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
-  const foreign = found.claims !== undefined && found.claims.source === source && found.claims.keyHash !== (await keyHash());
+  // A key that we issued came out of the cookie itself.
+  const sameSource = source !== "issue" && found.claims?.source === source;
+  const foreign = sameSource && found.claims.keyHash !== (await keyHash());
   const claims = foreign ? undefined : found.claims;
   const visitors = route.home.kind === "visitor";
   // A learned key's own tag remembers its place.

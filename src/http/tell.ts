@@ -10,8 +10,11 @@ import type { Answered } from "../platform/carry-http.ts";
 import type { Placed } from "../platform/carrier-object.ts";
 import { exposeTo } from "../platform/record.ts";
 import { seal } from "../platform/seal.ts";
+import type { Draft } from "./messages.ts";
 import { learnedValueOf, type Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
+
+type Answer = Pick<Draft, "headers" | "change">;
 
 /** `passing`: chosen for this request only. `ended`: the origin says that the session is over. */
 type Circumstances = Pick<Answered, "passing" | "ended">;
@@ -24,27 +27,28 @@ export interface Served {
   readonly placed: Placed;
 }
 
-export async function tell(served: Served, headers: Headers, circumstances: Circumstances = { passing: false, ended: false }): Promise<void> {
-  if (served.passage.settings.config.expose) exposeTo(headers, served.placed);
-  await wrapIssued(served, headers);
-  await tellByCookie(served, headers, circumstances);
+export async function tell(served: Served, draft: Answer, circumstances: Circumstances = { passing: false, ended: false }): Promise<void> {
+  if (served.passage.settings.config.expose) exposeTo(draft.change(), served.placed);
+  await wrapIssued(served, draft);
+  await tellByCookie(served, draft, circumstances);
 }
 
 /** Adds tags to the keys that the origin has issued with this answer. */
-async function wrapIssued(served: Served, headers: Headers): Promise<void> {
+async function wrapIssued(served: Served, draft: Answer): Promise<void> {
   for (const source of served.identified.route.session) {
     if (!isLearned(source)) continue;
     if (source.kind === "header") {
-      const value = headers.get(source.name);
-      if (value !== null && value !== "") headers.set(source.name, await wrapped(served, source, value));
+      const value = draft.headers.get(source.name);
+      if (value !== null && value !== "") draft.change().set(source.name, await wrapped(served, source, value));
     }
-    if (source.kind === "cookie") await wrapCookie(served, source, headers);
+    if (source.kind === "cookie") await wrapCookie(served, source, draft);
   }
 }
 
-async function wrapCookie(served: Served, source: LearnedSource, headers: Headers): Promise<void> {
-  const cookies = headers.getSetCookie();
+async function wrapCookie(served: Served, source: LearnedSource, draft: Answer): Promise<void> {
+  const cookies = draft.headers.getSetCookie();
   if (!cookies.some((cookie) => cookieValueIn(cookie, source.name))) return;
+  const headers = draft.change();
   headers.delete("set-cookie");
   for (const cookie of cookies) {
     const found = cookieValueIn(cookie, source.name);
@@ -72,17 +76,17 @@ export async function wrapped({ passage, identified, home, placed }: Served, sou
   return text.length > WRAPPED_MAX_LENGTH ? bare : text;
 }
 
-async function tellByCookie({ passage, identified, home, placed }: Served, headers: Headers, { passing, ended }: Circumstances): Promise<void> {
+async function tellByCookie({ passage, identified, home, placed }: Served, draft: Answer, { passing, ended }: Circumstances): Promise<void> {
   const { dev, secrets } = passage.settings;
   const { pool, remembers, claims, issued, source, bound } = identified;
   // What has no affinity any more keeps its place until that ends, and the visitor their cookie.
   const kept = bound || placed.reason === "claim" || placed.reason === "pin";
   const visitors = identified.route.home.kind === "visitor";
-  if (isPublic(headers)) return;
+
   // Only where its claim was looked at and is over: not on another route of the pool, nor for one request's bad luck.
   const lost = identified.forgets && !kept && visitors && !passing && placed.reason !== "panic" && placed.epoch > 0;
   if (lost || (ended && remembers && (claims || issued !== undefined))) {
-    addCookie(headers, expireCookie(pool, dev));
+    addCookie(draft, expireCookie(pool, dev));
     return;
   }
   // Without affinity there is nothing to remember but a key that was issued: with the next one the visitor might have drawn affinity.
@@ -90,22 +94,22 @@ async function tellByCookie({ passage, identified, home, placed }: Served, heade
   if (!remembersKey || passing || placed.reason === "panic") return;
   const nowMs = Date.now();
   const times = { issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs };
-  const keyHash = await identified.ownHash();
+  // Another key of the same source would have been another session: theirs is the hash that the cookie holds already.
+  const keyHash = claims?.source === source ? claims.keyHash : await identified.ownHash();
   // A shared key's placement is nobody's claim, nor is one that the bare configuration gave, which may be another than the ring's; what the
   // cookie says of the visitor's own session stays.
   const own = visitors && placed.epoch > 0 && kept;
   const bare: Claims = { pool: pool.id, issued, keyHash, source, fence: 0, ...times };
   const shared: Claims = kept || !visitors ? { ...bare, ...claims, pool: pool.id, issued, ...times } : bare;
   const next: Claims = own ? { ...bare, home, origin: placed.origin, fence: placed.fence } : shared;
-  if (needsRewrite(claims, next, pool.session.idleMs)) addCookie(headers, setCookie(pool, dev, await seal(secrets, "cookie", next), next));
+  if (needsRewrite(claims, next, pool.session.idleMs)) addCookie(draft, setCookie(pool, dev, await seal(secrets, "cookie", next), next));
 }
 
-function addCookie(headers: Headers, cookie: string): void {
+/** An answer that shared caches may keep bears no visitor's cookie, else others would get it; one that gets it is the visitor's own. */
+function addCookie(draft: Answer, cookie: string): void {
+  const cacheControl = draft.headers.get("cache-control");
+  if (/(^|[\s,])(public|s-maxage)\b/i.test(cacheControl ?? "")) return;
+  const headers = draft.change();
   headers.append("set-cookie", cookie);
-  if (!headers.has("cache-control")) headers.set("cache-control", "private");
-}
-
-/** An answer that shared caches may keep bears no visitor's cookie: others would get it. */
-function isPublic(headers: Headers): boolean {
-  return /(^|[\s,])(public|s-maxage)\b/i.test(headers.get("cache-control") ?? "");
+  if (cacheControl === null) headers.set("cache-control", "private");
 }

@@ -6,6 +6,7 @@ import type { Pool, Route } from "../core/config-types.ts";
 import { decide } from "../core/decide.ts";
 import type { Decision, Routed } from "../core/decision.ts";
 import type { KeyPoint } from "../core/hash.ts";
+import type { HeaderRecord } from "../core/headers.ts";
 import { regionOrder } from "../core/home.ts";
 import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
@@ -19,7 +20,7 @@ export interface PlainRequest {
   readonly request: Request;
   readonly requestId: string;
   /** What an attempt's origin gets beside the Limpet field, made anew for each. */
-  readonly headers: () => Headers;
+  readonly headers: () => HeaderRecord;
   readonly target: string;
   readonly route: Route;
   readonly pool: Pool;

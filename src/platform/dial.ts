@@ -29,7 +29,7 @@ export async function dial(
   for (const [name, value] of Object.entries(extra)) headers.set(name, value);
   const timer = setTimeout(() => abort.abort(new Error("handshake time-out")), HANDSHAKE_TIMEOUT_MS);
   try {
-    return await handshake.send(origin, new Request(placement.url + handshake.target, { headers, signal: abort.signal, redirect: "manual" }));
+    return await handshake.send(origin, placement.url + handshake.target, { headers, signal: abort.signal, redirect: "manual" });
   } finally {
     clearTimeout(timer);
   }

@@ -1,17 +1,23 @@
 // The one way to an origin, for plain requests, live connections and health checks: its headers, its signature, its binding.
 
+import type { HeaderRecord } from "../core/headers.ts";
 import { bindingOf, type Env, type Settings } from "./env.ts";
 import { isFetcher } from "./origin-access.ts";
 
-/** Sends a request to an origin of one pool. The request's headers may be changed by it. */
-export type OriginFetch = (originId: string, request: Request) => Promise<Response>;
+/** Sends a request to an origin of one pool. */
+export type OriginFetch = (originId: string, url: string, init: OriginRequestInit) => Promise<Response>;
 
-const openly: OriginFetch = (_, request) => fetch(request);
+export type OriginRequestInit = Pick<RequestInit<RequestInitCfProperties>, "method" | "body" | "redirect" | "cache" | "signal"> & {
+  readonly headers: Headers | HeaderRecord;
+};
+
+const openly: OriginFetch = (_, url, init) => fetch(url, init);
 
 export function originFetch(env: Env, { access }: Settings, poolId: string): OriginFetch {
   const pool = access.get(poolId);
   if (!pool) return openly;
-  return async (originId, request) => {
+  return async (originId, url, init) => {
+    const request = new Request(url, init);
     const { headers, binding, sign } = pool.byOrigin.get(originId) ?? pool.others;
     for (const [name, value] of headers) request.headers.set(name, value);
     await sign?.(request);

@@ -106,7 +106,7 @@ export class Prober {
     const { path, timeoutMs } = this.#policy;
     const headers = { "user-agent": "limpet-health" };
     try {
-      const response = await this.#send(id, new Request(url + path, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers }));
+      const response = await this.#send(id, url + path, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers });
       await response.body?.cancel();
       return response.ok;
     } catch {

@@ -6,6 +6,7 @@ import { replicasOf } from "../core/decide.ts";
 import type { Routed } from "../core/decision.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
 import { LIMITS } from "../core/config-limits.ts";
+import type { HeaderRecord } from "../core/headers.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { PlainRequest } from "./decide-http.ts";
 import type { Platform } from "./env.ts";
@@ -34,16 +35,16 @@ export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt
   request.signal.addEventListener("abort", leave);
   const askedAtMs = Date.now();
   try {
-    const outgoing = new Request(origin.url + target, {
+    const init = {
       method: request.method,
       headers: headersFor(plain, attempt),
       body,
       redirect: "manual",
       cache: "no-store",
       signal: deadline.signal,
-    });
+    } as const;
     const send = originFetch(platform.env, platform.settings, plain.pool.id);
-    const response = await countedAt(plain.pool, origin.id, () => send(origin.id, outgoing));
+    const response = await countedAt(plain.pool, origin.id, () => send(origin.id, origin.url + target, init));
     return { kind: "answered", response: watched(platform, plain, attempt, response, deadline), originMs: Date.now() - askedAtMs };
   } catch {
     if (request.signal.aborted) return { kind: "failed", outcome: "client-gone" };
@@ -53,13 +54,13 @@ export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt
   }
 }
 
-function headersFor({ headers: make, request, requestId, key, point }: PlainRequest, { decision, views, attempt }: Attempt): Headers {
+function headersFor({ headers: make, request, requestId, key, point }: PlainRequest, { decision, views, attempt }: Attempt): HeaderRecord {
   const headers = make();
-  if (!mayHaveBody(request)) headers.delete("content-length");
+  if (!mayHaveBody(request)) delete headers["content-length"];
   const { origin, region, epoch, fence, reason } = decision;
   const replicas = replicasOf({ key: point, regions: views, nowMs: Date.now() }, origin.id);
   const facts = { session: key, origin: origin.id, region, epoch, fence, reason, replicas, request: requestId, attempt };
-  headers.set(LIMPET_FIELD, fieldForOrigin(facts));
+  headers[LIMPET_FIELD] = fieldForOrigin(facts);
   return headers;
 }
 
