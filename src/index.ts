@@ -16,5 +16,5 @@ import { createLimpet } from "./http/create-limpet.ts";
 
 const limpet = createLimpet(limpetConfig);
 
-export default limpet.app;
+export default { fetch: limpet.fetch };
 export const { RingObject, CarrierObject } = limpet;

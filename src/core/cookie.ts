@@ -4,13 +4,15 @@
 import * as v from "valibot";
 import type { Pool } from "./config-types.ts";
 
+const SOURCES = ["path", "cookie", "header", "query", "subprotocol", "ip", "jwt", "issue"] as const;
+
 const claimsSchema = v.object({
   pool: v.string(),
   /** The key that Limpet issued, where no source named one. */
   issued: v.optional(v.string()),
-  /** Keyed hash of the key that the claim belongs to, and the source it came from. */
+  /** Keyed hash of the key that the claim belongs to ("" of one that Limpet issued: it is here itself), and the source it came from. */
   keyHash: v.string(),
-  source: v.picklist(["path", "cookie", "header", "query", "subprotocol", "ip", "jwt", "issue"]),
+  source: v.picklist(SOURCES),
   /** The home region and the placement of this visitor's own session; absent for shared keys, whose visitors must all agree without it. */
   home: v.optional(v.string()),
   origin: v.optional(v.string()),
@@ -31,15 +33,46 @@ export function cookieName(pool: Pool, dev: boolean): string {
   return `${bound ? "__Host-" : "__Secure-"}limpet-${pool.id}`;
 }
 
+/** The claims as they are sealed: names left out, since every request bears them. */
+export function packed({ pool, issued, keyHash, source, home, origin, fence, issuedAtMs, seenAtMs }: Claims): readonly (string | number)[] {
+  return [pool, issued ?? "", keyHash, source, home ?? "", origin ?? "", fence, issuedAtMs, seenAtMs];
+}
+
 /** The claims of an opened cookie, while they count: of this pool, not idle for too long, not too old, not from the future. */
 export function readClaims(opened: unknown, pool: Pool, nowMs: number): Claims | undefined {
-  const result = v.safeParse(claimsSchema, opened);
-  if (!result.success || result.output.pool !== pool.id) return undefined;
-  const { issuedAtMs, seenAtMs } = result.output;
+  const claims = Array.isArray(opened) ? unpacked(opened) : formerClaims(opened);
+  if (claims?.pool !== pool.id) return undefined;
+  const { issuedAtMs, seenAtMs } = claims;
   const CLOCK_SKEW_MS = 60_000;
   if (issuedAtMs > nowMs + CLOCK_SKEW_MS || seenAtMs > nowMs + CLOCK_SKEW_MS) return undefined;
   if (nowMs - seenAtMs > pool.session.idleMs || nowMs - issuedAtMs > pool.session.maxLifeMs) return undefined;
-  return result.output;
+  return claims;
+}
+
+/** By hand: a schema takes several times as long, and this is done for every request of a known session. */
+function unpacked([pool, issued, keyHash, source, home, origin, fence, issuedAtMs, seenAtMs]: readonly unknown[]): Claims | undefined {
+  if (!isText(pool) || !isText(issued) || !isText(keyHash) || !isText(home) || !isText(origin) || !isSource(source)) return undefined;
+  if (!isNumber(fence) || !isNumber(issuedAtMs) || !isNumber(seenAtMs)) return undefined;
+  const [at, by] = [home === "" ? undefined : home, origin === "" ? undefined : origin];
+  return { pool, issued: issued === "" ? undefined : issued, keyHash, source, home: at, origin: by, fence, issuedAtMs, seenAtMs };
+}
+
+/** Of a version that sealed them with their names. */
+function formerClaims(opened: unknown): Claims | undefined {
+  const result = v.safeParse(claimsSchema, opened);
+  return result.success ? result.output : undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+function isSource(value: unknown): value is Claims["source"] {
+  return SOURCES.some((source) => source === value);
 }
 
 /** Whether the cookie must be written again: the placement or the key changed, or a quarter of the idle time has passed. */

@@ -66,13 +66,20 @@ export interface Forwarded {
   readonly newSpanId: () => string;
 }
 
-/** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
-export function requestHeaders(incoming: Headers, facts: Forwarded): HeaderRecord {
-  const headers: HeaderRecord = Object.create(null); // a header may be called __proto__
-  incoming.forEach((value, name) => {
-    if (!STAYS_WITH_VISITOR.test(name)) headers[name] = value;
+/** All headers of a message, read in one crossing. */
+export function recordOf(headers: Headers): HeaderRecord {
+  const record: HeaderRecord = Object.create(null); // a header may be called __proto__
+  headers.forEach((value, name) => {
+    record[name] = value;
   });
-  for (const name of connectionOptions(incoming)) delete headers[name];
+  return record;
+}
+
+/** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
+export function requestHeaders(given: Readonly<HeaderRecord>, facts: Forwarded): HeaderRecord {
+  const headers: HeaderRecord = Object.create(null);
+  for (const name in given) if (!STAYS_WITH_VISITOR.test(name)) headers[name] = given[name] ?? "";
+  for (const name of connectionOptions(given["connection"])) delete headers[name];
   if (facts.style === "x-forwarded") {
     if (facts.visitorIp !== null) headers["x-forwarded-for"] = facts.visitorIp;
     headers["x-forwarded-host"] = facts.host;
@@ -112,8 +119,8 @@ function continueTrace(headers: HeaderRecord, newSpanId: () => string): void {
 }
 
 /** Whether this request has come through a Limpet before: an origin that leads back here would send it round for ever. */
-export function isLoop(incoming: Headers): boolean {
-  return (incoming.get("via") ?? "").split(",").some((each) => each.trim().toLowerCase() === VIA);
+export function isLoop(via: string | undefined): boolean {
+  return via !== undefined && via.split(",").some((each) => each.trim().toLowerCase() === VIA);
 }
 
 /** Whether an origin's answer has nothing that visitors must not get: it may then pass as it is. */
@@ -128,7 +135,7 @@ export function mayPass(incoming: Headers): boolean {
 /** The headers of an origin's answer as the visitor gets them. */
 export function responseHeaders(incoming: Headers): Headers {
   const headers = new Headers(incoming);
-  for (const name of connectionOptions(incoming)) headers.delete(name);
+  for (const name of connectionOptions(incoming.get("connection") ?? undefined)) headers.delete(name);
   for (const name of Array.from(headers.keys())) if (STAYS_WITH_ORIGIN.test(name)) headers.delete(name);
   const cookies = headers.getSetCookie();
   if (cookies.length === 0) return headers;
@@ -138,8 +145,9 @@ export function responseHeaders(incoming: Headers): Headers {
 }
 
 /** The fields that `Connection` makes hop-by-hop; what is no token is none. */
-function connectionOptions(incoming: Headers): string[] {
-  const options = incoming.get("connection")?.toLowerCase().split(",") ?? [];
+function connectionOptions(connection: string | undefined): string[] {
+  if (connection === undefined) return [];
+  const options = connection.toLowerCase().split(",");
   return options.map((option) => option.trim()).filter((option) => /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(option));
 }
 

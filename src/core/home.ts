@@ -24,7 +24,7 @@ const CONTINENTS: Readonly<Record<string, readonly [latitude: number, longitude:
 };
 
 /** The home region; `remembered` is what the visitor's cookie says, and counts while the pool still has that region. */
-export function homeRegion(config: Config, route: Route, lot: number, place: VisitorPlace, remembered: string | undefined): string {
+export function homeRegion(config: Config, route: Route, lot: number, place: () => VisitorPlace, remembered: string | undefined): string {
   const regions = poolRegions(config, route.pool);
   switch (route.home.kind) {
     case "region":
@@ -33,7 +33,7 @@ export function homeRegion(config: Config, route: Route, lot: number, place: Vis
       return rendezvous(regions, lot) ?? config.defaultRegion;
     case "visitor":
       if (remembered !== undefined && regions.some((region) => region.id === remembered)) return remembered;
-      return nearest(regions, place) ?? unknownVisitorsRegion(config, regions);
+      return nearest(regions, place()) ?? unknownVisitorsRegion(config, regions);
     default:
       return route.home satisfies never;
   }
@@ -46,15 +46,31 @@ function unknownVisitorsRegion(config: Config, regions: readonly Region[]): stri
 }
 
 /** Home first, then its secondary regions in which the pool has origins. */
-export function regionOrder(config: Config, pool: Pool, home: string): string[] {
-  const secondary = config.regions[home]?.secondary ?? [];
-  return [home, ...secondary.filter((id) => pool.origins.some((origin) => origin.region === id))];
+export function regionOrder(config: Config, pool: Pool, home: string): readonly string[] {
+  return remembered(orders, pool, home, () => {
+    const secondary = config.regions[home]?.secondary ?? [];
+    return [home, ...secondary.filter((id) => pool.origins.some((origin) => origin.region === id))];
+  });
 }
 
 /** The regions in which a pool has origins, sorted by id. */
-export function poolRegions(config: Config, poolId: string): Region[] {
-  const ids = new Set(config.pools[poolId]?.origins.map((origin) => origin.region));
-  return [...ids].toSorted().flatMap((id) => config.regions[id] ?? []);
+export function poolRegions(config: Config, poolId: string): readonly Region[] {
+  return remembered(regionsOfPools, config, poolId, () => {
+    const ids = new Set(config.pools[poolId]?.origins.map((origin) => origin.region));
+    return [...ids].toSorted().flatMap((id) => config.regions[id] ?? []);
+  });
+}
+
+/** What follows from a configuration alone is worked out once for it: a configuration never changes. */
+const orders = new WeakMap<Pool, Map<string, readonly string[]>>();
+const regionsOfPools = new WeakMap<Config, Map<string, readonly Region[]>>();
+
+function remembered<Of extends object, Value>(all: WeakMap<Of, Map<string, Value>>, of: Of, name: string, make: () => Value): Value {
+  const known = all.get(of) ?? new Map<string, Value>();
+  all.set(of, known);
+  const value = known.get(name) ?? make();
+  known.set(name, value);
+  return value;
 }
 
 /** Weighted rendezvous hash (highest -weight ÷ ln u): removing a region moves only its keys. Ties by id. */

@@ -11,7 +11,7 @@ export interface RequestFacts {
   /** Host without port, lower case. */
   readonly host: string;
   readonly header: (name: string) => string | null;
-  readonly cookies: ReadonlyMap<string, string>;
+  readonly cookie: (name: string) => string | undefined;
   /** The query as received, with its "?", or nothing. */
   readonly query: string;
   /** The visitor's address, as the platform says it. */
@@ -37,17 +37,23 @@ export const KEY_MAX_BYTES = 256;
 
 /** The first route whose path, host and headers match; `alias` for a path that only looks like one of a route that names sessions. */
 export function matchRoute(config: Config, facts: Omit<RequestFacts, "verified">): RouteMatch | "alias" | undefined {
-  const collapsed = facts.path.replaceAll(/\/{2,}/g, "/");
+  const given = facts.path.split("/");
+  const collapsed = facts.path.includes("//") ? facts.path.replaceAll(/\/{2,}/g, "/").split("/") : undefined;
   for (const route of config.routes) {
     if (route.host !== undefined && route.host !== facts.host) continue;
-    if (!Object.entries(route.header).every(([name, value]) => facts.header(name) === value)) continue;
-    const params = matchPath(route.path, facts.path);
+    if (!hasHeaders(route, facts)) continue;
+    const params = matchPath(segmentsOf(route), given);
     if (params) return { route, params };
     // An origin may fold "//": the same document would be served here by its key, and there by another route without one.
-    const named = route.session.some((source) => source.kind === "path");
-    if (named && collapsed !== facts.path && matchPath(route.path, collapsed)) return "alias";
+    const named = collapsed !== undefined && route.session.some((source) => source.kind === "path");
+    if (named && matchPath(segmentsOf(route), collapsed)) return "alias";
   }
   return undefined;
+}
+
+function hasHeaders({ header }: Route, facts: Pick<RequestFacts, "header">): boolean {
+  for (const name in header) if (facts.header(name) !== header[name]) return false;
+  return true;
 }
 
 /** The key that the first source with a valid one gives; `issued` is the key that our own verified cookie carries. */
@@ -83,25 +89,28 @@ export function parseKey(raw: string | null | undefined): ParsedKey {
   return /\p{Cc}/u.test(key) ? { kind: "invalid", fault: "it holds a control character" } : { kind: "valid", key };
 }
 
-/** Cookies of a `Cookie` header, unquoted, not decoded. Of two with one name the first counts (RFC 6265 §5.4: the more specific path). */
-export function parseCookies(header: string | null): Map<string, string> {
-  const cookies = new Map<string, string>();
-  for (const pair of header?.split(";") ?? []) {
-    const equals = pair.indexOf("=");
-    if (equals < 0) continue;
-    const name = pair.slice(0, equals).trim();
-    const value = pair
-      .slice(equals + 1)
-      .trim()
-      .replace(/^"(.*)"$/, "$1");
-    if (!cookies.has(name)) cookies.set(name, value);
+/** A cookie of a `Cookie` header, unquoted, not decoded. Of two with one name the first counts (RFC 6265 §5.4: the more specific path). */
+export function cookieIn(header: string | undefined, name: string): string | undefined {
+  if (header === undefined) return undefined;
+  let equals = -1; // looked for once: a header of semicolons alone is read in one go
+  let from = 0;
+  while (from < header.length) {
+    const semicolon = header.indexOf(";", from);
+    const end = semicolon < 0 ? header.length : semicolon;
+    if (equals < from) equals = header.indexOf("=", from);
+    if (equals < 0) return undefined;
+    if (equals < end && header.slice(from, equals).trim() === name) {
+      const value = header.slice(equals + 1, end).trim();
+      return value.startsWith('"') && value.endsWith('"') && value.length > 1 ? value.slice(1, -1) : value;
+    }
+    from = end + 1;
   }
-  return cookies;
+  return undefined;
 }
 
 /** What a request says where an origin's key should be, its tag included; nothing where that is no text. */
-export function learnedValue(source: LearnedSource, facts: Pick<RequestFacts, "cookies" | "header" | "query">): string | undefined {
-  if (source.kind === "cookie") return facts.cookies.get(source.name);
+export function learnedValue(source: LearnedSource, facts: Pick<RequestFacts, "cookie" | "header" | "query">): string | undefined {
+  if (source.kind === "cookie") return facts.cookie(source.name);
   if (source.kind === "header") return facts.header(source.name) ?? undefined;
   const value = queryValue(facts.query, source.name);
   return value === undefined ? undefined : decoded(value);
@@ -116,7 +125,7 @@ function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteM
     case "path":
       return match.params.get(source.name);
     case "cookie":
-      return facts.cookies.get(source.name);
+      return facts.cookie(source.name);
     case "header":
       return facts.header(source.name);
     case "query":
@@ -137,7 +146,7 @@ function rawKey(source: Exclude<SessionSource, { kind: "issue" }>, match: RouteM
 /** The token of a source, not verified yet. */
 export function tokenOf({ token }: JwtSource, facts: Omit<RequestFacts, "verified">): string | undefined {
   if (token === "bearer") return /^Bearer +([\w.~+/-]+=*)$/i.exec(facts.header("authorization") ?? "")?.[1];
-  return "cookie" in token ? facts.cookies.get(token.cookie) : queryValue(facts.query, token.query);
+  return "cookie" in token ? facts.cookie(token.cookie) : queryValue(facts.query, token.query);
 }
 
 /** The claim that a source asks for: a text or a whole number; larger ones are no longer exact, and two users would be one. */
@@ -206,9 +215,18 @@ function hostOf(text: string): string | undefined {
   return url !== undefined && url.pathname === "/" && url.username === "" ? url.hostname : undefined;
 }
 
-function matchPath(pattern: string, path: string): Map<string, string> | undefined {
-  const wanted = pattern.split("/");
-  const given = path.split("/");
+/** Of each route, taken apart once. */
+const segments = new WeakMap<Route, readonly string[]>();
+
+function segmentsOf(route: Route): readonly string[] {
+  const known = segments.get(route);
+  if (known) return known;
+  const made = route.path.split("/");
+  segments.set(route, made);
+  return made;
+}
+
+function matchPath(wanted: readonly string[], given: readonly string[]): Map<string, string> | undefined {
   const open = wanted.at(-1) === "*";
   if (open ? given.length < wanted.length : given.length !== wanted.length) return undefined;
   const params = new Map<string, string>();

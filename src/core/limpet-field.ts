@@ -1,7 +1,7 @@
 // The `Limpet` field (RFC 9651 dictionary): the one header in which Limpet speaks to origins and visitors. A visitor's own never gets
 // through: whoever forwards a request deletes it before setting ours.
 
-import { DisplayString, Token, parseDictionary, serializeDictionary, type InnerList, type Item } from "structured-headers";
+import { DisplayString, parseDictionary, serializeItem } from "structured-headers";
 import type { Reason } from "./decision.ts";
 
 export const LIMPET_FIELD = "Limpet";
@@ -25,18 +25,17 @@ export interface OriginFieldFacts extends FieldFacts {
   readonly attempt?: number | undefined;
 }
 
-/** What the origin is told of a request or of a leg. */
+/** What the origin is told of a request or of a leg. Written for every request: ids, regions and reasons are plain tokens, so that only a key needs care. */
 export function fieldForOrigin(facts: OriginFieldFacts): string {
-  const members = new Map<string, Item | InnerList>();
-  if (facts.session !== undefined) members.set("session", item(keyItem(facts.session)));
-  members.set("origin", item(facts.origin)).set("region", item(facts.region)).set("epoch", item(facts.epoch));
-  if (facts.fence !== undefined) members.set("fence", item(facts.fence));
-  members.set("reason", item(new Token(facts.reason)));
-  if (facts.replicas.length > 0) members.set("replicas", [facts.replicas.map((id) => item(id)), new Map()]);
-  if (facts.movedFrom !== undefined) members.set("moved-from", item(facts.movedFrom));
-  if (facts.request !== undefined) members.set("request", item(facts.request));
-  if (facts.attempt !== undefined && facts.attempt > 1) members.set("attempt", item(facts.attempt));
-  return serializeDictionary(members);
+  const { session, origin, region, epoch, fence, reason, replicas, movedFrom, request, attempt } = facts;
+  let field = session === undefined ? "" : `session=${keyItem(session)}, `;
+  field += `origin="${origin}", region="${region}", epoch=${epoch}`;
+  if (fence !== undefined) field += `, fence=${fence}`;
+  field += `, reason=${reason}`;
+  if (replicas.length > 0) field += `, replicas=("${replicas.join('" "')}")`;
+  if (movedFrom !== undefined) field += `, moved-from="${movedFrom}"`;
+  if (request !== undefined) field += `, request=${keyItem(request)}`;
+  return attempt !== undefined && attempt > 1 ? `${field}, attempt=${attempt}` : field;
 }
 
 /** What an origin says of the session in its answer: that it belongs to another, or is over. What cannot be read says nothing. */
@@ -57,22 +56,12 @@ export function wordOf(field: string | null): OriginWord | undefined {
 }
 
 /** What a visitor is told, where the configuration exposes it. */
-export function fieldForVisitor(facts: FieldFacts): string {
-  return serializeDictionary(
-    new Map<string, Item>([
-      ["origin", item(facts.origin)],
-      ["region", item(facts.region)],
-      ["reason", item(new Token(facts.reason))],
-      ["epoch", item(facts.epoch)],
-    ]),
-  );
-}
-
-function item(value: string | number | Token | DisplayString): Item {
-  return [value, new Map()];
+export function fieldForVisitor({ origin, region, reason, epoch }: FieldFacts): string {
+  return `origin="${origin}", region="${region}", reason=${reason}, epoch=${epoch}`;
 }
 
 /** A string where ASCII suffices (RFC 9651 §3.3.3), else a Display String (§3.3.8). */
-function keyItem(key: string): string | DisplayString {
-  return /^[\x20-\x7e]*$/.test(key) ? key : new DisplayString(key);
+function keyItem(key: string): string {
+  if (!/^[\x20-\x7e]*$/.test(key)) return serializeItem([new DisplayString(key), new Map()]);
+  return /["\\]/.test(key) ? `"${key.replaceAll(/["\\]/g, "\\$&")}"` : `"${key}"`;
 }

@@ -3,6 +3,7 @@
 
 import { Hono, type ExecutionContext as HonoContext } from "hono";
 import type { ConfigInput } from "../core/config.ts";
+import { recordOf, type HeaderRecord } from "../core/headers.ts";
 import { requestProblem } from "../core/problem.ts";
 import { CarrierObject } from "../platform/carrier-object.ts";
 import { settingsReader, SettingsFault, type Env, type Settings } from "../platform/env.ts";
@@ -14,16 +15,20 @@ import { route, type Arrival } from "./route.ts";
 /**
  * `app` answers every request that a route of the configuration or `/_limpet` matches, and leaves the others to whatever is registered after it
  * in the Worker that mounts it (`worker.route("/", app)`); alone, it answers them 404. Paths are the request's own, wherever it is mounted.
- * The classes must be exported by the Worker's main module under the names that its wrangler.toml binds to RING and CARRIER.
+ * `fetch` is the same without Hono
+ * in between, for a Worker that is nothing but Limpet. The classes must be exported by the Worker's main module under the names that its wrangler.toml binds to RING and CARRIER.
  * A configuration that is wrong is told at the first request, all its faults in the log, and nothing is served.
  */
 export function createLimpet(config: ConfigInput) {
   const settingsOf = settingsReader(config);
+  const fetch = async (request: Request, env: Env, ctx: HonoContext): Promise<Response> =>
+    (await arrive(request, env, ctx, settingsOf)) ?? noRoute(request);
   const app = new Hono<{ Bindings: Env }>()
     .all("*", async (c, next) => (await arrive(c.req.raw, c.env, c.executionCtx, settingsOf)) ?? next())
     .notFound((c) => noRoute(c.req.raw));
   return {
     app,
+    fetch,
     RingObject: class extends RingObject {
       constructor(ctx: DurableObjectState, env: Env) {
         super(ctx, env, settingsOf(env));
@@ -39,9 +44,10 @@ export function createLimpet(config: ConfigInput) {
 
 /** `undefined`: neither a route's nor ours. */
 async function arrive(request: Request, env: Env, ctx: HonoContext, settingsOf: (env: Env) => Settings): Promise<Response | undefined> {
-  const requestId = requestIdOf(request);
+  const given = recordOf(request.headers);
+  const requestId = requestIdOf(given);
   try {
-    const arrival: Arrival = { request, env, ctx, settings: settingsOf(env), url: new URL(request.url), requestId };
+    const arrival: Arrival = { request, env, ctx, settings: settingsOf(env), url: new URL(request.url), requestId, given };
     return await answer(arrival);
   } catch (error) {
     const misconfigured = error instanceof SettingsFault;
@@ -94,11 +100,11 @@ function noRoute(request: Request): Response {
   return requestProblem(
     "no-route",
     `No route of the configuration matches ${hostname} and this path. Routes are listed in limpet.config.ts.`,
-    requestIdOf(request),
+    requestIdOf(recordOf(request.headers)),
   );
 }
 
 /** The platform's own id of the request, so that its logs and ours meet. */
-function requestIdOf(request: Request): string {
-  return request.headers.get("cf-ray") ?? crypto.randomUUID();
+function requestIdOf(given: Readonly<HeaderRecord>): string {
+  return given["cf-ray"] ?? crypto.randomUUID();
 }

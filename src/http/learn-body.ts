@@ -9,9 +9,14 @@ import { wrapped, type Served } from "./tell.ts";
 /** An open packet is about a hundred bytes; what a server sends along with it may be more. */
 const OPENING_MAX_BYTES = 65_536;
 
-export async function learnFromBody(served: Served, response: Response): Promise<Response> {
-  const source = served.identified.route.session.find((each) => each.kind === "query" && each.learn);
-  if (source?.kind !== "query" || !isOpening(served.passage, response, source)) return response;
+/** Where the route's key is issued in a body, if this answer may be such a one. */
+export function bodySource({ identified, passage }: Served, response: Response): LearnedSource | undefined {
+  const source = identified.route.session.find((each) => each.kind === "query" && each.learn);
+  return source?.kind === "query" && isOpening(passage, response, source) ? source : undefined;
+}
+
+/** The answer with a wrapped key in its body. */
+export async function learnFromBody(served: Served, response: Response, source: LearnedSource): Promise<Response> {
   const text = await response.text();
   const sid = engineIoSid(text);
   const headers = new Headers(response.headers);

@@ -1,7 +1,7 @@
 // WebSocket upgrades and event streams: handed to the carrier object of their session's slice, which holds both legs and can re-home them.
 
 import { GENERATION, sliceOf } from "../core/names.ts";
-import { responseHeaders } from "../core/headers.ts";
+import { responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { subprotocols } from "../core/identity.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
@@ -9,26 +9,25 @@ import { record } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
-import type { Passage } from "./route.ts";
+import type { Arrival, Passage } from "./route.ts";
 import { tell } from "./tell.ts";
 
-export function isLive(request: Request): boolean {
-  if (isUpgrade(request)) return true;
-  return (
-    request.method === "GET" &&
-    (request.headers.get("accept") ?? "").split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"))
-  );
+export function isLive({ request, given }: Arrival): boolean {
+  if (isUpgrade(given)) return true;
+  const accept = given["accept"];
+  if (accept === undefined || request.method !== "GET") return false;
+  return accept.split(",").some((type) => type.trim().toLowerCase().startsWith("text/event-stream"));
 }
 
-export function isUpgrade(request: Request): boolean {
-  return request.headers.get("upgrade")?.toLowerCase() === "websocket";
+export function isUpgrade(given: Readonly<HeaderRecord>): boolean {
+  return given["upgrade"]?.toLowerCase() === "websocket";
 }
 
 /** What is wrong with an opening handshake (RFC 6455 §4.1), before an origin is troubled with it. */
-export function handshakeFault({ method, headers }: Request): string | undefined {
+export function handshakeFault({ request: { method }, given }: Arrival): string | undefined {
   if (method !== "GET") return `A WebSocket is opened by GET, not by ${method}.`;
-  if (headers.get("sec-websocket-version") !== "13") return "A WebSocket handshake needs Sec-WebSocket-Version: 13.";
-  return headers.has("sec-websocket-key") ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
+  if (given["sec-websocket-version"] !== "13") return "A WebSocket handshake needs Sec-WebSocket-Version: 13.";
+  return given["sec-websocket-key"] !== undefined ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
 }
 
 export async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
@@ -57,7 +56,7 @@ export async function carryLive(passage: Passage, identified: Identified, home: 
   };
   const headers = new Headers(originHeaders(passage, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
-  if (isUpgrade(request)) headers.set("upgrade", "websocket");
+  if (isUpgrade(passage.given)) headers.set("upgrade", "websocket");
   const own = takeOwnSubprotocol(headers, identified.route);
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));

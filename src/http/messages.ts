@@ -10,9 +10,9 @@ import type { Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
 
 /** A visitor's headers as the origin gets them, without the tags that only we read. */
-export function originHeaders({ request, url, settings }: Passage, { route }: Identified): HeaderRecord {
-  const headers = requestHeaders(request.headers, {
-    visitorIp: request.headers.get("cf-connecting-ip"),
+export function originHeaders({ given, url, settings }: Passage, { route }: Identified): HeaderRecord {
+  const headers = requestHeaders(given, {
+    visitorIp: given["cf-connecting-ip"] ?? null,
     host: url.host,
     scheme: url.protocol.slice(0, -1),
     style: settings.config.forwarded,

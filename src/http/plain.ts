@@ -6,7 +6,7 @@ import type { Placed } from "../platform/carrier-object.ts";
 import type { PlainRequest } from "../platform/decide-http.ts";
 import { endAtRing } from "../platform/ring-words.ts";
 import { record } from "../platform/record.ts";
-import { learnFromBody } from "./learn-body.ts";
+import { bodySource, learnFromBody } from "./learn-body.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
 import type { Passage } from "./route.ts";
@@ -43,7 +43,8 @@ export async function carryHttp(passage: Passage, identified: Identified, home: 
   const placed = placedBy(carried);
   const served: Served = { passage, identified, home, placed };
   record({ ...facts, ...placed, status: carried.response.status }, sampleShare);
-  const draft = new Draft(await learnFromBody(served, carried.response), requestId);
+  const source = bodySource(served, carried.response);
+  const draft = new Draft(source ? await learnFromBody(served, carried.response, source) : carried.response, requestId);
   if (settings.config.expose) {
     const decideMs = Date.now() - identifiedAtMs - originMs;
     draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - passage.startedAtMs, decide: decideMs, origin: originMs }));

@@ -7,11 +7,12 @@ import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
 import { homeRegion, type VisitorPlace } from "../core/home.ts";
 import { isLearned, readTag, unwrap, type Tag } from "../core/learned.ts";
-import { findKey, learnedValue, matchRoute, parseCookies, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
+import { cookieIn, findKey, learnedValue, matchRoute, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
 import { hex, keyedHash } from "../platform/keyed-hash.ts";
 import { KeysUnavailable, verifiedClaim } from "../platform/jwt.ts";
 import { open } from "../platform/seal.ts";
+import type { Arrival } from "./route.ts";
 
 /** A request that names its session, or none. */
 export interface Identified {
@@ -52,21 +53,21 @@ export type Identification =
 /** What is known before any token is verified. */
 export type UnverifiedFacts = Omit<RequestFacts, "verified"> & { readonly method: string };
 
-export function factsOf(request: Request, url: URL): UnverifiedFacts {
+export function factsOf({ request, url, given }: Arrival): UnverifiedFacts {
   return {
     method: request.method,
     path: url.pathname,
-    host: url.hostname.toLowerCase(),
-    header: (name) => request.headers.get(name),
-    cookies: parseCookies(request.headers.get("cookie")),
+    host: url.hostname,
+    header: (name) => given[name] ?? null,
+    cookie: (name) => cookieIn(given["cookie"], name),
     query: url.search,
-    address: request.headers.get("cf-connecting-ip"),
+    address: given["cf-connecting-ip"] ?? null,
   };
 }
 
 /** What a request says where an origin's key should be, its tag included. */
-export function learnedValueOf(request: Request, source: LearnedSource): string | undefined {
-  return learnedValue(source, factsOf(request, new URL(request.url)));
+export function learnedValueOf(arrival: Arrival, source: LearnedSource): string | undefined {
+  return learnedValue(source, factsOf(arrival));
 }
 
 export async function identify(settings: Settings, unverified: UnverifiedFacts): Promise<Identification> {
@@ -79,7 +80,7 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
 
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
-  const opened = remembers ? readClaims(await open(secrets, "cookie", unverified.cookies.get(cookieName(pool, dev))), pool, Date.now()) : undefined;
+  const opened = remembers ? readClaims(await open(secrets, "cookie", unverified.cookie(cookieName(pool, dev))), pool, Date.now()) : undefined;
   const verified = await verifiedOf(settings, match, unverified, opened?.issued);
   if (verified === "unverifiable") return { kind: verified };
   const facts: RequestFacts = { ...unverified, verified };
@@ -90,7 +91,7 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : ISSUE;
   const tag = isLearned(source) ? await tagOf(settings, pool, source, unverified) : undefined;
-  const cookie = remembers && facts.cookies.has(cookieName(pool, dev));
+  const cookie = remembers && facts.cookie(cookieName(pool, dev)) !== undefined;
   return identified(settings, route, pool, { key, source, tag, claims: opened, issued, cookie });
 }
 
@@ -182,18 +183,18 @@ function once<T>(work: () => Promise<T>): () => Promise<T> {
 }
 
 /** The home region of an identified request. */
-export function locate(settings: Settings, { route, point, claims, tag, key }: Identified, place: VisitorPlace): string {
+export function locate(settings: Settings, { route, point, claims, tag, key }: Identified, place: () => VisitorPlace): string {
   // Who names no session, or one without affinity, is best served nearby: nobody has to agree with them.
   const alone: Route = key === undefined && route.home.kind === "session" ? { ...route, home: { kind: "visitor" } } : route;
   return homeRegion(settings.config, alone, point.lot, place, alone === route ? (tag?.home ?? claims?.home) : undefined);
 }
 
 /** Where the platform says the visitor is; in dev a request header may say otherwise. Anything unreadable is not known. */
-export function placeOf(request: Request, dev: boolean): VisitorPlace {
-  const given = dev ? devCf(request) : {};
+export function placeOf({ request, given, settings }: Arrival): VisitorPlace {
+  const written = settings.dev ? devCf(given["limpet-dev-cf"]) : {};
   // A place that is set by hand replaces the platform's whole: half of one and half of the other is nowhere.
-  const placed = ["latitude", "longitude", "continent"].some((name) => name in given);
-  const cf: Record<string, unknown> = placed ? given : { ...(request.cf as Record<string, unknown> | undefined) };
+  const placed = ["latitude", "longitude", "continent"].some((name) => name in written);
+  const cf: Record<string, unknown> = placed ? written : { ...(request.cf as Record<string, unknown> | undefined) };
   return {
     latitude: degrees(cf["latitude"]),
     longitude: degrees(cf["longitude"]),
@@ -201,9 +202,9 @@ export function placeOf(request: Request, dev: boolean): VisitorPlace {
   };
 }
 
-function devCf(request: Request): Record<string, unknown> {
+function devCf(text: string | undefined): Record<string, unknown> {
   try {
-    const cf: unknown = JSON.parse(request.headers.get("limpet-dev-cf") ?? "{}");
+    const cf: unknown = JSON.parse(text ?? "{}");
     return typeof cf === "object" && cf !== null ? { ...cf } : {};
   } catch {
     return {};

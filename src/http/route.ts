@@ -1,7 +1,7 @@
 // The way of a request: identify, locate, decide, carry, record. Start reading here.
 
 import type { ExecutionContext as HonoContext } from "hono";
-import { isLoop } from "../core/headers.ts";
+import { isLoop, type HeaderRecord } from "../core/headers.ts";
 import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
@@ -16,6 +16,8 @@ export interface Arrival {
   readonly request: Request;
   readonly url: URL;
   readonly requestId: string;
+  /** The request's headers, read once. */
+  readonly given: Readonly<HeaderRecord>;
 }
 
 /** One request on its way: what every step may read. */
@@ -26,8 +28,8 @@ export interface Passage extends Arrival {
 /** Routes a request. `undefined`: no route matches it. */
 export async function route(arrival: Arrival): Promise<Response | undefined> {
   const passage: Passage = { ...arrival, startedAtMs: Date.now() };
-  const { settings, request, requestId } = passage;
-  const identified = await identify(settings, factsOf(request, passage.url));
+  const { settings, requestId, given } = passage;
+  const identified = await identify(settings, factsOf(passage));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
   if (identified.kind === "missing") {
@@ -38,22 +40,22 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
     const detail = "The keys that this request's token is verified with cannot be fetched now. Try again shortly.";
     return requestProblem("keys-unreachable", detail, requestId, { "retry-after": "1" });
   }
-  if (isLoop(request.headers))
+  if (isLoop(given["via"]))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
   const foreign = foreignPage(passage, identified);
   if (foreign !== undefined) return requestProblem("origin-not-allowed", `The page's origin is ${foreign}; this route allows others.`, requestId);
-  if (isUpgrade(request)) {
-    const fault = handshakeFault(request);
+  if (isUpgrade(given)) {
+    const fault = handshakeFault(passage);
     if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
   }
-  const home = locate(settings, identified, placeOf(request, settings.dev));
-  return isLive(request) ? carryLive(passage, identified, home) : carryHttp(passage, identified, home);
+  const home = locate(settings, identified, () => placeOf(passage));
+  return isLive(passage) ? carryLive(passage, identified, home) : carryHttp(passage, identified, home);
 }
 
 /** The web origin of a page that the route does not allow. A page's own GETs say none; its sockets always do. */
-function foreignPage({ request }: Passage, { route: { allowedOrigins } }: Identified): string | undefined {
+function foreignPage({ given }: Passage, { route: { allowedOrigins } }: Identified): string | undefined {
   if (!allowedOrigins) return undefined;
-  const pageOrigin = request.headers.get("origin");
-  if (pageOrigin === null) return isUpgrade(request) ? "not given" : undefined;
+  const pageOrigin = given["origin"];
+  if (pageOrigin === undefined) return isUpgrade(given) ? "not given" : undefined;
   return allowedOrigins.includes(pageOrigin) ? undefined : pageOrigin;
 }

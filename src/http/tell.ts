@@ -2,7 +2,7 @@
 // has issued with it.
 
 import type { LearnedSource } from "../core/config-types.ts";
-import { expireCookie, needsRewrite, setCookie, type Claims } from "../core/cookie.ts";
+import { expireCookie, needsRewrite, packed, setCookie, type Claims } from "../core/cookie.ts";
 import { hasAffinity } from "../core/decide.ts";
 import { cookieValueIn, isLearned, placeOf, unwrap, wrap, type Tag } from "../core/learned.ts";
 import { pointOf } from "../core/secret-point.ts";
@@ -29,7 +29,7 @@ export interface Served {
 
 export async function tell(served: Served, draft: Answer, circumstances: Circumstances = { passing: false, ended: false }): Promise<void> {
   if (served.passage.settings.config.expose) exposeTo(draft.change(), served.placed);
-  await wrapIssued(served, draft);
+  if (served.identified.route.session.some(isLearned)) await wrapIssued(served, draft);
   await tellByCookie(served, draft, circumstances);
 }
 
@@ -68,7 +68,7 @@ export async function wrapped({ passage, identified, home, placed }: Served, sou
   const { pool, tag } = identified;
   const { bare } = unwrap(value);
   if (tag?.place === placeOf(source) && tag.value === bare && tag.origin === placed.origin && tag.home === home) {
-    return learnedValueOf(passage.request, source) ?? value;
+    return learnedValueOf(passage, source) ?? value;
   }
   if (!hasAffinity(pool, pointOf(bare, pool.pointSecret).lot)) return bare;
   const next: Tag = { pool: pool.id, place: placeOf(source), value: bare, home, origin: placed.origin, fence: placed.fence };
@@ -95,14 +95,14 @@ async function tellByCookie({ passage, identified, home, placed }: Served, draft
   const nowMs = Date.now();
   const times = { issuedAtMs: claims?.issuedAtMs ?? nowMs, seenAtMs: nowMs };
   // Another key of the same source would have been another session: theirs is the hash that the cookie holds already.
-  const keyHash = claims?.source === source ? claims.keyHash : await identified.ownHash();
+  const keyHash = source === "issue" ? "" : claims?.source === source ? claims.keyHash : await identified.ownHash();
   // A shared key's placement is nobody's claim, nor is one that the bare configuration gave, which may be another than the ring's; what the
   // cookie says of the visitor's own session stays.
   const own = visitors && placed.epoch > 0 && kept;
   const bare: Claims = { pool: pool.id, issued, keyHash, source, fence: 0, ...times };
   const shared: Claims = kept || !visitors ? { ...bare, ...claims, pool: pool.id, issued, ...times } : bare;
   const next: Claims = own ? { ...bare, home, origin: placed.origin, fence: placed.fence } : shared;
-  if (needsRewrite(claims, next, pool.session.idleMs)) addCookie(draft, setCookie(pool, dev, await seal(secrets, "cookie", next), next));
+  if (needsRewrite(claims, next, pool.session.idleMs)) addCookie(draft, setCookie(pool, dev, await seal(secrets, "cookie", packed(next)), next));
 }
 
 /** An answer that shared caches may keep bears no visitor's cookie, else others would get it; one that gets it is the visitor's own. */

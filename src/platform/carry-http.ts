@@ -5,9 +5,9 @@
 import { wordOf } from "../core/limpet-field.ts";
 import type { Refused, Routed } from "../core/decision.ts";
 import { tally, type Outcome } from "./outcomes.ts";
-import { decideOn, type Decided, type PlainRequest } from "./decide-http.ts";
+import { decideOn, type PlainRequest } from "./decide-http.ts";
 import { askRing, redirect } from "./ring-words.ts";
-import { bodyOf, isSentTwice, mayRepeat, type Body } from "./request-body.ts";
+import { bodyOf, isSentTwice, mayHaveBody, mayRepeat, NO_BODY, type Body } from "./request-body.ts";
 import { mayTryAgain, startedTraffic } from "./retry-budget.ts";
 import { tryOrigin } from "./try-origin.ts";
 import type { Platform } from "./env.ts";
@@ -63,7 +63,7 @@ interface Run {
 }
 
 export async function carryPlain(platform: Platform, plain: PlainRequest): Promise<Carried> {
-  const body = await bodyOf(plain.request, plain.route.replay.bodyBytes);
+  const body = mayHaveBody(plain.request) ? await bodyOf(plain.request, plain.route.replay.bodyBytes) : NO_BODY;
   if (!body) return { ...failed("client-gone"), attempts: 0, layer: "memory" };
   const run: Run = {
     excluded: new Set(),
@@ -82,7 +82,8 @@ export async function carryPlain(platform: Platform, plain: PlainRequest): Promi
 
 async function attempts(platform: Platform, plain: PlainRequest, run: Run): Promise<Answered | Failed> {
   for (;;) {
-    const decided = await decidedFor(platform, plain, run);
+    const decided = await decideOn(platform, plain, run.excluded, run.replayed);
+    run.layer = decided.layer;
     if (decided.decision.kind === "refused") return failed(decided.decision.why);
     const { decision } = decided;
     const tried = await tryOrigin(platform, plain, { decision, views: decided.views, body: run.body, attempt: ++run.attempts });
@@ -99,12 +100,6 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
     const over = await afterFailure(platform, plain, run, decision, tried.outcome);
     if (over) return over;
   }
-}
-
-async function decidedFor(platform: Platform, plain: PlainRequest, run: Run): Promise<Decided> {
-  const decided = await decideOn(platform, plain, run.excluded, run.replayed);
-  run.layer = decided.layer;
-  return decided;
 }
 
 /** Whether another attempt follows (`undefined`), and for which origin `run` then says. */

@@ -13,7 +13,7 @@ import type { RegionView } from "../core/snapshot.ts";
 import { keeps } from "../core/spill.ts";
 import type { Platform } from "./env.ts";
 import { findAtRing } from "./ring-words.ts";
-import { hintOf, knownRing, mayBeElsewhere, type KnownRing, type Layer } from "./snapshots.ts";
+import { heldRing, hintOf, knownRing, mayBeElsewhere, type Layer } from "./snapshots.ts";
 import { turnOf, waitingAt } from "./traffic.ts";
 
 export interface PlainRequest {
@@ -50,10 +50,10 @@ export async function decideOn(
   ordered: Routed | undefined,
 ): Promise<Decided> {
   const { pool } = plain;
-  const home = await knownRing(platform, pool, plain.home);
+  const home = heldRing(platform, pool, plain.home) ?? (await knownRing(platform, pool, plain.home));
   const { view, layer } = home;
   if (ordered) return { decision: ordered, views: [view], layer };
-  const hint = await hintFor(plain, home);
+  const hint = plain.key !== undefined && mayBeElsewhere(pool, plain.home, home) ? hintOf(pool, plain.home, home, await plain.keyHash()) : undefined;
   if (plain.key !== undefined && (plain.route.exact || (!home.complete && !hint))) {
     const asked = await findAtRing(platform, plain, excluded);
     if (asked) return { decision: asked, views: [view], layer: "ring" };
@@ -62,44 +62,42 @@ export async function decideOn(
   }
   // What the visitor brings may be younger than what KV says.
   const pin = hint && hint.fence < (plain.claim?.fence ?? 0) ? undefined : hint;
-  return { ...(await decideHere(platform, plain, view, pin, excluded)), layer };
+  const order = regionOrder(platform.settings.config, pool, plain.home);
+  const atHome = decideAtHome(plain, view, pin, excluded, order.length === 1);
+  if (atHome) return { decision: atHome, views: [view], layer };
+  const views = (await Promise.all(order.map((region) => knownRing(platform, pool, region)))).map((each) => each.view);
+  return { decision: decideFor(plain, views, pin, excluded), views, layer };
 }
 
-async function hintFor({ pool, home, key, keyHash }: PlainRequest, ring: KnownRing): Promise<Holding | undefined> {
-  return key !== undefined && mayBeElsewhere(pool, home, ring) ? hintOf(pool, home, ring, await keyHash()) : undefined;
-}
-
-async function decideHere(
-  platform: Platform,
+/** The decision of the home ring alone; `undefined` where the others must be looked at too. */
+function decideAtHome(
   plain: PlainRequest,
   home: RegionView,
   pin: Holding | undefined,
   excluded: ReadonlySet<string>,
-): Promise<Pick<Decided, "decision" | "views">> {
+  alone: boolean,
+): Decision | undefined {
+  const abroad = [pin, plain.claim].some((holding) => holding !== undefined && !home.byId.has(holding.origin));
+  if (!alone && (abroad || !keeps(home.snapshot, plain.point.lot, Date.now()))) return undefined;
+  const decision = decideFor(plain, [home], pin, excluded);
+  const settled = decision.kind === "routed" ? decision.reason !== "panic" : decision.why === "owner-lost";
+  return alone || settled ? decision : undefined;
+}
+
+function decideFor(plain: PlainRequest, regions: readonly RegionView[], pin: Holding | undefined, excluded: ReadonlySet<string>): Decision {
   const { pool, point, claim } = plain;
-  const order = regionOrder(platform.settings.config, pool, plain.home);
-  const decideFor = (views: readonly RegionView[]): Decision =>
-    decide({
-      key: point,
-      draw: plain.draw,
-      keyed: plain.key !== undefined,
-      regions: views,
-      pin,
-      claim,
-      excluded,
-      policy: pool,
-      balance: balanceFor(plain),
-      nowMs: Date.now(),
-    });
-  const abroad = [pin, claim].some((holding) => holding !== undefined && !home.byId.has(holding.origin));
-  const spilled = !keeps(home.snapshot, point.lot, Date.now());
-  if ((!abroad && !spilled) || order.length === 1) {
-    const decision = decideFor([home]);
-    const settled = decision.kind === "routed" ? decision.reason !== "panic" : decision.why === "owner-lost";
-    if (order.length === 1 || settled) return { decision, views: [home] };
-  }
-  const views = (await Promise.all(order.map((region) => knownRing(platform, pool, region)))).map((each) => each.view);
-  return { decision: decideFor(views), views };
+  return decide({
+    key: point,
+    draw: plain.draw,
+    keyed: plain.key !== undefined,
+    regions,
+    pin,
+    claim,
+    excluded,
+    policy: pool,
+    balance: balanceFor(plain),
+    nowMs: Date.now(),
+  });
 }
 
 /**

@@ -4,11 +4,11 @@
 export type Body =
   { readonly kind: "none" } | { readonly kind: "kept"; readonly bytes: ArrayBuffer } | { readonly kind: "streamed"; readonly stream: ReadableStream };
 
-const NONE: Body = { kind: "none" };
+export const NO_BODY: Body = { kind: "none" };
 
 /** Kept is what says its length, up to `keptBytes`: what has none may be of any. `undefined`: the visitor left before it was here. */
 export async function bodyOf(request: Request, keptBytes: number): Promise<Body | undefined> {
-  if (!mayHaveBody(request) || request.body === null) return NONE;
+  if (request.body === null) return NO_BODY;
   const length = keptBytes > 0 ? Number(request.headers.get("content-length") ?? NaN) : NaN;
   if (!(length <= keptBytes)) return { kind: "streamed", stream: request.body };
   try {

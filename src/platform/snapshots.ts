@@ -42,20 +42,23 @@ const RETRY_MS = 1_000;
 const KV_TIMEOUT_MS = 2_000;
 const RING_TIMEOUT_MS = 4_000;
 
-/** A ring, confirmed within a quarter of the pool's horizon; past half of that one background read confirms it again. */
-export async function knownRing({ env, ctx, settings }: Platform, pool: Pool, region: string): Promise<KnownRing> {
+/** A ring as this isolate holds it, confirmed within a quarter of the pool's horizon; past half of that one background read confirms it again. */
+export function heldRing({ env, ctx, settings }: Platform, pool: Pool, region: string): KnownRing | undefined {
   const entry = entryOf(pool.id, region);
   const nowMs = Date.now();
   const ageMs = entry.held ? nowMs - entry.held.confirmedAtMs : Infinity;
   if (entry.held && nowMs - entry.failedAtMs < RETRY_MS) return entry.held;
-  if (entry.held && ageMs <= pool.horizonMs / 4) {
-    if (ageMs > pool.horizonMs / 8 && nowMs >= entry.refreshingUntilMs) {
-      entry.refreshingUntilMs = nowMs + REFRESHING_MS;
-      ctx.waitUntil(refresh(env, settings, pool, region).finally(() => (entry.refreshingUntilMs = 0)));
-    }
-    return entry.held;
+  if (!entry.held || ageMs > pool.horizonMs / 4) return undefined;
+  if (ageMs > pool.horizonMs / 8 && nowMs >= entry.refreshingUntilMs) {
+    entry.refreshingUntilMs = nowMs + REFRESHING_MS;
+    ctx.waitUntil(refresh(env, settings, pool, region).finally(() => (entry.refreshingUntilMs = 0)));
   }
-  return refresh(env, settings, pool, region);
+  return entry.held;
+}
+
+/** The same, or what KV or the ring object says. */
+export async function knownRing(platform: Platform, pool: Pool, region: string): Promise<KnownRing> {
+  return heldRing(platform, pool, region) ?? refresh(platform.env, platform.settings, pool, region);
 }
 
 /** Takes over what KV or a ring object answered, and confirms what is held where that is as new. */

@@ -9,15 +9,13 @@ export function waitingAt(pool: Pool, origin: string): number {
   return waiting.get(`${pool.id}/${origin}`) ?? 0;
 }
 
-/** Counts a request while `work` waits for its answer. */
-export async function countedAt<T>(pool: Pool, origin: string, work: () => Promise<T>): Promise<T> {
-  const name = `${pool.id}/${origin}`;
-  change(name, 1);
-  try {
-    return await work();
-  } finally {
-    change(name, -1);
-  }
+/** Only a pool that goes by it has it counted. */
+export function startedAt(pool: Pool, origin: string): void {
+  if (pool.balance === "least-connections") change(`${pool.id}/${origin}`, 1);
+}
+
+export function endedAt(pool: Pool, origin: string): void {
+  if (pool.balance === "least-connections") change(`${pool.id}/${origin}`, -1);
 }
 
 /** Else every isolate would begin with the first origin. */

@@ -5,7 +5,6 @@ import type { Route } from "../core/config-types.ts";
 import { replicasOf } from "../core/decide.ts";
 import type { Routed } from "../core/decision.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
-import { LIMITS } from "../core/config-limits.ts";
 import type { HeaderRecord } from "../core/headers.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { PlainRequest } from "./decide-http.ts";
@@ -13,7 +12,7 @@ import type { Platform } from "./env.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { tally, type Outcome } from "./outcomes.ts";
 import { mayHaveBody, type Body } from "./request-body.ts";
-import { countedAt } from "./traffic.ts";
+import { endedAt, startedAt } from "./traffic.ts";
 
 export interface Attempt {
   readonly decision: Routed;
@@ -29,10 +28,8 @@ export type Tried =
 export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt: Attempt): Promise<Tried> {
   const { request, target, route } = plain;
   const { origin } = attempt.decision;
-  const deadline = new Deadline(firstByteMs(route, attempt.body));
+  const deadline = deadlineOf(route);
   const body = attempt.body.kind === "kept" ? attempt.body.bytes : attempt.body.kind === "streamed" ? attempt.body.stream : null;
-  const leave = (): void => deadline.abort();
-  request.signal.addEventListener("abort", leave);
   const askedAtMs = Date.now();
   try {
     const init = {
@@ -41,16 +38,18 @@ export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt
       body,
       redirect: "manual",
       cache: "no-store",
-      signal: deadline.signal,
+      ...(deadline ? { signal: deadline.signal } : {}),
     } as const;
     const send = originFetch(platform.env, platform.settings, plain.pool.id);
-    const response = await countedAt(plain.pool, origin.id, () => send(origin.id, origin.url + target, init));
+    startedAt(plain.pool, origin.id);
+    const response = await send(origin.id, origin.url + target, init);
     return { kind: "answered", response: watched(platform, plain, attempt, response, deadline), originMs: Date.now() - askedAtMs };
   } catch {
     if (request.signal.aborted) return { kind: "failed", outcome: "client-gone" };
-    return { kind: "failed", outcome: deadline.isOver ? "timeout" : "origin-fault" }; // else refused, reset, or no HTTP
+    return { kind: "failed", outcome: deadline?.isOver ? "timeout" : "origin-fault" }; // else refused, reset, or no HTTP
   } finally {
-    deadline.clear();
+    endedAt(plain.pool, origin.id);
+    deadline?.clear();
   }
 }
 
@@ -64,9 +63,9 @@ function headersFor({ headers: make, request, requestId, key, point }: PlainRequ
   return headers;
 }
 
-/** A body that is streamed takes as long as its visitor: it has a deadline only where the route says one. */
-function firstByteMs({ deadlines }: Route, body: Body): number | undefined {
-  return deadlines.firstByteMs ?? (body.kind === "streamed" ? undefined : LIMITS.firstByteMs.fallback);
+/** Timers and signals cost a request a few hundredths of all its time: only routes that set a deadline have them, else the platform's count. */
+function deadlineOf({ deadlines: { firstByteMs, idleMs } }: Route): Deadline | undefined {
+  return firstByteMs === undefined && idleMs === undefined ? undefined : new Deadline(firstByteMs);
 }
 
 /** A deadline that can be cleared: a signal of `AbortSignal.timeout` would cut a body that is still flowing when it fires. */
@@ -111,10 +110,10 @@ function watched(
   { pool, route, request }: PlainRequest,
   { decision }: Attempt,
   response: Response,
-  deadline: Deadline,
+  deadline: Deadline | undefined,
 ): Response {
   const { idleMs } = route.deadlines;
-  if (idleMs === undefined || !response.body) return response;
+  if (idleMs === undefined || !response.body || !deadline) return response;
   const reader = response.body.getReader();
   const idle = new Deadline(undefined);
   idle.signal.addEventListener("abort", () => deadline.abort());
