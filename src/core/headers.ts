@@ -34,6 +34,9 @@ const HANDSHAKE = ["sec-websocket-key", "sec-websocket-version", "sec-websocket-
 const namesOf = (...names: readonly string[]): RegExp => new RegExp(`^(?:${names.join("|")})$`);
 const STAYS_WITH_VISITOR = namesOf(...HOP_BY_HOP, ...HANDSHAKE, OURS, ...WHENCE);
 const STAYS_WITH_ORIGIN = namesOf(...HOP_BY_HOP, ...HANDSHAKE, OURS);
+/** What servers say of their own connection with every answer, and the runtime replaces by itself. */
+const REPLACED = namesOf("connection", "keep-alive", "transfer-encoding");
+const PLAIN_CONNECTION = /^\s*(?:keep-alive|close)\s*$/i;
 
 /** Other fields that belong to one request, or that only we may say. */
 const PER_REQUEST = [
@@ -126,7 +129,8 @@ export function isLoop(via: string | undefined): boolean {
 /** Whether an origin's answer has nothing that visitors must not get: it may then pass as it is. */
 export function mayPass(incoming: Headers): boolean {
   for (const name of incoming.keys()) {
-    if (STAYS_WITH_ORIGIN.test(name)) return false;
+    if (STAYS_WITH_ORIGIN.test(name) && !REPLACED.test(name)) return false;
+    if (name === "connection" && !PLAIN_CONNECTION.test(incoming.get(name) ?? "")) return false; // it may name others
     if (name === "set-cookie" && incoming.getSetCookie().some((cookie) => OUR_COOKIE.test(nameIn(cookie)))) return false;
   }
   return true;

@@ -21,10 +21,10 @@ import { route, type Arrival } from "./route.ts";
  */
 export function createLimpet(config: ConfigInput) {
   const settingsOf = settingsReader(config);
-  const fetch = async (request: Request, env: Env, ctx: HonoContext): Promise<Response> =>
-    (await arrive(request, env, ctx, settingsOf)) ?? noRoute(request);
+  const fetch = (request: Request, env: Env, ctx: HonoContext): Promise<Response> =>
+    arrive({ request, env, ctx }, settingsOf, () => noRoute(request));
   const app = new Hono<{ Bindings: Env }>()
-    .all("*", async (c, next) => (await arrive(c.req.raw, c.env, c.executionCtx, settingsOf)) ?? next())
+    .all("*", (c, next) => arrive({ request: c.req.raw, env: c.env, ctx: c.executionCtx }, settingsOf, next))
     .notFound((c) => noRoute(c.req.raw));
   return {
     app,
@@ -42,13 +42,19 @@ export function createLimpet(config: ConfigInput) {
   };
 }
 
-/** `undefined`: neither a route's nor ours. */
-async function arrive(request: Request, env: Env, ctx: HonoContext, settingsOf: (env: Env) => Settings): Promise<Response | undefined> {
+/** `otherwise` answers what is neither a route's nor ours. */
+async function arrive<T>(
+  { request, env, ctx }: Pick<Arrival, "request" | "env" | "ctx">,
+  settingsOf: (env: Env) => Settings,
+  otherwise: () => T,
+): Promise<Response | Awaited<T>> {
   const given = recordOf(request.headers);
   const requestId = requestIdOf(given);
+  const startedAtMs = Date.now();
   try {
-    const arrival: Arrival = { request, env, ctx, settings: settingsOf(env), url: new URL(request.url), requestId, given };
-    return await answer(arrival);
+    const settings = settingsOf(env);
+    const answered = await answer({ request, env, ctx, settings, url: new URL(request.url), requestId, given, startedAtMs });
+    if (answered) return answered;
   } catch (error) {
     const misconfigured = error instanceof SettingsFault;
     console.error(
@@ -63,30 +69,38 @@ async function arrive(request: Request, env: Env, ctx: HonoContext, settingsOf: 
       ? requestProblem("misconfigured", "The router's configuration or a secret is missing or wrong; its log says what.", requestId)
       : requestProblem("internal", "Something broke in the router; its log says what, under this request id.", requestId);
   }
+  return await otherwise();
 }
 
 const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
-async function answer(arrival: Arrival): Promise<Response | undefined> {
-  const { request, env, settings, url, requestId } = arrival;
+function answer(arrival: Arrival): Promise<Response | undefined> {
+  const { url, settings } = arrival;
+  if (url.pathname === "/_limpet" || url.pathname.startsWith("/_limpet/")) return answerOurselves(arrival);
+  return settings.dev && url.pathname === "/" ? routeOrTry(arrival) : route(arrival);
+}
+
+/** In dev the page to try it is at the root, where no route has that. */
+async function routeOrTry(arrival: Arrival): Promise<Response | undefined> {
+  const { request, env, url } = arrival;
+  const routed = await route(arrival);
+  if (routed || request.method !== "GET" || !env.ASSETS) return routed;
+  return adminAnswer({ ...arrival, request: new Request(new URL("/_limpet/try", url), request) });
+}
+
+async function answerOurselves(arrival: Arrival): Promise<Response> {
+  const { url, settings, requestId } = arrival;
   const { pathname, hostname } = url;
   const { config, dev } = settings;
-  if (pathname === "/_limpet" || pathname.startsWith("/_limpet/")) {
-    const page = await problemPage(pathname);
-    if (page) return page;
-    const adminHost = config.admin === false ? undefined : config.admin.host;
-    // dev's token is no secret: a page whose name was made to lead to this machine (DNS rebinding) must not get to use it.
-    if (dev && hostname !== adminHost && !LOOPBACK.has(hostname))
-      return requestProblem("misdirected", "In dev this is answered for 127.0.0.1, localhost and admin.host only.", requestId);
-    if (config.admin === false || (adminHost !== undefined && adminHost !== hostname))
-      return requestProblem("not-found", "There is no such page.", requestId);
-    return adminAnswer(arrival);
-  }
-  const routed = await route(arrival);
-  if (routed) return routed;
-  if (dev && pathname === "/" && request.method === "GET" && env.ASSETS)
-    return adminAnswer({ ...arrival, request: new Request(new URL("/_limpet/try", url), request) });
-  return undefined;
+  const page = await problemPage(pathname);
+  if (page) return page;
+  const adminHost = config.admin === false ? undefined : config.admin.host;
+  // dev's token is no secret: a page whose name was made to lead to this machine (DNS rebinding) must not get to use it.
+  if (dev && hostname !== adminHost && !LOOPBACK.has(hostname))
+    return requestProblem("misdirected", "In dev this is answered for 127.0.0.1, localhost and admin.host only.", requestId);
+  if (config.admin === false || (adminHost !== undefined && adminHost !== hostname))
+    return requestProblem("not-found", "There is no such page.", requestId);
+  return adminAnswer(arrival);
 }
 
 async function adminAnswer({ request, env, ctx, settings, requestId }: Arrival): Promise<Response> {

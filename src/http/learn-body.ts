@@ -3,16 +3,16 @@
 
 import type { LearnedSource } from "../core/config-types.ts";
 import { engineIoSid, withEngineIoSid } from "../core/learned.ts";
-import type { Passage } from "./route.ts";
+import type { Arrival } from "./route.ts";
 import { wrapped, type Served } from "./tell.ts";
 
 /** An open packet is about a hundred bytes; what a server sends along with it may be more. */
 const OPENING_MAX_BYTES = 65_536;
 
 /** Where the route's key is issued in a body, if this answer may be such a one. */
-export function bodySource({ identified, passage }: Served, response: Response): LearnedSource | undefined {
+export function bodySource({ identified, arrival }: Served, response: Response): LearnedSource | undefined {
   const source = identified.route.session.find((each) => each.kind === "query" && each.learn);
-  return source?.kind === "query" && isOpening(passage, response, source) ? source : undefined;
+  return source?.kind === "query" && isOpening(arrival, response, source) ? source : undefined;
 }
 
 /** The answer with a wrapped key in its body. */
@@ -26,7 +26,7 @@ export async function learnFromBody(served: Served, response: Response, source: 
 }
 
 /** A handshake of protocol 4 without a session yet, whose answer is of a known, small size. (JSONP has another form.) */
-function isOpening({ request, url }: Passage, response: Response, { name }: LearnedSource): boolean {
+function isOpening({ request, url }: Arrival, response: Response, { name }: LearnedSource): boolean {
   const { searchParams } = url;
   if (request.method !== "GET" || response.status !== 200 || searchParams.has(name) || searchParams.has("j")) return false;
   const length = Number(response.headers.get("content-length") ?? NaN);

@@ -5,11 +5,11 @@ import { responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { subprotocols } from "../core/identity.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
-import { record } from "../platform/record.ts";
+import { record, recordSample, type Recorded } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
-import type { Arrival, Passage } from "./route.ts";
+import type { Arrival } from "./route.ts";
 import { tell } from "./tell.ts";
 
 export function isLive({ request, given }: Arrival): boolean {
@@ -30,8 +30,8 @@ export function handshakeFault({ request: { method }, given }: Arrival): string 
   return given["sec-websocket-key"] !== undefined ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
 }
 
-export async function carryLive(passage: Passage, identified: Identified, home: string): Promise<Response> {
-  const { env, settings, request, url, requestId } = passage;
+export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
+  const { env, settings, request, url, requestId } = arrival;
   const {
     route: { resume, rehomeOn, quietMs },
     pool,
@@ -54,9 +54,9 @@ export async function carryLive(passage: Passage, identified: Identified, home: 
     rehomeOn,
     quietMs,
   };
-  const headers = new Headers(originHeaders(passage, identified));
+  const headers = new Headers(originHeaders(arrival, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
-  if (isUpgrade(passage.given)) headers.set("upgrade", "websocket");
+  if (isUpgrade(arrival.given)) headers.set("upgrade", "websocket");
   const own = takeOwnSubprotocol(headers, identified.route);
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
@@ -64,20 +64,11 @@ export async function carryLive(passage: Passage, identified: Identified, home: 
   const response = await carrier.fetch(new Request(target, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
-  record(
-    {
-      requestId,
-      pool: pool.id,
-      kind: "live",
-      keyHash,
-      ...placed,
-      status: response.status,
-      fault: response.status >= 500 ? "not-carried" : undefined,
-    },
-    settings.config.record.sampleShare,
-  );
+  const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };
+  if (response.status >= 500) record({ ...recorded, fault: "not-carried" });
+  else recordSample(settings.config.record.sampleShare, () => recorded);
   const draft = response.webSocket ? upgraded(response, response.webSocket, own) : new Draft(response, requestId);
-  if (placed) await tell({ passage, identified, home, placed }, draft);
+  if (placed) await tell({ arrival, identified, home, placed }, draft);
   return draft.response;
 }
 

@@ -7,10 +7,10 @@ import { queryWithoutTags, withoutTags } from "../core/learned.ts";
 import { requestProblem } from "../core/problem.ts";
 import { hex } from "../platform/keyed-hash.ts";
 import type { Identified } from "./request.ts";
-import type { Passage } from "./route.ts";
+import type { Arrival } from "./route.ts";
 
 /** A visitor's headers as the origin gets them, without the tags that only we read. */
-export function originHeaders({ given, url, settings }: Passage, { route }: Identified): HeaderRecord {
+export function originHeaders({ given, url, settings }: Arrival, { route }: Identified): HeaderRecord {
   const headers = requestHeaders(given, {
     visitorIp: given["cf-connecting-ip"] ?? null,
     host: url.host,

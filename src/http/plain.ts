@@ -1,25 +1,25 @@
 // Plain HTTP: carried by the Worker itself, and what the visitor is told when it could not be.
 
-import { requestProblem, type ProblemCode } from "../core/problem.ts";
+import { PROBLEMS, requestProblem, type ProblemCode } from "../core/problem.ts";
 import { carryPlain, type Answered, type Failed } from "../platform/carry-http.ts";
 import type { Placed } from "../platform/carrier-object.ts";
 import type { PlainRequest } from "../platform/decide-http.ts";
 import { endAtRing } from "../platform/ring-words.ts";
-import { record } from "../platform/record.ts";
+import { record, recordSample, type Recorded } from "../platform/record.ts";
 import { bodySource, learnFromBody } from "./learn-body.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
-import type { Passage } from "./route.ts";
+import type { Arrival } from "./route.ts";
 import { tell, type Served } from "./tell.ts";
 
-export async function carryHttp(passage: Passage, identified: Identified, home: string): Promise<Response> {
-  const { settings, request, url, requestId } = passage;
+export async function carryHttp(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
+  const { settings, request, url, requestId } = arrival;
   const { pool, key, point, route, draw, keyHash } = identified;
   const identifiedAtMs = Date.now();
   const plain: PlainRequest = {
     request,
     requestId,
-    headers: () => originHeaders(passage, identified),
+    headers: () => originHeaders(arrival, identified),
     target: targetOf(url),
     route,
     pool,
@@ -31,25 +31,31 @@ export async function carryHttp(passage: Passage, identified: Identified, home: 
     claim: claimOf(identified),
     remembered: identified.remembers && route.home.kind === "visitor",
   };
-  const carried = await carryPlain(passage, plain);
-  const facts = { requestId, pool: pool.id, kind: "http", attempts: carried.attempts, layer: carried.layer } as const;
-  const { sampleShare } = settings.config.record;
+  const carried = await carryPlain(arrival, plain);
+  const facts = (status: number): Recorded => ({
+    requestId,
+    pool: pool.id,
+    kind: "http",
+    status,
+    attempts: carried.attempts,
+    layer: carried.layer,
+  });
   if (carried.kind === "failed") {
     const { code, detail, retryable } = FAILURES[carried.why];
-    record({ ...facts, status: 503, fault: carried.why }, sampleShare);
+    record({ ...facts(PROBLEMS[code].status), fault: carried.why });
     return requestProblem(code, detail, requestId, retryable ? { "retry-after": "1" } : {});
   }
   const { decision, originMs, ended } = carried;
   const placed = placedBy(carried);
-  const served: Served = { passage, identified, home, placed };
-  record({ ...facts, ...placed, status: carried.response.status }, sampleShare);
+  const served: Served = { arrival, identified, home, placed };
+  recordSample(settings.config.record.sampleShare, () => ({ ...facts(carried.response.status), ...placed }));
   const source = bodySource(served, carried.response);
   const draft = new Draft(source ? await learnFromBody(served, carried.response, source) : carried.response, requestId);
   if (settings.config.expose) {
     const decideMs = Date.now() - identifiedAtMs - originMs;
-    draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - passage.startedAtMs, decide: decideMs, origin: originMs }));
+    draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - arrival.startedAtMs, decide: decideMs, origin: originMs }));
   }
-  if (ended && key !== undefined) passage.ctx.waitUntil(endAtRing(passage, plain, decision.fence ?? 0));
+  if (ended && key !== undefined) arrival.ctx.waitUntil(endAtRing(arrival, plain, decision.fence ?? 0));
   await tell(served, draft, carried);
   return draft.response;
 }

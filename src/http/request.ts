@@ -80,8 +80,10 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
 
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
-  const opened = remembers ? readClaims(await open(secrets, "cookie", unverified.cookie(cookieName(pool, dev))), pool, Date.now()) : undefined;
-  const verified = await verifiedOf(settings, match, unverified, opened?.issued);
+  const cookie = remembers ? unverified.cookie(cookieName(pool, dev)) : undefined;
+  const opened = cookie === undefined ? undefined : readClaims(await open(secrets, "cookie", cookie), pool, Date.now());
+  const bearsTokens = route.session.some((source) => source.kind === "jwt");
+  const verified = bearsTokens ? await verifiedOf(settings, match, unverified, opened?.issued) : NO_TOKENS;
   if (verified === "unverifiable") return { kind: verified };
   const facts: RequestFacts = { ...unverified, verified };
   const finding = findKey(match, facts, opened?.issued);
@@ -91,9 +93,16 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const key = finding.kind === "key" ? finding.key : issued;
   const source = finding.kind === "key" ? finding.source : ISSUE;
   const tag = isLearned(source) ? await tagOf(settings, pool, source, unverified) : undefined;
-  const cookie = remembers && facts.cookie(cookieName(pool, dev)) !== undefined;
-  return identified(settings, route, pool, { key, source, tag, claims: opened, issued, cookie });
+  // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
+  const keyHash = keyHasher(settings, pool, key ?? newKey());
+  // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
+  // A key that we issued came out of the cookie itself.
+  const sameSource = source.kind !== "issue" && opened?.source === source.kind;
+  const claims = sameSource && opened.keyHash !== (await keyHash()) ? undefined : opened;
+  return identified(settings, route, pool, { key, keyHash, source, tag, claims, issued, cookie: cookie !== undefined });
 }
+
+const NO_TOKENS: ReadonlyMap<JwtSource, string> = new Map();
 
 const ISSUE: SessionSource = { kind: "issue" };
 
@@ -134,6 +143,7 @@ function isPreflight({ method, header }: UnverifiedFacts): boolean {
 
 interface Found {
   readonly key: string | undefined;
+  readonly keyHash: KeyHasher;
   readonly source: SessionSource;
   readonly tag: Tag | undefined;
   readonly claims: Claims | undefined;
@@ -142,19 +152,11 @@ interface Found {
   readonly cookie: boolean;
 }
 
-async function identified({ secrets }: Settings, route: Route, pool: Pool, found: Found): Promise<Identified> {
-  const { key, issued, tag } = found;
+function identified(settings: Settings, route: Route, pool: Pool, found: Found): Identified {
+  const { key, keyHash, issued, tag, claims } = found;
   const source = found.source.kind;
   const learned = key !== undefined && isLearned(found.source);
-  // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
-  const own = key ?? newKey();
-  const keyHash = once(() => keyedHash(secrets.at(-1) ?? "", pool.id, own));
-  const point = pointOf(own, pool.pointSecret);
-  // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
-  // A key that we issued came out of the cookie itself.
-  const sameSource = source !== "issue" && found.claims?.source === source;
-  const foreign = sameSource && found.claims.keyHash !== (await keyHash());
-  const claims = foreign ? undefined : found.claims;
+  const point = pointOf(keyHash.key, pool.pointSecret);
   const visitors = route.home.kind === "visitor";
   // A learned key's own tag remembers its place.
   const remembers = key !== undefined && !learned && (visitors || issued !== undefined);
@@ -170,16 +172,21 @@ async function identified({ secrets }: Settings, route: Route, pool: Pool, found
     ...common,
     key: undefined,
     point: draw,
-    keyHash: once(() => keyedHash(secrets.at(-1) ?? "", pool.id, alone)),
+    keyHash: keyHasher(settings, pool, alone),
     bound,
     draw: undefined,
   };
 }
 
-/** Worked out when it is first asked for, within one request. */
-function once<T>(work: () => Promise<T>): () => Promise<T> {
-  let result: Promise<T> | undefined;
-  return async () => (result ??= work());
+/** The keyed hash of a key, worked out when it is first asked for, within one request. */
+interface KeyHasher {
+  (): Promise<string>;
+  readonly key: string;
+}
+
+function keyHasher({ secrets }: Settings, pool: Pool, key: string): KeyHasher {
+  let hash: Promise<string> | undefined;
+  return Object.assign(async () => (hash ??= keyedHash(secrets.at(-1) ?? "", pool.id, key)), { key });
 }
 
 /** The home region of an identified request. */

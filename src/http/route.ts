@@ -18,18 +18,13 @@ export interface Arrival {
   readonly requestId: string;
   /** The request's headers, read once. */
   readonly given: Readonly<HeaderRecord>;
-}
-
-/** One request on its way: what every step may read. */
-export interface Passage extends Arrival {
   readonly startedAtMs: number;
 }
 
 /** Routes a request. `undefined`: no route matches it. */
 export async function route(arrival: Arrival): Promise<Response | undefined> {
-  const passage: Passage = { ...arrival, startedAtMs: Date.now() };
-  const { settings, requestId, given } = passage;
-  const identified = await identify(settings, factsOf(passage));
+  const { settings, requestId, given } = arrival;
+  const identified = await identify(settings, factsOf(arrival));
   if (identified.kind === "no-route") return undefined;
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
   if (identified.kind === "missing") {
@@ -42,18 +37,18 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
   }
   if (isLoop(given["via"]))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
-  const foreign = foreignPage(passage, identified);
+  const foreign = foreignPage(arrival, identified);
   if (foreign !== undefined) return requestProblem("origin-not-allowed", `The page's origin is ${foreign}; this route allows others.`, requestId);
   if (isUpgrade(given)) {
-    const fault = handshakeFault(passage);
+    const fault = handshakeFault(arrival);
     if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
   }
-  const home = locate(settings, identified, () => placeOf(passage));
-  return isLive(passage) ? carryLive(passage, identified, home) : carryHttp(passage, identified, home);
+  const home = locate(settings, identified, () => placeOf(arrival));
+  return isLive(arrival) ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home);
 }
 
 /** The web origin of a page that the route does not allow. A page's own GETs say none; its sockets always do. */
-function foreignPage({ given }: Passage, { route: { allowedOrigins } }: Identified): string | undefined {
+function foreignPage({ given }: Arrival, { route: { allowedOrigins } }: Identified): string | undefined {
   if (!allowedOrigins) return undefined;
   const pageOrigin = given["origin"];
   if (pageOrigin === undefined) return isUpgrade(given) ? "not given" : undefined;

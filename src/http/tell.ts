@@ -12,7 +12,7 @@ import { exposeTo } from "../platform/record.ts";
 import { seal } from "../platform/seal.ts";
 import type { Draft } from "./messages.ts";
 import { learnedValueOf, type Identified } from "./request.ts";
-import type { Passage } from "./route.ts";
+import type { Arrival } from "./route.ts";
 
 type Answer = Pick<Draft, "headers" | "change">;
 
@@ -21,14 +21,14 @@ type Circumstances = Pick<Answered, "passing" | "ended">;
 
 /** A request that an origin has answered. */
 export interface Served {
-  readonly passage: Passage;
+  readonly arrival: Arrival;
   readonly identified: Identified;
   readonly home: string;
   readonly placed: Placed;
 }
 
 export async function tell(served: Served, draft: Answer, circumstances: Circumstances = { passing: false, ended: false }): Promise<void> {
-  if (served.passage.settings.config.expose) exposeTo(draft.change(), served.placed);
+  if (served.arrival.settings.config.expose) exposeTo(draft.change(), served.placed);
   if (served.identified.route.session.some(isLearned)) await wrapIssued(served, draft);
   await tellByCookie(served, draft, circumstances);
 }
@@ -64,20 +64,20 @@ const WRAPPED_MAX_LENGTH = 3_500;
  * A key that the origin has issued, with a tag for the origin that has issued it; the very value that the visitor brought where nothing
  * changed. Without affinity, and where it would be too long to be kept, as it came.
  */
-export async function wrapped({ passage, identified, home, placed }: Served, source: LearnedSource, value: string): Promise<string> {
+export async function wrapped({ arrival, identified, home, placed }: Served, source: LearnedSource, value: string): Promise<string> {
   const { pool, tag } = identified;
   const { bare } = unwrap(value);
   if (tag?.place === placeOf(source) && tag.value === bare && tag.origin === placed.origin && tag.home === home) {
-    return learnedValueOf(passage, source) ?? value;
+    return learnedValueOf(arrival, source) ?? value;
   }
   if (!hasAffinity(pool, pointOf(bare, pool.pointSecret).lot)) return bare;
   const next: Tag = { pool: pool.id, place: placeOf(source), value: bare, home, origin: placed.origin, fence: placed.fence };
-  const text = wrap(bare, await seal(passage.settings.secrets, "tag", next));
+  const text = wrap(bare, await seal(arrival.settings.secrets, "tag", next));
   return text.length > WRAPPED_MAX_LENGTH ? bare : text;
 }
 
-async function tellByCookie({ passage, identified, home, placed }: Served, draft: Answer, { passing, ended }: Circumstances): Promise<void> {
-  const { dev, secrets } = passage.settings;
+async function tellByCookie({ arrival, identified, home, placed }: Served, draft: Answer, { passing, ended }: Circumstances): Promise<void> {
+  const { dev, secrets } = arrival.settings;
   const { pool, remembers, claims, issued, source, bound } = identified;
   // What has no affinity any more keeps its place until that ends, and the visitor their cookie.
   const kept = bound || placed.reason === "claim" || placed.reason === "pin";

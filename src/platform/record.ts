@@ -21,8 +21,12 @@ export interface Recorded {
   readonly fault?: string | undefined;
 }
 
-export function record(recorded: Recorded, sampleShare: number): void {
-  if (recorded.fault === undefined && Math.random() >= sampleShare) return;
+/** Ordinary decisions are drawn; the line is made only for one that is. */
+export function recordSample(sampleShare: number, make: () => Recorded): void {
+  if (Math.random() < sampleShare) record(make());
+}
+
+export function record(recorded: Recorded): void {
   console.log(JSON.stringify({ limpet: "decision", ...recorded }));
 }
 
