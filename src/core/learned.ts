@@ -26,15 +26,14 @@ export function isLearned(source: SessionSource): source is LearnedSource & { re
 
 /** Between an origin's value and its tag. */
 const MARK = "~limpet.";
-const TAG_AT_END = /~limpet\.([\w.-]+)$/;
-const TAGS = /~limpet\.[\w.-]+/g;
+const TAG_AT_END = /~limpet\.([\w.-]*)$/;
+const TAGS = /~limpet\.[\w.-]*/g;
 /** In a query `~` may be percent-encoded. */
-const QUERY_TAGS = /(?:~|%7e)limpet\.[\w.-]+/gi;
+const QUERY_TAGS = /(?:~|%7e)limpet\.[\w.-]*/gi;
 
-/** A value as a visitor brings it: what the origin issued, and the sealed tag behind it, if there is one. */
+/** A value as a visitor brings it: what the origin issued, just as the origin will get it, and the sealed tag behind it, if there is one. */
 export function unwrap(value: string): { readonly bare: string; readonly sealed: string | undefined } {
-  const found = TAG_AT_END.exec(value);
-  return found ? { bare: value.slice(0, found.index), sealed: found[1] } : { bare: value, sealed: undefined };
+  return { bare: withoutTags(value), sealed: TAG_AT_END.exec(value)?.[1] };
 }
 
 export function wrap(bare: string, sealed: string): string {
