@@ -65,16 +65,20 @@ export function readTag(opened: unknown, pool: Pool, source: LearnedSource, bare
 export function cookieValueIn(
   setCookie: string,
   name: string,
+  isPast: (date: string) => boolean,
 ): { readonly before: string; readonly value: string; readonly after: string } | undefined {
   const found = /^(\s*([^=;\s]+)\s*=\s*"?)([^";]*)("?\s*(?:;.*)?)$/s.exec(setCookie);
   const [, before = "", given, value = "", after = ""] = found ?? [];
-  if (given !== name || value === "" || isTakenAway(after)) return undefined;
+  if (given !== name || value === "" || isTakenAway(after, isPast)) return undefined;
   return { before, value: value.trimEnd(), after };
 }
 
-/** Max-Age that is not positive, or an Expires of the century's beginning or earlier, as servers write to take a cookie away. */
-function isTakenAway(attributes: string): boolean {
-  return /;\s*max-age\s*=\s*(0|-\d+)\s*(;|$)/i.test(attributes) || /;\s*expires\s*=[^;]*\b(19\d\d|2000)\b/i.test(attributes);
+/** Whether a cookie's lifetime is over as it is set: by Max-Age where there is one, else by Expires (RFC 6265 §5.3). */
+function isTakenAway(attributes: string, isPast: (date: string) => boolean): boolean {
+  const maxAge = /;\s*max-age\s*=\s*(-?\d+)\s*(?:;|$)/i.exec(attributes)?.[1];
+  if (maxAge !== undefined) return Number(maxAge) <= 0;
+  const expires = /;\s*expires\s*=\s*([^;]*)/i.exec(attributes)?.[1];
+  return expires !== undefined && isPast(expires);
 }
 
 /**

@@ -47,14 +47,19 @@ async function wrapIssued(served: Served, draft: Answer): Promise<void> {
 
 async function wrapCookie(served: Served, source: LearnedSource, draft: Answer): Promise<void> {
   const cookies = draft.headers.getSetCookie();
-  if (!cookies.some((cookie) => cookieValueIn(cookie, source.name))) return;
+  if (!cookies.some((cookie) => cookieValueIn(cookie, source.name, isPast))) return;
   const headers = draft.change();
   headers.delete("set-cookie");
   for (const cookie of cookies) {
-    const found = cookieValueIn(cookie, source.name);
+    const found = cookieValueIn(cookie, source.name, isPast);
     const value = found && (await wrapped(served, source, found.value));
     headers.append("set-cookie", found ? `${found.before}${value}${found.after}` : cookie);
   }
+}
+
+/** A date that cannot be read is none. */
+function isPast(date: string): boolean {
+  return Date.parse(date) <= Date.now();
 }
 
 /** The longest cookie that browsers take is 4,096 bytes, its attributes included. */
