@@ -296,7 +296,7 @@ export class RingObject extends DurableObject<Env> {
 
   #advanceDrains(nowMs: number): void {
     for (const [origin, drain] of this.#state.drains()) {
-      const empty = this.#state.loadOf(origin) === 0 && this.#tables.completeWithGuests;
+      const empty = this.#state.isLeft(origin, drain) && this.#tables.completeWithGuests;
       const facts = { empty, epoch: this.#state.view.snapshot.epoch, publishedEpoch: this.#publisher.publishedEpoch(), nowMs };
       const next = advanceDrain(drain, facts, this.#state.pool);
       if (next) this.#state.setDrain(origin, next);

@@ -6,6 +6,7 @@ import { lossOf } from "../core/availability.ts";
 import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
+import { isLearned } from "../core/learned.ts";
 import { judgeConfig, mergeLayers, type ConfiguredOrigin, type DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import { hashText } from "../core/hash.ts";
@@ -36,6 +37,8 @@ export class RingState {
   readonly #pins: Map<string, Pin>;
   /** The keys of those pins that an origin has ordered. */
   readonly #orders: Set<string>;
+  /** Whether origins issue keys on a route of this pool. */
+  readonly #learns: boolean;
   readonly #neighbours = new Map<string, RegionView>();
   #view: RegionView;
   #lastFence: number;
@@ -45,6 +48,7 @@ export class RingState {
     this.name = name;
     this.pool = pool;
     this.#store = store;
+    this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
     this.#drains = store.drains();
     this.#down = store.down();
@@ -61,6 +65,14 @@ export class RingState {
   /** Sessions that an origin serves, or is about to. */
   loadOf(origin: string): number {
     return this.live.countOf(origin) + this.guests.countOf(origin) + this.coming.countOf(origin);
+  }
+
+  /**
+   * Whether a draining origin has nothing any more that must be waited for. Where origins issue keys, such sessions are in their memory, and most
+   * are unseen between two requests: only the drain's deadline says that they are over.
+   */
+  isLeft(origin: string, drain: DrainOrder): boolean {
+    return this.loadOf(origin) === 0 && (drain.closedAtMs !== undefined || !this.#learns);
   }
 
   get view(): RegionView {
