@@ -18,6 +18,8 @@ export function originHeaders({ given, url, settings }: Arrival, { route }: Iden
     style: settings.config.forwarded,
     newSpanId: () => hex(crypto.getRandomValues(new Uint8Array(8))),
   });
+  // The platform asks every origin for compressed answers. A visitor who names no encoding may know none, and the local runtime decodes for nobody.
+  if (request.cf?.["clientAcceptEncoding"] === "") headers.set("accept-encoding", "identity");
   for (const source of route.session) {
     const value = source.kind === "header" && source.learn ? headers[source.name] : undefined;
     if (source.kind === "header" && value !== undefined) headers[source.name] = withoutTags(value);
