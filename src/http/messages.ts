@@ -10,7 +10,7 @@ import type { Identified } from "./request.ts";
 import type { Arrival } from "./route.ts";
 
 /** A visitor's headers as the origin gets them, without the tags that only we read. */
-export function originHeaders({ given, url, settings }: Arrival, { route }: Identified): HeaderRecord {
+export function originHeaders({ request, given, url, settings }: Arrival, { route }: Identified): HeaderRecord {
   const headers = requestHeaders(given, {
     visitorIp: given["cf-connecting-ip"] ?? null,
     host: url.host,
@@ -18,8 +18,8 @@ export function originHeaders({ given, url, settings }: Arrival, { route }: Iden
     style: settings.config.forwarded,
     newSpanId: () => hex(crypto.getRandomValues(new Uint8Array(8))),
   });
-  // The platform asks every origin for compressed answers. A visitor who names no encoding may know none, and the local runtime decodes for nobody.
-  if (request.cf?.["clientAcceptEncoding"] === "") headers.set("accept-encoding", "identity");
+  // Every origin is asked for compressed answers. A visitor who names no encoding may know none, and the local runtime decodes for nobody.
+  if (settings.dev && request.cf?.["clientAcceptEncoding"] === "") headers["accept-encoding"] = "identity";
   for (const source of route.session) {
     const value = source.kind === "header" && source.learn ? headers[source.name] : undefined;
     if (source.kind === "header" && value !== undefined) headers[source.name] = withoutTags(value);
