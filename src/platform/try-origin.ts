@@ -113,7 +113,8 @@ function watched(
   deadline: Deadline | undefined,
 ): Response {
   const { idleMs } = route.deadlines;
-  if (idleMs === undefined || !response.body || !deadline) return response;
+  const isHttp = response.status >= 200 && response.status <= 599; // of another status no response can be made: it is refused further up
+  if (idleMs === undefined || !response.body || !isHttp || !deadline) return response;
   const reader = response.body.getReader();
   const idle = new Deadline(undefined);
   idle.signal.addEventListener("abort", () => deadline.abort());
