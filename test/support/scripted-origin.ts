@@ -61,7 +61,7 @@ export interface RawOrigin {
   readonly seen: readonly RawRequest[];
   /** Requests for one path. */
   of(path: string): readonly RawRequest[];
-  script: (socket: Socket, request: RawRequest) => void;
+  script: (socket: Socket, request: RawRequest) => unknown;
   stop(): Promise<void>;
 }
 
