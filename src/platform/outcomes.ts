@@ -3,7 +3,7 @@
 
 import type { Pool } from "../core/config-types.ts";
 import type { Platform } from "./env.ts";
-import { delay } from "./limits.ts";
+import { delay, within } from "./limits.ts";
 import { ringStub } from "./stubs.ts";
 
 export type Outcome =
@@ -46,6 +46,8 @@ function summed(a: Outcomes, b: Outcomes): Outcomes {
 interface Batch {
   readonly byOrigin: Map<string, Record<Outcome, number>>;
   count: number;
+  /** Whether anything of it speaks against an origin. */
+  urgent: boolean;
   /** Until then a flush is under way; one that was cut off with its request counts for nothing after. */
   flushingUntilMs: number;
 }
@@ -61,18 +63,18 @@ const batches = new Map<string, Batch>();
 /** Counts one; never waits and never throws. */
 export function tally(platform: Platform, pool: Pool, region: string, origin: string, outcome: Outcome): void {
   const name = `${pool.id}/${region}`;
-  const batch = batches.get(name) ?? { byOrigin: new Map(), count: 0, flushingUntilMs: 0 };
+  const batch = batches.get(name) ?? { byOrigin: new Map(), count: 0, urgent: false, flushingUntilMs: 0 };
   batches.set(name, batch);
   const counts = batch.byOrigin.get(origin) ?? { ...NO_OUTCOMES };
   counts[outcome]++;
   batch.byOrigin.set(origin, counts);
   batch.count++;
-  const fault = outcome === "origin-fault" || outcome === "timeout";
-  if (!fault && batch.count < BATCH_COUNT) return;
+  batch.urgent ||= outcome === "origin-fault" || outcome === "timeout";
+  if (!batch.urgent && batch.count < BATCH_COUNT) return;
   const nowMs = Date.now();
   if (nowMs < batch.flushingUntilMs) return;
   batch.flushingUntilMs = nowMs + FLUSHING_MS;
-  platform.ctx.waitUntil(flush(platform, pool.id, region, batch, fault ? FAULT_DELAY_MS : 0));
+  platform.ctx.waitUntil(flush(platform, pool.id, region, batch, batch.urgent ? FAULT_DELAY_MS : 0));
 }
 
 async function flush({ env, settings }: Platform, pool: string, region: string, batch: Batch, delayMs: number): Promise<void> {
@@ -80,11 +82,13 @@ async function flush({ env, settings }: Platform, pool: string, region: string, 
   const outcomes = Object.fromEntries(batch.byOrigin);
   batch.byOrigin.clear();
   batch.count = 0;
-  batch.flushingUntilMs = 0;
+  batch.urgent = false;
   try {
-    await ringStub(env, settings.config, pool, region).outcomes(outcomes);
+    await within(ringStub(env, settings.config, pool, region).outcomes(outcomes), FLUSHING_MS - FAULT_DELAY_MS, "ring object");
   } catch (error) {
     // Counts of one batch are lost: the next one speaks for itself.
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool, region, error: String(error) }));
+  } finally {
+    batch.flushingUntilMs = 0; // what has gathered meanwhile goes with the next that is counted
   }
 }
