@@ -1,0 +1,74 @@
+// The published table of hints: all pins while they are few; past the bound the newest, and that it is not all.
+
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { expect, test } from "vitest";
+import { decodeHints } from "../../src/core/snapshot.ts";
+import { HINTS_MAX } from "../../src/platform/limits.ts";
+import { RingState } from "../../src/platform/ring-state.ts";
+import { RingStore } from "../../src/platform/ring-store.ts";
+
+function startRing(db: DatabaseSync): RingState {
+  const exec = (query: string, ...values: SQLInputValue[]): object[] =>
+    values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
+  const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
+  const pool = { id: "p", virtualNodes: 8, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins };
+  const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool } } };
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+}
+
+const HOUR_MS = 3_600_000;
+const keyHash = (n: number): string => n.toString(16).padStart(32, "0");
+
+function order(ring: RingState, n: number, fence = n + 1): void {
+  ring.order({ keyHash: keyHash(n), position: n, lot: n, keyed: true }, { origin: "o2", region: "weur", fence }, Date.now() + HOUR_MS);
+}
+
+test("10,000 hints are all; one more, and the oldest is not listed, and the table says that it is not all", () => {
+  expect(HINTS_MAX).toBe(10_000);
+  const ring = startRing(new DatabaseSync(":memory:"));
+  for (let n = HINTS_MAX - 1; n >= 0; n--) order(ring, n);
+  expect([ring.hints().entries.length, ring.hints().complete]).toEqual([HINTS_MAX, true]);
+  order(ring, HINTS_MAX);
+  const cut = ring.hints();
+  expect([cut.entries.length, cut.complete]).toEqual([HINTS_MAX, false]);
+  const listed = new Set(cut.entries.map((entry) => entry.keyHash));
+  expect([listed.has(keyHash(0)), listed.has(keyHash(1)), listed.has(keyHash(HINTS_MAX))]).toEqual([false, true, true]);
+  expect(cut.entries.map((entry) => entry.keyHash)).toEqual([...listed].toSorted());
+  // The old session is at its place all the same: whoever asks is told.
+  expect(ring.pinOf(keyHash(0))).toMatchObject({ origin: "o2" });
+  ring.endOrder(keyHash(7), Infinity);
+  expect([ring.hints().entries.length, ring.hints().complete]).toEqual([HINTS_MAX, true]);
+});
+
+test("each change of a place is a new version of the hints, read back as it was; renewing an order is none", () => {
+  const ring = startRing(new DatabaseSync(":memory:"));
+  const versions = [ring.view.snapshot.hintsVersion];
+  const note = (): void => void versions.push(ring.view.snapshot.hintsVersion);
+  order(ring, 1);
+  note();
+  order(ring, 1); // renewed
+  note();
+  order(ring, 1, 99);
+  note();
+  ring.endOrder(keyHash(1), 98); // an older word
+  note();
+  ring.endOrder(keyHash(1), 99);
+  note();
+  expect(versions.map((version) => version - (versions[0] ?? 0))).toEqual([0, 1, 1, 2, 2, 3]);
+  order(ring, 2);
+  const hints = ring.hints();
+  expect(decodeHints(JSON.parse(JSON.stringify(hints)))).toEqual(hints);
+  expect(hints.version).toBe(ring.view.snapshot.hintsVersion);
+});
+
+test("orders are on disk, and end when their time is over", () => {
+  const db = new DatabaseSync(":memory:");
+  order(startRing(db), 1);
+  const ring = startRing(db);
+  expect([ring.isOrdered(keyHash(1)), ring.pinOf(keyHash(1))?.origin]).toEqual([true, "o2"]);
+  ring.sweepOrders(Date.now() + HOUR_MS - 1_000);
+  expect(ring.isOrdered(keyHash(1))).toBe(true);
+  ring.sweepOrders(Date.now() + HOUR_MS + 1_000);
+  expect([ring.isOrdered(keyHash(1)), ring.pinOf(keyHash(1))]).toEqual([false, undefined]);
+  expect(startRing(db).hints().entries).toEqual([]);
+});
