@@ -43,8 +43,10 @@ beforeAll(async () => {
       keyed("tame", "tame"),
       keyed("wild", "wild"),
       keyed("kept", "wild", { replay: { bodyBytes: 1_000 }, retry: { idempotencyKey: true } }),
+      keyed("unheeded", "wild", { replay: { bodyBytes: 1_000 } }),
       keyed("streamed", "wild", { retry: { idempotencyKey: true } }),
       keyed("hasty", "tame", { deadlines: { firstByteMs: FIRST_BYTE_MS } }),
+      keyed("both", "tame", { deadlines: { firstByteMs: FIRST_BYTE_MS, idleMs: 10 * FIRST_BYTE_MS } }),
       keyed("idle", "tame", { deadlines: { idleMs: IDLE_MS } }),
       keyed("idle-wild", "wild", { deadlines: { idleMs: 5_000 } }),
       keyed("waste", "waster"),
@@ -284,6 +286,8 @@ describe("what passes untouched", () => {
     tame.script = (_, response) => void response.writeHead(200, { "cache-control": "public, max-age=3600", etag: '"v1"' }).end(String(++count));
     const texts = [await router.fetch("/tame/a/cached"), await router.fetch("/tame/a/cached")].map((response) => response.text());
     expect(await Promise.all(texts)).toEqual(["1", "2"]);
+    // The local platform has no cache: this is how one sees that the other was told not to use its own.
+    expect(tame.seen.at(-1)?.headers["cache-control"]).toBe("no-cache");
   });
 
   test("path and query as they were written", async () => {
@@ -473,12 +477,12 @@ describe("deadlines", () => {
     await eventually("they are told as time-outs", async () => ((await outcomesOf("tame"))["timeout"] ?? 0) === (before["timeout"] ?? 0) + 3);
   });
 
-  test("the first byte's deadline does not cut a body that takes longer", async () => {
+  test.each(["hasty", "both"])("the first byte's deadline does not cut a body that takes longer (%s)", async (route) => {
     tame.script = (_, response) => {
       response.write("first ");
       setTimeout(() => response.end("last"), 3 * FIRST_BYTE_MS);
     };
-    expect(await (await router.fetch("/hasty/a/x")).text()).toBe("first last");
+    expect(await (await router.fetch(`/${route}/a/x`)).text()).toBe("first last");
   });
 
   test("a pause that is too long cuts the body, and the visitor sees that it is cut", async () => {
@@ -541,7 +545,7 @@ describe("what is sent again", () => {
     ["a POST whose body is kept", "kept", "POST", "", "abc"],
     ["a PUT whose body was streamed", "wild", "PUT", "", "abc"],
     ["a PUT whose body is longer than is kept", "kept", "PUT", "", "a".repeat(1_001)],
-    ["a POST with a key that its route does not heed", "wild", "POST", "idempotency-key: k\r\n", "abc"],
+    ["a POST with a key that its route does not heed", "unheeded", "POST", "idempotency-key: k\r\n", "abc"],
     ["a POST with a key whose body was streamed", "streamed", "POST", "idempotency-key: k\r\n", "abc"],
   ])("not %s", async (name, route, method, head, body) => {
     const path = `/${route}/${slug(name)}/${RESET}`;

@@ -211,7 +211,9 @@ test("one that is sent to an origin of another region is served there, and stays
 test("orders go one hop: to itself or round is a loop, and said to be", async () => {
   const { key, owner, other } = await atHome("loop");
   orders.set(owner, `replay="${owner}"`);
+  const asked = callsOf(owner, key);
   expect(await ask(`/doc/${key}/x`)).toMatchObject({ status: 508, by: "loop" });
+  expect(callsOf(owner, key)).toBe(asked + 1);
   orders.set(owner, `replay="${other}"`).set(other, `replay="${owner}"`);
   const before = [callsOf(owner, key), callsOf(other, key)];
   expect(await ask(`/doc/${key}/x`)).toMatchObject({ status: 508, by: "loop" });

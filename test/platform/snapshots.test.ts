@@ -221,6 +221,19 @@ test("with neither and nothing known, the configuration is told as the layer, un
   expect([ring.layer, ring.view.snapshot.epoch]).toEqual(["ring", 3]);
 });
 
+test("a ring object that knows less than what is held takes nothing back", async () => {
+  world.state.kv = world.snapshot(9, 4);
+  world.state.kvHints = world.hints(4);
+  await world.ask();
+  world.state.kv = "fails";
+  for (const older of [world.snapshot(8, 5), world.snapshot(9, 3)]) {
+    world.state.ring = older;
+    vi.advanceTimersByTime(HORIZON_MS / 4 + 1);
+    const ring = await world.ask();
+    expect([ring.view.snapshot.epoch, [...ring.hints.keys()]]).toEqual([9, ["k4"]]);
+  }
+});
+
 test("a KV that hangs is waited for as long as two seconds, then the ring object has the word", async () => {
   vi.useFakeTimers({ now: 1_800_000_000_000 });
   world.state.kv = "hangs";
