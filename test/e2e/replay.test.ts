@@ -155,6 +155,8 @@ test("the attempts of a replay bear one request id, the second its number, and t
   expect(from?.get("request")).toBe(to?.get("request"));
   expect([from?.get("attempt"), to?.get("attempt")]).toEqual([undefined, 2]);
   expect(to?.get("fence")).toBeGreaterThan(0);
+  const recorded = await eventually("it is in the log", () => records.find(({ requestId }) => requestId === to?.get("request")));
+  expect(recorded).toMatchObject({ attempts: 2, origin: other, reason: "replay", layer: expect.stringMatching(/^(memory|kv)$/) as string });
 });
 
 test("a POST whose body is kept is sent on with it; one whose body was streamed is not, and its next try lands right", async () => {
