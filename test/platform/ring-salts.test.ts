@@ -24,7 +24,7 @@ function startRing(db: DatabaseSync, written: readonly Written[], configRevision
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const store = new RingStore({ exec } as never);
   const pool = { ...poolOf(written), ...(seed === undefined ? {} : { pointSecret: secretOf(seed) }) };
-  const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool } } };
+  const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
   return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, store);
 }
 

@@ -1,5 +1,5 @@
-// One attempt at an origin, with an origin that is a function: what each end of it is called, and that a visitor who leaves ends it. (Of a
-// real visitor who leaves workerd ends the whole request by itself: only here one sees that the attempt heeds it.)
+// One attempt at an origin, with an origin that is a function: what each end of it is called. (Of a real visitor who leaves workerd ends the whole
+// request, and with it the origin's, by itself: test/e2e/carrying.test.ts.)
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { tryOrigin, type Tried } from "../../src/platform/try-origin.ts";
@@ -12,7 +12,8 @@ beforeEach(() => {
   seen = [];
   leave = new AbortController();
   vi.useFakeTimers({ now: 1_800_000_000_000 });
-  vi.stubGlobal("fetch", async (request: Request) => {
+  vi.stubGlobal("fetch", async (url: string, init: RequestInit) => {
+    const request = new Request(url, init);
     seen.push(request);
     return send(request);
   });
@@ -32,7 +33,7 @@ function attempt(deadlines: object = {}): Promise<Tried> {
   const plain = {
     request: new Request("http://router/x", { signal: leave.signal }),
     requestId: "r",
-    headers: () => new Headers({ via: "1.1 limpet" }),
+    headers: () => ({ via: "1.1 limpet" }),
     target: "/x",
     route: { deadlines },
     pool,
@@ -44,25 +45,23 @@ function attempt(deadlines: object = {}): Promise<Tried> {
   return tryOrigin(platform as never, plain as never, { decision, views: [], body: { kind: "none" }, attempt: 1 } as never);
 }
 
-test("a visitor who leaves ends the attempt, and it is nobody's fault", async () => {
-  send = silent;
-  const tried = attempt();
-  leave.abort();
-  expect(await tried).toEqual({ kind: "failed", outcome: "client-gone" });
-  expect(seen[0]?.signal.aborted).toBe(true);
+test("an attempt that is lost with its visitor is nobody's fault", async () => {
+  send = async () => {
+    leave.abort();
+    throw new Error("Network connection lost.");
+  };
+  expect(await attempt()).toEqual({ kind: "failed", outcome: "client-gone" });
 });
 
-test("a first byte that does not come in the route's time is a time-out; without one it has a minute", async () => {
+test("a first byte that does not come in the route's time is a time-out; without one the platform's own counts", async () => {
   send = silent;
   const hasty = attempt({ firstByteMs: 300 });
   await vi.advanceTimersByTimeAsync(300);
   expect(await hasty).toEqual({ kind: "failed", outcome: "timeout" });
   let patient: Tried | undefined;
   void attempt().then((tried) => (patient = tried));
-  await vi.advanceTimersByTimeAsync(59_999);
+  await vi.advanceTimersByTimeAsync(99_000);
   expect(patient).toBeUndefined();
-  await vi.advanceTimersByTimeAsync(1);
-  expect(patient).toEqual({ kind: "failed", outcome: "timeout" });
 });
 
 test("what cannot be reached is the origin's fault", async () => {
