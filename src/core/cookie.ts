@@ -1,30 +1,27 @@
 // The affinity cookie: what it holds, when it counts and how it is set. Sealing it (opaque, authenticated) is platform/seal.ts.
 // Forged, truncated, expired, of another pool or of a newer format: no cookie, no error.
 
-import * as v from "valibot";
 import type { Pool } from "./config-types.ts";
 
 const SOURCES = ["path", "cookie", "header", "query", "subprotocol", "ip", "jwt", "issue"] as const;
 
-const claimsSchema = v.object({
-  pool: v.string(),
+export interface Claims {
+  readonly pool: string;
   /** The key that Limpet issued, where no source named one. */
-  issued: v.optional(v.string()),
+  readonly issued?: string | undefined;
   /** Keyed hash of the key that the claim belongs to ("" of one that Limpet issued: it is here itself), and the source it came from. */
-  keyHash: v.string(),
-  source: v.picklist(SOURCES),
+  readonly keyHash: string;
+  readonly source: (typeof SOURCES)[number];
   /** The home region and the placement of this visitor's own session; absent for shared keys, whose visitors must all agree without it. */
-  home: v.optional(v.string()),
-  origin: v.optional(v.string()),
-  fence: v.number(),
-  issuedAtMs: v.number(),
-  seenAtMs: v.number(),
-});
+  readonly home?: string | undefined;
+  readonly origin?: string | undefined;
+  readonly fence: number;
+  readonly issuedAtMs: number;
+  readonly seenAtMs: number;
+}
 
-export type Claims = Readonly<v.InferOutput<typeof claimsSchema>>;
-
-/** First character of the value: the format. A value of another format is no cookie. */
-export const COOKIE_FORMAT = "1";
+/** First character of the value, and of a tag's: the format. A value of another format is none. */
+export const SEAL_FORMAT = "1";
 
 /** `__Host-` binds the cookie to the host; it forbids Domain and any Path but "/". Plain in dev, where there is no https. */
 export function cookieName(pool: Pool, dev: boolean): string {
@@ -40,7 +37,7 @@ export function packed({ pool, issued, keyHash, source, home, origin, fence, iss
 
 /** The claims of an opened cookie, while they count: of this pool, not idle for too long, not too old, not from the future. */
 export function readClaims(opened: unknown, pool: Pool, nowMs: number): Claims | undefined {
-  const claims = Array.isArray(opened) ? unpacked(opened) : formerClaims(opened);
+  const claims = Array.isArray(opened) ? unpacked(opened) : undefined;
   if (claims?.pool !== pool.id) return undefined;
   const { issuedAtMs, seenAtMs } = claims;
   const CLOCK_SKEW_MS = 60_000;
@@ -55,12 +52,6 @@ function unpacked([pool, issued, keyHash, source, home, origin, fence, issuedAtM
   if (!isNumber(fence) || !isNumber(issuedAtMs) || !isNumber(seenAtMs)) return undefined;
   const [at, by] = [home === "" ? undefined : home, origin === "" ? undefined : origin];
   return { pool, issued: issued === "" ? undefined : issued, keyHash, source, home: at, origin: by, fence, issuedAtMs, seenAtMs };
-}
-
-/** Of a version that sealed them with their names. */
-function formerClaims(opened: unknown): Claims | undefined {
-  const result = v.safeParse(claimsSchema, opened);
-  return result.success ? result.output : undefined;
 }
 
 function isText(value: unknown): value is string {

@@ -94,12 +94,12 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const source = finding.kind === "key" ? finding.source : ISSUE;
   const tag = isLearned(source) ? await tagOf(settings, pool, source, unverified) : undefined;
   // Without a session a request stands for itself: a draw of its own, which spreads by weight because the ring does.
-  const keyHash = keyHasher(settings, pool, key ?? newKey());
+  const hasher = new KeyHasher(settings, pool, key ?? newKey());
   // Another key from the same source is another session; a key from another source (a log-in) is the same visitor's, and keeps the claim.
   // A key that we issued came out of the cookie itself.
   const sameSource = source.kind !== "issue" && opened?.source === source.kind;
-  const claims = sameSource && opened.keyHash !== (await keyHash()) ? undefined : opened;
-  return identified(settings, route, pool, { key, keyHash, source, tag, claims, issued, cookie: cookie !== undefined });
+  const claims = sameSource && opened.keyHash !== (await hasher.hash()) ? undefined : opened;
+  return identified(settings, route, pool, { key, hasher, source, tag, claims, issued, cookie: cookie !== undefined });
 }
 
 const NO_TOKENS: ReadonlyMap<JwtSource, string> = new Map();
@@ -143,7 +143,7 @@ function isPreflight({ method, header }: UnverifiedFacts): boolean {
 
 interface Found {
   readonly key: string | undefined;
-  readonly keyHash: KeyHasher;
+  readonly hasher: KeyHasher;
   readonly source: SessionSource;
   readonly tag: Tag | undefined;
   readonly claims: Claims | undefined;
@@ -153,40 +153,45 @@ interface Found {
 }
 
 function identified(settings: Settings, route: Route, pool: Pool, found: Found): Identified {
-  const { key, keyHash, issued, tag, claims } = found;
+  const { key, hasher, issued, tag, claims } = found;
   const source = found.source.kind;
   const learned = key !== undefined && isLearned(found.source);
-  const point = pointOf(keyHash.key, pool.pointSecret);
+  const point = pointOf(hasher.key, pool.pointSecret);
   const visitors = route.home.kind === "visitor";
   // A learned key's own tag remembers its place.
   const remembers = key !== undefined && !learned && (visitors || issued !== undefined);
   const forgets = pool.affinity === "off" && found.cookie;
-  const common = { kind: "identified", route, pool, source, tag, learned, ownHash: keyHash, issued, claims, remembers, forgets } as const;
+  const common = { kind: "identified", route, pool, source, tag, learned, ownHash: hasher.hash, issued, claims, remembers, forgets } as const;
   const bound = key !== undefined && hasAffinity(pool, point.lot);
-  if (bound || key === undefined) return { ...common, key, point, keyHash, bound, draw: undefined };
+  if (bound || key === undefined) return { ...common, key, point, keyHash: hasher.hash, bound, draw: undefined };
   // A key without affinity: whoever has a place keeps it until it ends; any other request stands for itself.
   const alone = newKey();
   const draw = pointOf(alone, pool.pointSecret);
-  if (tag || (visitors && claims?.origin !== undefined)) return { ...common, key, point, keyHash, bound, draw };
+  if (tag || (visitors && claims?.origin !== undefined)) return { ...common, key, point, keyHash: hasher.hash, bound, draw };
   return {
     ...common,
     key: undefined,
     point: draw,
-    keyHash: keyHasher(settings, pool, alone),
+    keyHash: new KeyHasher(settings, pool, alone).hash,
     bound,
     draw: undefined,
   };
 }
 
 /** The keyed hash of a key, worked out when it is first asked for, within one request. */
-interface KeyHasher {
-  (): Promise<string>;
+class KeyHasher {
   readonly key: string;
-}
+  readonly #secret: string;
+  readonly #pool: string;
+  #hash: Promise<string> | undefined;
 
-function keyHasher({ secrets }: Settings, pool: Pool, key: string): KeyHasher {
-  let hash: Promise<string> | undefined;
-  return Object.assign(async () => (hash ??= keyedHash(secrets.at(-1) ?? "", pool.id, key)), { key });
+  constructor({ secrets }: Settings, { id }: Pool, key: string) {
+    this.key = key;
+    this.#secret = secrets.at(-1) ?? "";
+    this.#pool = id;
+  }
+
+  readonly hash = (): Promise<string> => (this.#hash ??= keyedHash(this.#secret, this.#pool, this.key));
 }
 
 /** The home region of an identified request. */
