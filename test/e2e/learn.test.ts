@@ -173,7 +173,7 @@ describe("visitors with a cookie jar", () => {
     const [, bare = "", sealed = ""] = /^JSESSIONID=(\w+)~limpet\.([\w.-]+)$/.exec(visitor.cookie) ?? [];
     expect(bare).toMatch(/^[0-9A-F]{32}$/);
     const clear = sealed.split(".").map((part) => Buffer.from(part, "base64url").toString("latin1"));
-    expect(clear.length).toBeGreaterThan(4);
+    expect([clear.length, (clear[1] ?? "").length > 80]).toEqual([2, true]);
     for (const secret of [origin, "tomcat", bare, "weur", '"app"']) expect(clear.join("\n")).not.toContain(secret);
   });
 });
@@ -199,7 +199,7 @@ describe("what the origin gets", () => {
 });
 
 describe("what the origin sets", () => {
-  const TAGGED = /^~limpet\.1\.[\w-]+\.\.[\w-]+\.[\w-]+\.[\w-]+$/;
+  const TAGGED = /^~limpet\.1\.[\w-]{80,}$/;
 
   test("several cookies in one answer stay as they are and in their order, but for the session's", async () => {
     const cookies = ["a=1; Path=/a", "JSESSIONID=abc; Path=/; HttpOnly", "b=2; Expires=Wed, 21 Oct 2037 07:28:00 GMT", 'PHPSESSID="x y"; Secure'];
