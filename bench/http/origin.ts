@@ -42,5 +42,7 @@ function serve(socket: Socket): void {
 }
 
 function answerOf(body: string): string {
-  return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}${HEAD_END}${body}`;
+  // With what Node's own server says of each connection: a router must not take that for something to be taken out.
+  const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n`;
+  return `${head}Content-Length: ${body.length}${HEAD_END}${body}`;
 }

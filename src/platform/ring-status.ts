@@ -20,7 +20,7 @@ export interface OriginStatus {
   readonly share: number;
   readonly sessions: number;
   readonly connections: number;
-  /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest by the thousand. */
+  /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest in batches of thousands. */
   readonly outcomes: Outcomes;
 }
 
