@@ -39,10 +39,15 @@ function pageOf(code: ProblemCode) {
         <main>
           <h1>${title}</h1>
           <p><code>${code}</code>, status ${status}</p>
-          <p>${help}</p>
+          <p>${withCode(help)}</p>
         </main>
       </body>
     </html>`;
+}
+
+/** Names that stand between backticks, as such. */
+function withCode(text: string) {
+  return text.split("`").map((part, index) => (index % 2 === 0 ? part : html`<code>${part}</code>`));
 }
 
 function respond(page: string | Promise<string>): Promise<Response> {

@@ -1,10 +1,10 @@
 // The Limpet field: what we write is what any RFC 9651 parser reads.
 
 import fc from "fast-check";
-import { DisplayString, parseDictionary, Token } from "structured-headers";
+import { DisplayString, parseDictionary, serializeDictionary, Token, type InnerList, type Item } from "structured-headers";
 import { describe, expect, test } from "vitest";
 import { REASONS } from "../../src/core/decision.ts";
-import { fieldForOrigin, fieldForVisitor, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
+import { fieldForOrigin, fieldForVisitor, wordOf, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 
 const facts: OriginFieldFacts = { origin: "weur-1", region: "weur", epoch: 12, reason: "owner", replicas: [] };
 
@@ -63,4 +63,41 @@ test("every reason is a Token, and every member has its type", () => {
     expect(members.get("replicas")?.[0]).toEqual([["a", new Map()], ["b", new Map()]]);
     expect([...members.keys()]).toEqual(["origin", "region", "epoch", "fence", "reason", "replicas", "moved-from"]);
   }
+});
+
+test("is written as the library writes it", () => {
+  const item = (value: string | number | Token | DisplayString): Item => [value, new Map()];
+  const text = (value: string): Item => item(/^[\x20-\x7e]*$/.test(value) ? value : new DisplayString(value));
+  const id = fc.stringMatching(/^[a-z0-9-]{1,32}$/);
+  const key = fc.string({ unit: "grapheme", maxLength: 40 }).filter((each) => !/\p{Cc}/u.test(each));
+  const some = fc.record({ session: key, fence: fc.nat(), movedFrom: id, request: key, attempt: fc.integer({ min: 2, max: 6 }) }, { requiredKeys: [] });
+  fc.assert(
+    fc.property(some, id, id, fc.nat(), fc.constantFrom(...REASONS), fc.array(id, { maxLength: 2 }), (more, origin, region, epoch, reason, replicas) => {
+      const members = new Map<string, Item | InnerList>();
+      if (more.session !== undefined) members.set("session", text(more.session));
+      members.set("origin", item(origin)).set("region", item(region)).set("epoch", item(epoch));
+      if (more.fence !== undefined) members.set("fence", item(more.fence));
+      members.set("reason", item(new Token(reason)));
+      if (replicas.length > 0) members.set("replicas", [replicas.map(item), new Map()]);
+      if (more.movedFrom !== undefined) members.set("moved-from", item(more.movedFrom));
+      if (more.request !== undefined) members.set("request", text(more.request));
+      if (more.attempt !== undefined) members.set("attempt", item(more.attempt));
+      expect(fieldForOrigin({ ...more, origin, region, epoch, reason, replicas })).toBe(serializeDictionary(members));
+    }),
+  );
+});
+
+test.each<[field: string | null, word: object | undefined]>([
+  [null, undefined],
+  ['replay="weur-2"', { replay: "weur-2", end: false }],
+  ["end", { end: true }],
+  ["end=?0", { end: false }],
+  ['end, replay="weur-2", later=1', { replay: "weur-2", end: true }],
+  ["replay=weur-2", { end: false }],
+  ["replay", { end: false }],
+  ['replay=("a" "b")', { end: false }],
+  ['replay="unclosed', undefined],
+  ["", { end: false }],
+])("an origin's %j says %j", (field, word) => {
+  expect(wordOf(field)).toEqual(word);
 });

@@ -125,8 +125,10 @@ describe("when something is wrong with the request", () => {
   async function problemOf(response: Response): Promise<string> {
     expect(response.headers.get("content-type")).toBe("application/problem+json");
     expect(response.headers.get("proxy-status")).toMatch(/^limpet; error=/);
-    const body = (await response.json()) as { code: string; status: number; detail: string; requestId: string };
+    const body = (await response.json()) as { type: string; title: string; code: string; status: number; detail: string; requestId: string };
     expect(body.status).toBe(response.status);
+    const page = await fetch(new URL(body.type, stack.url));
+    expect([page.status, (await page.text()).includes(`<h1>${body.title}</h1>`)]).toEqual([200, true]);
     expect(body.requestId).toBeTruthy();
     expect(JSON.stringify(body)).not.toMatch(/\bat .*:\d+:\d+|node_modules|Error:/);
     return body.code;
