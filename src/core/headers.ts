@@ -22,7 +22,14 @@ const OURS = "limpet(?:-.*)?";
 const OUR_COOKIE = /^(__host-|__secure-)?limpet-[a-z0-9-]+$/i;
 
 /** What only we may say of where a request came from. */
-const WHENCE = ["x-forwarded-.*", "x-real-ip", "forwarded", "x-original-(?:url|host)", "true-client-ip"];
+const WHENCE = [
+  "x-forwarded(?:-.*)?",
+  "x-real-ip",
+  "forwarded(?:-.*)?",
+  "x-original-(?:url|host|forwarded-.*)",
+  "x-rewrite-url",
+  "(?:x-|x-cluster-|true-|fastly-)client-ip",
+];
 
 /** Our name on the way (RFC 9110 §7.6.3): a request that bears it has been here. */
 const VIA = "1.1 limpet";
@@ -81,7 +88,7 @@ export function recordOf(headers: Headers): HeaderRecord {
 /** The headers of a visitor's request as its origin gets them; the `Limpet` field is added by whoever carries it. */
 export function requestHeaders(given: Readonly<HeaderRecord>, facts: Forwarded): HeaderRecord {
   const headers: HeaderRecord = Object.create(null);
-  for (const name in given) if (!STAYS_WITH_VISITOR.test(name)) headers[name] = given[name] ?? "";
+  for (const name in given) if (!STAYS_WITH_VISITOR.test(asRead(name))) headers[name] = given[name] ?? "";
   for (const name of connectionOptions(given["connection"])) delete headers[name];
   if (facts.style === "x-forwarded") {
     if (facts.visitorIp !== null) headers["x-forwarded-for"] = facts.visitorIp;
@@ -93,6 +100,11 @@ export function requestHeaders(given: Readonly<HeaderRecord>, facts: Forwarded):
   continueTrace(headers, facts.newSpanId);
   headers["via"] = headers["via"] === undefined ? VIA : `${headers["via"]}, ${VIA}`;
   return headers;
+}
+
+/** As servers behind CGI and its heirs read a name: to them an underscore is a hyphen. */
+function asRead(name: string): string {
+  return name.includes("_") ? name.replaceAll("_", "-") : name;
 }
 
 /** RFC 7239 §4: an address of IPv6 in brackets, and whatever is no token in quotes. */

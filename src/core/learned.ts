@@ -45,8 +45,25 @@ export function withoutTags(text: string): string {
   return text.includes(MARK) ? text.replaceAll(TAGS, "") : text;
 }
 
-export function queryWithoutTags(query: string): string {
-  return query.includes("limpet.") ? query.replaceAll(QUERY_TAGS, "") : query;
+/** `learned`: the name of a learned key, whose letters may be percent-encoded too. */
+export function queryWithoutTags(query: string, learned: string | undefined): string {
+  const plain = query.includes("limpet.") ? query.replaceAll(QUERY_TAGS, "") : query;
+  if (learned === undefined || !plain.includes("%")) return plain;
+  const pairs = plain.slice(1).split("&");
+  const bare = pairs.map((pair) => {
+    const equals = pair.indexOf("=");
+    const value = decoded(pair.slice(equals + 1));
+    return equals > 0 && value?.includes(MARK) ? `${pair.slice(0, equals)}=${encodeURIComponent(withoutTags(value))}` : pair;
+  });
+  return `?${bare.join("&")}`;
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined; // it names nothing
+  }
 }
 
 export function placeOf(source: LearnedSource): string {
@@ -67,10 +84,17 @@ export function cookieValueIn(
   name: string,
   isPast: (date: string) => boolean,
 ): { readonly before: string; readonly value: string; readonly after: string } | undefined {
-  const found = /^(\s*([^=;\s]+)\s*=\s*"?)([^";]*)("?\s*(?:;.*)?)$/s.exec(setCookie);
-  const [, before = "", given, value = "", after = ""] = found ?? [];
-  if (given !== name || value === "" || isTakenAway(after, isPast)) return undefined;
-  return { before, value: value.trimEnd(), after };
+  const equals = setCookie.indexOf("=");
+  if (equals < 0 || setCookie.slice(0, equals).trim() !== name) return undefined;
+  const semicolon = setCookie.indexOf(";", equals);
+  const end = semicolon < 0 ? setCookie.length : semicolon;
+  const text = setCookie.slice(equals + 1, end);
+  const quoted = text.trim();
+  const isQuoted = quoted.length > 1 && quoted.startsWith('"') && quoted.endsWith('"');
+  const value = isQuoted ? quoted.slice(1, -1) : quoted;
+  if (value === "" || isTakenAway(setCookie.slice(end), isPast)) return undefined;
+  const from = equals + 1 + text.indexOf(quoted) + (isQuoted ? 1 : 0);
+  return { before: setCookie.slice(0, from), value, after: setCookie.slice(from + value.length) };
 }
 
 /** Whether a cookie's lifetime is over as it is set: by Max-Age where there is one, else by Expires (RFC 6265 §5.3). */

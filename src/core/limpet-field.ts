@@ -1,7 +1,7 @@
 // The `Limpet` field (RFC 9651 dictionary): the one header in which Limpet speaks to origins and visitors. A visitor's own never gets
 // through: whoever forwards a request deletes it before setting ours.
 
-import { DisplayString, parseDictionary, serializeItem } from "structured-headers";
+import { DisplayString, parseDictionary, serializeItem, Token } from "structured-headers";
 import type { Reason } from "./decision.ts";
 
 export const LIMPET_FIELD = "Limpet";
@@ -48,7 +48,8 @@ export function wordOf(field: string | null): OriginWord | undefined {
   if (field === null) return undefined;
   try {
     const members = parseDictionary(field);
-    const [replay, end] = [members.get("replay")?.[0], members.get("end")?.[0]];
+    const [given, end] = [members.get("replay")?.[0], members.get("end")?.[0]];
+    const replay = given instanceof Token ? given.toString() : given; // an id without its quotes
     return { ...(typeof replay === "string" ? { replay } : {}), end: end === true };
   } catch {
     return undefined;

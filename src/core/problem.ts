@@ -92,7 +92,7 @@ export const PROBLEMS = {
     status: 503,
     title: "The session has moved; send the request again",
     proxyError: "http_request_error",
-    help: "The origin has sent this session to another, but the request's body was streamed and cannot be sent twice. The next try goes to the right one. A route that keeps small bodies (`replay.bodyBytes`) spares visitors this.",
+    help: "The origin has sent this session to another, but the request's body was streamed and cannot be sent twice. Where the session could be remembered the next try goes to the right one. A route that keeps small bodies (`replay.bodyBytes`) spares visitors this.",
   },
   "client-gone": {
     status: 499,

@@ -67,6 +67,7 @@ export interface FindItem extends SessionRef {
 
 /** Worker → ring: its origin has answered that this session belongs to another of the pool. */
 export interface RedirectItem extends SessionRef {
+  readonly claim?: LiveRequest["claim"];
   /** Who said so: counts only while the session is there. */
   readonly from: string;
   readonly to: string;
@@ -76,9 +77,7 @@ export type RedirectAnswer =
   /** Where it is from now on, or where it has been moved to meanwhile. */
   | { readonly kind: "placed"; readonly decision: Routed }
   /** The pool has no such origin, or none that may take a session now. */
-  | { readonly kind: "unknown" | "unavailable" }
-  /** The ring keeps as many such orders as it may: this one is not remembered. */
-  | { readonly kind: "full" };
+  | { readonly kind: "unknown" | "unavailable" };
 
 export type PlaceAnswer =
   /** `probedAtMs`: the excluded origin was probed then, and answered: it still holds the session. */

@@ -5,7 +5,7 @@ import { responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { subprotocols } from "../core/identity.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
-import { record, recordSample, type Recorded } from "../platform/record.ts";
+import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
@@ -60,13 +60,13 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   const own = takeOwnSubprotocol(headers, identified.route);
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
-  const target = new URL(targetOf(url), url);
+  const target = new URL(targetOf(url, identified.route), url);
   const response = await carrier.fetch(new Request(target, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
   const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };
   if (response.status >= 500) record({ ...recorded, fault: "not-carried" });
-  else recordSample(settings.config.record.sampleShare, () => recorded);
+  else if (isDrawn(settings.config.record.sampleShare)) record(recorded);
   const draft = response.webSocket ? upgraded(response, response.webSocket, own) : new Draft(response, requestId);
   if (placed) await tell({ arrival, identified, home, placed }, draft);
   return draft.response;

@@ -4,6 +4,7 @@
 import type { Claim } from "../core/situation.ts";
 import { mayPass, requestHeaders, responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { queryWithoutTags, withoutTags } from "../core/learned.ts";
+import type { Route } from "../core/config-types.ts";
 import { requestProblem } from "../core/problem.ts";
 import { hex } from "../platform/keyed-hash.ts";
 import type { Identified } from "./request.ts";
@@ -28,8 +29,10 @@ export function originHeaders({ request, given, url, settings }: Arrival, { rout
 }
 
 /** Path and query as the origin gets them. */
-export function targetOf(url: URL): string {
-  return url.pathname + queryWithoutTags(url.search);
+export function targetOf(url: URL, { session }: Route): string {
+  if (url.search === "") return url.pathname;
+  const learned = session.find((source) => source.kind === "query" && source.learn);
+  return url.pathname + queryWithoutTags(url.search, learned?.kind === "query" ? learned.name : undefined);
 }
 
 /** The origin's answer as the visitor gets it: the very same, unless something has to be taken out or is added. */

@@ -1,11 +1,13 @@
 // Plain HTTP: carried by the Worker itself, and what the visitor is told when it could not be.
 
 import { PROBLEMS, requestProblem, type ProblemCode } from "../core/problem.ts";
-import { carryPlain, type Answered, type Failed } from "../platform/carry-http.ts";
+import type { Routed } from "../core/decision.ts";
+import { carryPlain, type Failed } from "../platform/carry-http.ts";
 import type { Placed } from "../platform/carrier-object.ts";
 import type { PlainRequest } from "../platform/decide-http.ts";
+import { tally } from "../platform/outcomes.ts";
 import { endAtRing } from "../platform/ring-words.ts";
-import { record, recordSample, type Recorded } from "../platform/record.ts";
+import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { bodySource, learnFromBody } from "./learn-body.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
@@ -20,7 +22,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
     request,
     requestId,
     headers: () => originHeaders(arrival, identified),
-    target: targetOf(url),
+    target: targetOf(url, route),
     route,
     pool,
     home,
@@ -32,25 +34,34 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
     remembered: identified.remembers && route.home.kind === "visitor",
   };
   const carried = await carryPlain(arrival, plain);
-  const facts = (status: number): Recorded => ({
+  const recorded = async (status: number): Promise<Recorded> => ({
     requestId,
     pool: pool.id,
     kind: "http",
+    ...(carried.last ? placedBy(carried.last) : {}),
+    ...(key === undefined ? {} : { keyHash: await keyHash() }),
     status,
     attempts: carried.attempts,
     layer: carried.layer,
   });
   if (carried.kind === "failed") {
     const { code, detail, retryable } = FAILURES[carried.why];
-    record({ ...facts(PROBLEMS[code].status), fault: carried.why });
+    record({ ...(await recorded(PROBLEMS[code].status)), fault: carried.why });
     return requestProblem(code, detail, requestId, retryable ? { "retry-after": "1" } : {});
   }
   const { decision, originMs, ended } = carried;
-  const placed = placedBy(carried);
+  const placed = placedBy(decision);
   const served: Served = { arrival, identified, home, placed };
-  recordSample(settings.config.record.sampleShare, () => ({ ...facts(carried.response.status), ...placed }));
+  // What another attempt has saved was a fault all the same.
+  if (carried.attempts > 1 || isDrawn(settings.config.record.sampleShare)) record(await recorded(carried.response.status));
   const source = bodySource(served, carried.response);
-  const draft = new Draft(source ? await learnFromBody(served, carried.response, source) : carried.response, requestId);
+  const response = source ? await learnFromBody(served, carried.response, source) : carried.response;
+  if (!response) {
+    tally(arrival, pool, decision.region, decision.origin.id, "origin-fault");
+    record({ ...(await recorded(502)), fault: "half-answer" });
+    return requestProblem("origin-protocol", "The origin broke off its answer.", requestId);
+  }
+  const draft = new Draft(response, requestId);
   if (settings.config.expose) {
     const decideMs = Date.now() - identifiedAtMs - originMs;
     draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - arrival.startedAtMs, decide: decideMs, origin: originMs }));
@@ -60,7 +71,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
   return draft.response;
 }
 
-function placedBy({ decision: { origin, region, epoch, reason, fence } }: Answered): Placed {
+function placedBy({ origin, region, epoch, reason, fence }: Routed): Placed {
   return { origin: origin.id, region, epoch, reason, fence: fence ?? 0 };
 }
 
@@ -91,6 +102,11 @@ const FAILURES: Readonly<Record<Failed["why"], Failure>> = {
   "replay-body": {
     code: "replay-body",
     detail: "The session is at another origin now. Send the request again: its body was given away already, and the one that got it has not used it.",
+    retryable: true,
+  },
+  "replay-body-lost": {
+    code: "replay-body",
+    detail: "The origin sends this request to another, but its body was given away already, and the one that got it has not used it.",
     retryable: true,
   },
 };

@@ -113,8 +113,17 @@ async function tellByCookie({ arrival, identified, home, placed }: Served, draft
 /** An answer that shared caches may keep bears no visitor's cookie, else others would get it; one that gets it is the visitor's own. */
 function addCookie(draft: Answer, cookie: string): void {
   const cacheControl = draft.headers.get("cache-control");
-  if (/(^|[\s,])(public|s-maxage)\b/i.test(cacheControl ?? "")) return;
+  if (maySharedCacheKeep(draft.headers, cacheControl)) return;
   const headers = draft.change();
   headers.append("set-cookie", cookie);
   if (cacheControl === null) headers.set("cache-control", "private");
 }
+
+/** Whether a shared cache may keep the answer (RFC 9111 §3), or a cache of a provider's that has a field of its own. */
+function maySharedCacheKeep(headers: Headers, cacheControl: string | null): boolean {
+  if (CDN_FIELDS.some((name) => headers.has(name))) return true;
+  if (cacheControl === null || /(^|[\s,])(private|no-store)\b/i.test(cacheControl)) return false;
+  return /(^|[\s,])(public|s-maxage|max-age|must-revalidate)\b/i.test(cacheControl);
+}
+
+const CDN_FIELDS = ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"];

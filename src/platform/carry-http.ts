@@ -40,10 +40,17 @@ export interface Failed {
     | "replay-unknown"
     | "replay-unavailable"
     /** Its body was given away already; the session is where the visitor's next try will go. */
-    | "replay-body";
+    | "replay-body"
+    /** The same, and nobody could remember where it is to go. */
+    | "replay-body-lost";
 }
 
-export type Carried = (Answered | Failed) & { readonly attempts: number; readonly layer: Layer };
+export type Carried = (Answered | Failed) & {
+  readonly attempts: number;
+  readonly layer: Layer;
+  /** The decision of the last attempt. */
+  readonly last: Routed | undefined;
+};
 
 /** Tries of one request at all: the owner twice, then whoever the ring object's word brings, and one replay. */
 const ATTEMPTS_MAX = 6;
@@ -57,6 +64,8 @@ interface Run {
   failures: number;
   wells: number;
   passing: boolean;
+  /** Who was asked last. */
+  last: Routed | undefined;
   /** The origin that an origin has named; no second is followed. */
   replayed: Routed | undefined;
   layer: Layer;
@@ -64,7 +73,7 @@ interface Run {
 
 export async function carryPlain(platform: Platform, plain: PlainRequest): Promise<Carried> {
   const body = mayHaveBody(plain.request) ? await bodyOf(plain.request, plain.route.replay.bodyBytes) : NO_BODY;
-  if (!body) return { ...failed("client-gone"), attempts: 0, layer: "memory" };
+  if (!body) return { ...failed("client-gone"), attempts: 0, layer: "memory", last: undefined };
   const run: Run = {
     excluded: new Set(),
     body,
@@ -72,12 +81,17 @@ export async function carryPlain(platform: Platform, plain: PlainRequest): Promi
     failures: 0,
     wells: 0,
     passing: false,
+    last: undefined,
     replayed: undefined,
     layer: "memory",
   };
   startedTraffic(plain.pool);
-  const result = await attempts(platform, plain, run);
-  return { ...result, attempts: run.attempts, layer: run.layer };
+  try {
+    const result = await attempts(platform, plain, run);
+    return { ...result, attempts: run.attempts, layer: run.layer, last: run.last };
+  } finally {
+    if (body.kind === "kept") body.letGo();
+  }
 }
 
 async function attempts(platform: Platform, plain: PlainRequest, run: Run): Promise<Answered | Failed> {
@@ -86,7 +100,12 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
     run.layer = decided.layer;
     if (decided.decision.kind === "refused") return failed(decided.decision.why);
     const { decision } = decided;
-    const tried = await tryOrigin(platform, plain, { decision, views: decided.views, body: run.body, attempt: ++run.attempts });
+    run.last = decision;
+    const attempt = { decision, views: decided.views, body: run.body, attempt: ++run.attempts };
+    const tried = await tryOrigin(platform, plain, attempt).catch((error: unknown) => {
+      tally(platform, plain.pool, decision.region, decision.origin.id, "ours");
+      throw error;
+    });
     const outcome = tried.kind === "answered" ? statusOutcome(tried.response.status) : tried.outcome;
     tally(platform, plain.pool, decision.region, decision.origin.id, outcome);
     if (tried.kind === "answered") {
@@ -148,7 +167,7 @@ async function replayTo(
   if (run.replayed || to === decision.origin.id) return failed("replay-loop");
   const answer = await redirect(platform, plain, decision, to);
   if (answer.kind !== "placed") return failed(answer.kind === "unknown" ? "replay-unknown" : "replay-unavailable");
-  if (isSentTwice(run.body)) return failed("replay-body");
+  if (isSentTwice(run.body)) return failed(answer.remembered ? "replay-body" : "replay-body-lost");
   run.replayed = answer.decision;
   run.failures = 0;
   return undefined;

@@ -54,8 +54,11 @@ export const GUESTS_EVERY_MS = 10_000;
 /** Sessions in the published table of hints; of further ones a Worker asks the ring object. About 1 MB in KV and in each isolate. */
 export const HINTS_MAX = 10_000;
 
-/** Sessions that a ring keeps at an origin by an origin's order (`Limpet: replay`); further orders count for their request alone. */
-export const ORDERS_MAX = 10_000;
+/**
+ * Sessions that a ring keeps at an origin by an origin's order (`Limpet: replay`); one more, and the oldest is forgotten: its origin says again where
+ * it is. Well below HINTS_MAX: where keys are the visitors' choice, nobody may fill that table for all.
+ */
+export const ORDERS_MAX = 5_000;
 
 /** Between two looks for orders that are over. */
 export const SWEEP_ORDERS_MS = 10_000;

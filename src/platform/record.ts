@@ -22,8 +22,8 @@ export interface Recorded {
 }
 
 /** Ordinary decisions are drawn; the line is made only for one that is. */
-export function recordSample(sampleShare: number, make: () => Recorded): void {
-  if (Math.random() < sampleShare) record(make());
+export function isDrawn(sampleShare: number): boolean {
+  return Math.random() < sampleShare;
 }
 
 export function record(recorded: Recorded): void {

@@ -2,20 +2,41 @@
 // What was streamed is given away: it cannot be sent a second time.
 
 export type Body =
-  { readonly kind: "none" } | { readonly kind: "kept"; readonly bytes: ArrayBuffer } | { readonly kind: "streamed"; readonly stream: ReadableStream };
+  | { readonly kind: "none" }
+  /** `letGo` when the request is over. */
+  | { readonly kind: "kept"; readonly bytes: ArrayBuffer; readonly letGo: () => void }
+  | { readonly kind: "streamed"; readonly stream: ReadableStream };
 
 export const NO_BODY: Body = { kind: "none" };
 
-/** Kept is what says its length, up to `keptBytes`: what has none may be of any. `undefined`: the visitor left before it was here. */
-export async function bodyOf(request: Request, keptBytes: number): Promise<Body | undefined> {
+/** Kept by all requests of this isolate at once: it has 128 MB. Past it bodies are streamed. */
+export const KEPT_BYTES_MAX = 16 * 1024 * 1024;
+let keptBytes = 0;
+
+/** Kept is what says its length, up to `mostBytes`: what has none may be of any. `undefined`: the visitor left before it was here. */
+export async function bodyOf(request: Request, mostBytes: number): Promise<Body | undefined> {
   if (request.body === null) return NO_BODY;
-  const length = keptBytes > 0 ? Number(request.headers.get("content-length") ?? NaN) : NaN;
-  if (!(length <= keptBytes)) return { kind: "streamed", stream: request.body };
+  const length = mostBytes > 0 ? Number(request.headers.get("content-length") ?? NaN) : NaN;
+  if (!(length <= mostBytes) || keptBytes + length > KEPT_BYTES_MAX) return { kind: "streamed", stream: request.body };
+  const letGo = kept(request, length);
   try {
-    return { kind: "kept", bytes: await request.arrayBuffer() };
+    return { kind: "kept", bytes: await request.arrayBuffer(), letGo };
   } catch {
+    letGo();
     return undefined;
   }
+}
+
+/** Counts bytes until they are let go; a request whose visitor leaves may never be heard of again. */
+function kept({ signal }: Request, bytes: number): () => void {
+  let held = bytes;
+  keptBytes += held;
+  const letGo = (): void => {
+    keptBytes -= held;
+    held = 0;
+  };
+  signal.addEventListener("abort", letGo);
+  return letGo;
 }
 
 /** The body of a GET or HEAD has no meaning (RFC 9110 §9.3.1), and the platform sends none. */

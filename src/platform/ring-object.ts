@@ -66,7 +66,7 @@ export class RingObject extends DurableObject<Env> {
     const store = new RingStore(ctx.storage.sql);
     const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
     const name = parseRingObjectName(objectName);
-    const pool = name && this.#settings.config.pools[name.pool];
+    const pool = name && settings.config.pools[name.pool];
     if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
     store.set("name", objectName);
     this.#state = new RingState(this.#settings, name, pool, store);
@@ -199,8 +199,7 @@ export class RingObject extends DurableObject<Env> {
 
   async status(): Promise<RingStatus> {
     await this.#up();
-    const { snapshot } = this.#state.view;
-    const { pool, region, generation, epoch, configRevision, hintsVersion } = snapshot;
+    const { pool, region, generation, epoch, configRevision, hintsVersion, origins } = this.#state.view.snapshot;
     const connections = this.#tables.connectionsByOrigin();
     return {
       pool,
@@ -209,10 +208,11 @@ export class RingObject extends DurableObject<Env> {
       epoch,
       configRevision,
       hintsVersion,
+      orders: this.#state.orderCount,
       sessions: this.#state.live.size,
       connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
       connectionsByOrigin: Object.fromEntries(connections),
-      origins: snapshot.origins.map((origin) => this.#originStatus(origin.id)).filter((origin) => origin !== undefined),
+      origins: origins.map((origin) => this.#originStatus(origin.id)).filter((origin) => origin !== undefined),
     };
   }
 

@@ -2,8 +2,8 @@
 // has lost meanwhile changes nothing, so that a Worker with old knowledge takes no session back.
 
 import { unavailability } from "../core/availability.ts";
-import type { RedirectAnswer, RedirectItem } from "../core/protocol.ts";
-import { ORDERS_MAX } from "./limits.ts";
+import type { Routed } from "../core/decision.ts";
+import type { LivePlacement, RedirectAnswer, RedirectItem, SessionRef } from "../core/protocol.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
@@ -23,30 +23,32 @@ export class Orders {
 
   /** Takes one order. The pin is on disk before the answer goes out, and a live session is there as a whole. */
   async redirect(item: RedirectItem): Promise<RedirectAnswer> {
-    const { keyHash, from, to, ...ref } = item;
-    const present = await this.#placing.find({ keyHash, ...ref, excluded: [] });
-    const presentId = present.kind === "routed" ? present.origin.id : undefined;
-    if (present.kind === "routed" && presentId !== from && presentId !== to) return { kind: "placed", decision: present };
+    const { from, to, claim, ...ref } = item;
+    const present = await this.#placing.find({ ...ref, claim, excluded: [] });
+    if (present.kind === "routed" && present.origin.id === to) return this.#stays(ref, present);
+    if (present.kind === "routed" && present.origin.id !== from) return { kind: "placed", decision: present };
     const view = this.#state.views().find((each) => each.byId.has(to));
     const target = view?.byId.get(to);
     if (!view || !target) return { kind: "unknown" };
     if (unavailability(target, Date.now(), NOBODY) !== undefined) return { kind: "unavailable" };
-    if (this.#state.orderCount >= ORDERS_MAX && !this.#state.isOrdered(keyHash)) return { kind: "full" };
 
-    const region = view.snapshot.region;
-    const again = presentId === to && this.#state.isOrdered(keyHash);
-    const fence = again ? (this.#state.pinOf(keyHash)?.fence ?? 0) : this.#state.fence();
-    const row = this.#state.live.get(keyHash);
-    // Without a live connection nobody tells how long the session lasts: as long as one that is idle, and each further order renews it.
-    this.#state.order(
-      { keyHash, ...ref },
-      { origin: to, region, fence: row?.origin === to ? row.fence : fence },
-      Date.now() + this.#state.pool.session.idleMs,
-    );
-    if (row && row.origin !== to) await this.#moveTo(to, keyHash);
-    const decision = await this.#placing.find({ keyHash, ...ref, excluded: [] });
+    this.#order(ref, { origin: to, region: view.snapshot.region, fence: this.#state.fence() });
+    await this.#moveTo(to, ref.keyHash);
+    const decision = await this.#placing.find({ ...ref, excluded: [] });
     if (decision.kind === "refused") return { kind: "unavailable" };
     return { kind: "placed", decision: decision.origin.id === to ? { ...decision, reason: "replay" } : decision };
+  }
+
+  /** It is there already, whatever that origin's state: an order that put it there is renewed. */
+  #stays(ref: SessionRef, present: Routed): RedirectAnswer {
+    const { origin, region, fence = 0 } = present;
+    if (this.#state.isOrdered(ref.keyHash)) this.#order(ref, { origin: origin.id, region, fence });
+    return { kind: "placed", decision: { ...present, reason: "replay" } };
+  }
+
+  /** Without a live connection nobody tells how long a session lasts: as long as one that is idle, and each further order renews it. */
+  #order(ref: SessionRef, place: LivePlacement): void {
+    this.#state.order(ref, place, Date.now() + this.#state.pool.session.idleMs);
   }
 
   async #moveTo(to: string, keyHash: string): Promise<void> {

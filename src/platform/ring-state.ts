@@ -17,7 +17,7 @@ import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
-import { HINTS_MAX } from "./limits.ts";
+import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
 import type { Pin, RingStore, StoredConfig } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
@@ -154,6 +154,12 @@ export class RingState {
   order(ref: SessionRef, { origin, region, fence }: LivePlacement, untilMs: number): void {
     const { keyHash, position, lot } = ref;
     const before = this.#pins.get(keyHash);
+    this.#orders.delete(keyHash); // the newest stands last
+    const [oldest] = this.#orders;
+    if (oldest !== undefined && this.#orders.size >= ORDERS_MAX) {
+      console.error(JSON.stringify({ limpet: "orders-full", ...this.name, forgotten: oldest }));
+      this.endOrder(oldest, Infinity);
+    }
     this.#setPin({ keyHash, position, lot, keyed: true, origin, region, fence, orderedUntilMs: untilMs });
     if (before?.origin !== origin || before.fence !== fence) this.#bumpHints();
   }

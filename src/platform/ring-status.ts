@@ -31,6 +31,8 @@ export interface RingStatus {
   readonly epoch: number;
   readonly configRevision: number;
   readonly hintsVersion: number;
+  /** Sessions that an origin's order keeps where they are. */
+  readonly orders: number;
   /** Sessions whose home this ring is, and their connections, wherever their origins are. */
   readonly sessions: number;
   readonly connections: number;

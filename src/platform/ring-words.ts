@@ -22,6 +22,8 @@ const wellMs = (pool: Pool): number => Math.min(1_000, pool.horizonMs / 8);
 /** Longest wait of a request for a ring object's word on a session, and how long one that gave none is not asked again. */
 const WORD_MS = 2_000;
 const SILENT_MS = 1_000;
+/** Longest wait for a verdict: a ring object probes several times. */
+const VERDICT_MS = 5_000;
 const silentUntilMs = new Map<string, number>();
 
 /** What the ring object says of an origin: it probes. Its newer snapshot is taken over. Never rejects. */
@@ -35,7 +37,7 @@ export async function askRing(
   if (word && Date.now() < word.untilMs) return word.what === "asking" ? "someone-asks" : "well";
   heard.set(name, { what: "asking", untilMs: Date.now() + ASKING_MS });
   try {
-    const answer = await ringStub(env, settings.config, pool.id, region).verdict(origin.id);
+    const answer = await within(ringStub(env, settings.config, pool.id, region).verdict(origin.id), VERDICT_MS, "verdict");
     learn(answer, "ring");
     if (!answer.verdict.healthy) {
       heard.delete(name);
@@ -50,6 +52,9 @@ export async function askRing(
   return "well";
 }
 
+/** `remembered`: the session's next request will go there too. */
+type Redirected = Exclude<RedirectAnswer, { kind: "placed" }> | (Extract<RedirectAnswer, { kind: "placed" }> & { readonly remembered: boolean });
+
 /** Where the home ring has a session; `undefined` when it does not say. */
 export async function findAtRing(platform: Platform, plain: PlainRequest, excluded: ReadonlySet<string>): Promise<Decision | undefined> {
   return asked(platform, plain, async (ring) => ring.find({ ...(await findItem(plain)), excluded: [...excluded] }));
@@ -59,13 +64,15 @@ export async function findAtRing(platform: Platform, plain: PlainRequest, exclud
  * Tells the home ring that an origin sends a session to another. A request that names no session, and one whose ring does not answer, go there
  * all the same: the origin that was asked has said that it cannot serve them.
  */
-export async function redirect(platform: Platform, plain: PlainRequest, from: Routed, to: string): Promise<RedirectAnswer> {
+export async function redirect(platform: Platform, plain: PlainRequest, from: Routed, to: string): Promise<Redirected> {
   if (plain.key === undefined) return redirectHere(platform, plain, to);
-  const { excluded: _, claim: __, ...ref } = await findItem(plain);
+  const { excluded: _, ...ref } = await findItem(plain);
   const answer = await asked(platform, plain, async (ring) => ring.redirect({ ...ref, from: from.origin.id, to }));
-  if (answer?.kind === "placed")
-    remember(plain.pool, plain.home, ref.keyHash, { origin: answer.decision.origin.id, fence: answer.decision.fence ?? 0 });
-  return answer === undefined || answer.kind === "full" ? redirectHere(platform, plain, to) : answer;
+  if (answer === undefined) return redirectHere(platform, plain, to);
+  if (answer.kind !== "placed") return answer;
+  const { origin, fence } = answer.decision;
+  remember(plain.pool, plain.home, ref.keyHash, { origin: origin.id, fence: fence ?? 0 });
+  return { ...answer, remembered: true };
 }
 
 /** An origin has said that a session is over: whatever was ordered for it is forgotten, here at once. */
@@ -76,7 +83,7 @@ export async function endAtRing(platform: Platform, plain: PlainRequest, fence: 
 }
 
 /** By what this isolate knows, for this request alone. */
-async function redirectHere(platform: Platform, plain: PlainRequest, to: string): Promise<RedirectAnswer> {
+async function redirectHere(platform: Platform, plain: PlainRequest, to: string): Promise<Redirected> {
   const { pool, point } = plain;
   const order = regionOrder(platform.settings.config, pool, plain.home);
   const regions = (await Promise.all(order.map((region) => knownRing(platform, pool, region)))).map(({ view }) => view);
@@ -84,7 +91,7 @@ async function redirectHere(platform: Platform, plain: PlainRequest, to: string)
   const situation = { key: point, keyed: false, regions, excluded: new Set<string>(), policy: pool, balance: { kind: "ring" as const } };
   const decision = decide({ ...situation, pin: { origin: to, fence: 0 }, nowMs: Date.now() });
   if (decision.kind === "refused" || decision.origin.id !== to) return { kind: "unavailable" };
-  return { kind: "placed", decision: { ...decision, reason: "replay" } };
+  return { kind: "placed", decision: { ...decision, reason: "replay" }, remembered: false };
 }
 
 async function findItem({ point, key, keyHash, claim }: PlainRequest): Promise<FindItem> {

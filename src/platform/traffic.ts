@@ -9,13 +9,23 @@ export function waitingAt(pool: Pool, origin: string): number {
   return waiting.get(`${pool.id}/${origin}`) ?? 0;
 }
 
-/** Only a pool that goes by it has it counted. */
-export function startedAt(pool: Pool, origin: string): void {
-  if (pool.balance === "least-connections") change(`${pool.id}/${origin}`, 1);
-}
+const NOTHING = (): void => undefined;
 
-export function endedAt(pool: Pool, origin: string): void {
-  if (pool.balance === "least-connections") change(`${pool.id}/${origin}`, -1);
+/**
+ * Counts a request until what is returned is called, or its visitor leaves: it may never be heard of again then. Only a pool that goes by it has it
+ * counted.
+ */
+export function startedAt(pool: Pool, origin: string, { signal }: Request): () => void {
+  if (pool.balance !== "least-connections") return NOTHING;
+  const name = `${pool.id}/${origin}`;
+  let counts = true;
+  change(name, 1);
+  const ended = (): void => {
+    if (counts) change(name, -1);
+    counts = false;
+  };
+  signal.addEventListener("abort", ended);
+  return ended;
 }
 
 /** Else every isolate would begin with the first origin. */

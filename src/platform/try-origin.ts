@@ -12,7 +12,7 @@ import type { Platform } from "./env.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { tally, type Outcome } from "./outcomes.ts";
 import { mayHaveBody, type Body } from "./request-body.ts";
-import { endedAt, startedAt } from "./traffic.ts";
+import { startedAt } from "./traffic.ts";
 
 export interface Attempt {
   readonly decision: Routed;
@@ -29,28 +29,40 @@ export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt
   const { request, target, route } = plain;
   const { origin } = attempt.decision;
   const deadline = deadlineOf(route);
-  const body = attempt.body.kind === "kept" ? attempt.body.bytes : attempt.body.kind === "streamed" ? attempt.body.stream : null;
+  const init = {
+    method: request.method,
+    headers: headersFor(plain, attempt),
+    body: outgoingBody(request, attempt.body, route, deadline),
+    redirect: "manual",
+    cache: "no-store",
+    ...(deadline ? { signal: deadline.signal } : {}),
+  } as const;
+  const send = originFetch(platform.env, platform.settings, plain.pool.id);
+  const ended = startedAt(plain.pool, origin.id, request);
   const askedAtMs = Date.now();
   try {
-    const init = {
-      method: request.method,
-      headers: headersFor(plain, attempt),
-      body,
-      redirect: "manual",
-      cache: "no-store",
-      ...(deadline ? { signal: deadline.signal } : {}),
-    } as const;
-    const send = originFetch(platform.env, platform.settings, plain.pool.id);
-    startedAt(plain.pool, origin.id);
     const response = await send(origin.id, origin.url + target, init);
     return { kind: "answered", response: watched(platform, plain, attempt, response, deadline), originMs: Date.now() - askedAtMs };
   } catch {
     if (request.signal.aborted) return { kind: "failed", outcome: "client-gone" };
     return { kind: "failed", outcome: deadline?.isOver ? "timeout" : "origin-fault" }; // else refused, reset, or no HTTP
   } finally {
-    endedAt(plain.pool, origin.id);
-    deadline?.clear();
+    ended();
+    deadline?.close();
   }
+}
+
+/** The origin's time begins when it has all of the request: what a visitor still uploads is no delay of its. */
+function outgoingBody({ headers }: Request, body: Body, { deadlines: { firstByteMs } }: Route, deadline: Deadline | undefined): BodyInit | null {
+  if (body.kind === "kept") return body.bytes;
+  if (body.kind === "none") return null;
+  if (!deadline || firstByteMs === undefined) return body.stream;
+  deadline.clear();
+  const length = Number(headers.get("content-length") ?? NaN);
+  const { readable, writable } = Number.isSafeInteger(length) ? new FixedLengthStream(length) : new IdentityTransformStream();
+  const sent = body.stream.pipeTo(writable).then(() => deadline.set(firstByteMs));
+  sent.catch(() => undefined); // cut off at either end: the attempt itself hears of it
+  return readable;
 }
 
 function headersFor({ headers: make, request, requestId, key, point }: PlainRequest, { decision, views, attempt }: Attempt): HeaderRecord {
@@ -73,6 +85,7 @@ class Deadline {
   readonly #controller = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
+  #closed = false;
 
   constructor(ms: number | undefined) {
     this.set(ms);
@@ -88,7 +101,7 @@ class Deadline {
 
   set(ms: number | undefined): void {
     this.clear();
-    if (ms === undefined) return;
+    if (ms === undefined || this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#over = true;
       this.abort();
@@ -97,6 +110,12 @@ class Deadline {
 
   clear(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
+  }
+
+  /** The first byte is here: whatever still goes out has no deadline any more. */
+  close(): void {
+    this.#closed = true;
+    this.clear();
   }
 
   abort(): void {

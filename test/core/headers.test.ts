@@ -68,7 +68,9 @@ describe("who a request is forwarded for", () => {
   const FORGED: [string, string][] = [
     ["x-forwarded-for", "1.1.1.1"], ["x-forwarded-host", "evil"], ["x-forwarded-proto", "http"], ["X-Forwarded-Port", "80"], ["x-forwarded-prefix", "/admin"],
     ["x-forwarded-server", "evil"], ["x-forwarded-", "x"], ["x-real-ip", "1.1.1.1"], ["forwarded", "for=1.1.1.1"], ["X-Original-URL", "/admin"],
-    ["x-original-host", "evil"], ["true-client-ip", "1.1.1.1"],
+    ["x-original-host", "evil"], ["true-client-ip", "1.1.1.1"], ["x-forwarded", "1"], ["x-client-ip", "1.1.1.1"], ["x-cluster-client-ip", "1.1.1.1"],
+    ["fastly-client-ip", "1.1.1.1"], ["x-rewrite-url", "/admin"], ["x_forwarded_for", "1.1.1.1"], ["X-Forwarded_Host", "evil"], ["x_real_ip", "1.1.1.1"],
+    ["limpet_live", "x"],
   ];
   test.each<[what: string, more: Partial<Forwarded>, passing: Record<string, string>]>([
     ["is never what the visitor says", {}, {}],

@@ -93,7 +93,7 @@ test.each<[field: string | null, word: object | undefined]>([
   ["end", { end: true }],
   ["end=?0", { end: false }],
   ['end, replay="weur-2", later=1', { replay: "weur-2", end: true }],
-  ["replay=weur-2", { end: false }],
+  ["replay=weur-2", { replay: "weur-2", end: false }],
   ["replay", { end: false }],
   ['replay=("a" "b")', { end: false }],
   ['replay="unclosed', undefined],

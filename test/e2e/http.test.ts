@@ -192,6 +192,9 @@ describe("between visitor and origin", () => {
       seen = request;
       if (request.url === "/healthz") return void response.end("ok");
       if (request.url === "/web/odd") return void request.socket.end("HTTP/1.1 600 Odd\r\ncontent-length: 0\r\n\r\n");
+      const cacheControl = new URL(request.url ?? "", "http://x").searchParams.get("cache-control");
+      if (cacheControl !== null) response.setHeader("cache-control", cacheControl);
+      if (request.url === "/web/cdn") response.setHeader("cdn-cache-control", "max-age=60");
       if (request.url === "/web/public") response.setHeader("cache-control", "public, max-age=60");
       if (request.url === "/web/late") return void setTimeout(() => response.setHeader("server-timing", "db;dur=7").end("late"), 150);
       if (request.url === "/web/gzip") return void response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync("squeezed"));
@@ -254,6 +257,23 @@ describe("between visitor and origin", () => {
   test("our cookie is on no answer that shared caches may keep, and makes others private", async () => {
     expect((await stack.fetch("/web/public")).headers.getSetCookie().filter((cookie) => cookie.startsWith("limpet-"))).toEqual([]);
     expect((await stack.fetch("/web/x")).headers.get("cache-control")).toBe("private");
+  });
+
+  test.each([
+    ["max-age=600", false],
+    ["must-revalidate, max-age=60", false],
+    ["s-maxage=1", false],
+    ["no-cache", true],
+    ["no-store, max-age=0", true],
+    ["private, max-age=60", true],
+  ])("an answer with Cache-Control: %s gets our cookie: %s", async (cacheControl, gets) => {
+    const response = await stack.fetch(`/web/x?cache-control=${encodeURIComponent(cacheControl)}`);
+    expect(response.headers.getSetCookie().some((cookie) => cookie.startsWith("limpet-"))).toBe(gets);
+    expect(response.headers.get("cache-control")).toBe(cacheControl);
+  });
+
+  test("nor is it on one that a provider's cache may keep", async () => {
+    expect((await stack.fetch("/web/cdn")).headers.getSetCookie().filter((cookie) => cookie.startsWith("limpet-"))).toEqual([]);
   });
 
   test("a GET with a body or a length is a GET", async () => {

@@ -52,6 +52,7 @@ beforeEach(async () => {
       { path: "/live/:session", ...bySession, resume: { mode: "transparent", prelude: { frames: 1, bytes: 100 } } },
       { path: "/me/*", pool: "p", session: [{ issue: true }], home: "visitor" },
       { path: "/any/*", pool: "p", home: "session" },
+      { path: "/learn/*", pool: "p", session: [{ cookie: "SID", learn: "wrap" }] },
     ],
     record: { sampleShare: 1 },
   };
@@ -265,7 +266,7 @@ test("a drained origin takes nobody: 503, and no pin", async () => {
 
 test.each([
   ["a word that is no dictionary", 'replay="weur-'],
-  ["a replay that is no string", "replay=weur-2"],
+  ["a replay that is no id", "replay=7"],
   ["an end that is not true", "end=?0"],
   ["names of nobody's", 'pin="weur-2"'],
 ])("%s says nothing", async (_, word) => {
@@ -275,6 +276,38 @@ test.each([
   expect([answer.status, answer.by]).toEqual([200, owner]);
   expect(answer.limpet).toMatch(/^origin="/); // ours, and nothing of theirs
 });
+
+test.each(["/learn/x", "/me/x"])(
+  "a session that is not where the ring says, but where its visitor brings that it is, can be ordered elsewhere: %s",
+  async (path) => {
+    const targets = new Set<string>();
+    for (let n = 0; n < 12; n++) {
+      for (const { id } of origins) orders.set(id, "");
+      for (const origin of origins) {
+        origin.script = (_, response) => {
+          if (path === "/learn/x") response.setHeader("set-cookie", `SID=${n}x${origin.id}; Path=/`);
+          response.end(origin.id);
+        };
+      }
+      const first = await ask(path);
+      let cookie = first.cookie?.split(";")[0] ?? "";
+      const to = n % 2 === 0 ? "enam-1" : first.by === "weur-1" ? "weur-2" : "weur-1";
+      for (const origin of origins) {
+        origin.script = (_, response) => {
+          if (origin.id !== to) response.setHeader("limpet", `replay="${to}"`);
+          response.end(origin.id);
+        };
+      }
+      const ordered = await ask(path, { headers: { cookie } });
+      expect([n, first.by, ordered.status, ordered.by, ordered.reason]).toEqual([n, first.by, 200, to, "replay"]);
+      if (path === "/me/x") cookie = ordered.cookie?.split(";")[0] ?? "";
+      const next = await ask(path, { headers: { cookie } });
+      expect([next.by, ["pin", "claim"].includes(next.reason)]).toEqual([to, true]); // without another detour
+      targets.add(to);
+    }
+    expect(targets.size).toBeGreaterThan(1);
+  },
+);
 
 test("a live session moves as a whole, and its socket stays", async () => {
   const { key, owner, other } = await atHome("live");

@@ -240,7 +240,7 @@ describe("carrier and ring object", () => {
       coming: [guestId({ keyHash: OTHER_HASH, fence: 460_800_000_000_034 })],
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
-    redirectItem: { ...session, learned: true, from: "weur-1", to: "weur-2" },
+    redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
     absent: [OTHER_HASH],
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };

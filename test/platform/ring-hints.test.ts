@@ -1,9 +1,9 @@
 // The published table of hints: all pins while they are few; past the bound the newest, and that it is not all.
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { decodeHints } from "../../src/core/snapshot.ts";
-import { HINTS_MAX } from "../../src/platform/limits.ts";
+import { HINTS_MAX, ORDERS_MAX } from "../../src/platform/limits.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 
@@ -23,12 +23,18 @@ function order(ring: RingState, n: number, fence = n + 1): void {
   ring.order({ keyHash: keyHash(n), position: n, lot: n, keyed: true }, { origin: "o2", region: "weur", fence }, Date.now() + HOUR_MS);
 }
 
+/** A session that was moved, and so is not where the ring says. */
+function pin(ring: RingState, n: number): void {
+  const row = { keyHash: keyHash(n), position: n, lot: n, keyed: true, origin: "o2", region: "weur", fence: n + 1, epoch: 1 };
+  ring.reconcilePins([{ ...row, reason: "next", movedFrom: "o1" }]);
+}
+
 test("10,000 hints are all; one more, and the oldest is not listed, and the table says that it is not all", () => {
   expect(HINTS_MAX).toBe(10_000);
   const ring = startRing(new DatabaseSync(":memory:"));
-  for (let n = HINTS_MAX - 1; n >= 0; n--) order(ring, n);
+  for (let n = HINTS_MAX - 1; n >= 0; n--) pin(ring, n);
   expect([ring.hints().entries.length, ring.hints().complete]).toEqual([HINTS_MAX, true]);
-  order(ring, HINTS_MAX);
+  pin(ring, HINTS_MAX);
   const cut = ring.hints();
   expect([cut.entries.length, cut.complete]).toEqual([HINTS_MAX, false]);
   const listed = new Set(cut.entries.map((entry) => entry.keyHash));
@@ -36,8 +42,21 @@ test("10,000 hints are all; one more, and the oldest is not listed, and the tabl
   expect(cut.entries.map((entry) => entry.keyHash)).toEqual([...listed].toSorted());
   // The old session is at its place all the same: whoever asks is told.
   expect(ring.pinOf(keyHash(0))).toMatchObject({ origin: "o2" });
-  ring.endOrder(keyHash(7), Infinity);
+  ring.dropPins([keyHash(7)]);
   expect([ring.hints().entries.length, ring.hints().complete]).toEqual([HINTS_MAX, true]);
+});
+
+test("one order more than a ring keeps, and the oldest is forgotten, which is told; a renewed one is not old", () => {
+  const told = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const ring = startRing(new DatabaseSync(":memory:"));
+  for (let n = 0; n < ORDERS_MAX; n++) order(ring, n);
+  order(ring, 0); // renewed
+  expect([ring.orderCount, told.mock.calls.length]).toEqual([ORDERS_MAX, 0]);
+  order(ring, ORDERS_MAX);
+  expect([ring.orderCount, ring.isOrdered(keyHash(0)), ring.isOrdered(keyHash(1)), ring.pinOf(keyHash(1))]).toEqual([ORDERS_MAX, true, false, undefined]);
+  expect(told.mock.calls.join()).toContain("orders-full");
+  expect(ORDERS_MAX).toBeLessThan(HINTS_MAX / 1.5); // visitors who choose their keys must not fill the table for all
+  told.mockRestore();
 });
 
 test("each change of a place is a new version of the hints, read back as it was; renewing an order is none", () => {
