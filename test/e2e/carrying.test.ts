@@ -51,6 +51,7 @@ beforeAll(async () => {
       keyed("idle-wild", "wild", { deadlines: { idleMs: 5_000 } }),
       keyed("waste", "waster"),
       { path: "/walk/*", pool: "walked", home: "session" },
+      { path: "/io/*", pool: "wild", preset: "socket.io" },
     ],
   });
 });
@@ -95,7 +96,7 @@ const slug = (name: string): string => name.replaceAll(/\W+/g, "-");
 const bySlug = new Map(Object.entries(MISBEHAVIOURS).map(([name, answer]) => [slug(name), answer]));
 
 function misbehave(socket: Socket, { path, nth }: { path: string; nth: number }): unknown {
-  const [name = "", mark] = (path.split("/").at(-1) ?? "").split("!");
+  const [name = "", mark] = (path.split("?")[0]?.split("/").at(-1) ?? "").split("!");
   const answer = bySlug.get(name);
   if (answer && !(mark === "once" && nth > 1)) return answer(socket);
   return socket.end(`${OK}content-length: 4\r\n\r\nwell`);
@@ -488,6 +489,27 @@ describe("deadlines", () => {
     await eventually("they are told as time-outs", async () => ((await outcomesOf("tame"))["timeout"] ?? 0) === (before["timeout"] ?? 0) + 3);
   });
 
+  test.each([
+    ["with its length", { "content-length": "6" }],
+    ["without", { "transfer-encoding": "chunked" }],
+  ])("a visitor who uploads slowly, %s, is no delay of the origin's, which has its time from then on", async (_, headers) => {
+    for (const answers of [true, false]) {
+      let got = "";
+      tame.script = (request, response) => {
+        request.on("data", (part: Buffer) => (got += part.toString()));
+        request.on("end", () => (answers ? response.end("all of it") : undefined));
+      };
+      const request = visit("POST", "/hasty/a/x", { ...headers, "accept-encoding": "identity" });
+      const answer = answerTo(request);
+      for (const part of ["ab", "cd", "ef"]) {
+        request.write(part);
+        await new Promise((resolve) => setTimeout(resolve, FIRST_BYTE_MS)); // the slowness itself
+      }
+      request.end();
+      expect([(await answer).statusCode, got]).toEqual([answers ? 200 : 504, "abcdef"]);
+    }
+  });
+
   test.each(["hasty", "both"])("the first byte's deadline does not cut a body that takes longer (%s)", async (route) => {
     tame.script = (_, response) => {
       response.write("first ");
@@ -525,6 +547,11 @@ describe("deadlines", () => {
     await new Promise((resolve) => setTimeout(resolve, 3 * IDLE_MS)); // the pause itself
     expect(await bytesOf(answer)).toHaveLength(bytes);
   });
+});
+
+test.each(["sends less than its length", "resets in mid-body"])("an origin whose open packet %s is told as its own fault", async (name) => {
+  const answer = await ask("GET", `/io/${slug(name)}?EIO=4&transport=polling`);
+  expect(problemOf(answer)).toEqual([502, "origin-protocol", "limpet; error=http_protocol_error"]);
 });
 
 describe("what is sent again", () => {

@@ -53,7 +53,12 @@ test("one order more than a ring keeps, and the oldest is forgotten, which is to
   order(ring, 0); // renewed
   expect([ring.orderCount, told.mock.calls.length]).toEqual([ORDERS_MAX, 0]);
   order(ring, ORDERS_MAX);
-  expect([ring.orderCount, ring.isOrdered(keyHash(0)), ring.isOrdered(keyHash(1)), ring.pinOf(keyHash(1))]).toEqual([ORDERS_MAX, true, false, undefined]);
+  expect([ring.orderCount, ring.isOrdered(keyHash(0)), ring.isOrdered(keyHash(1)), ring.pinOf(keyHash(1))]).toEqual([
+    ORDERS_MAX,
+    true,
+    false,
+    undefined,
+  ]);
   expect(told.mock.calls.join()).toContain("orders-full");
   expect(ORDERS_MAX).toBeLessThan(HINTS_MAX / 1.5); // visitors who choose their keys must not fill the table for all
   told.mockRestore();
