@@ -15,9 +15,9 @@ import { route, type Arrival } from "./route.ts";
 /**
  * `app` answers every request that a route of the configuration or `/_limpet` matches, and leaves the others to whatever is registered after it
  * in the Worker that mounts it (`worker.route("/", app)`); alone, it answers them 404. Paths are the request's own, wherever it is mounted.
- * `fetch` is the same without Hono
- * in between, for a Worker that is nothing but Limpet. The classes must be exported by the Worker's main module under the names that its wrangler.toml binds to RING and CARRIER.
- * A configuration that is wrong is told at the first request, all its faults in the log, and nothing is served.
+ * `fetch` is the same without Hono in between, for a Worker that is nothing but Limpet. The classes must be exported by the Worker's main module
+ * under the names that its wrangler.toml binds to RING and CARRIER. A configuration that is wrong is told at the first request, all its faults in
+ * the log, and nothing is served.
  */
 export function createLimpet(config: ConfigInput) {
   const settingsOf = settingsReader(config);
