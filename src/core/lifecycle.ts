@@ -24,6 +24,11 @@ export interface DrainOrder {
   readonly drainedAtMs: number | undefined;
 }
 
+/** A drain that has just been ordered: none of its steps is reached. */
+export function newDrain(orderedAtMs: number): DrainOrder {
+  return { orderedAtMs, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+}
+
 export interface Layers {
   readonly configured: readonly ConfiguredOrigin[];
   readonly drains: ReadonlyMap<string, DrainOrder>;

@@ -4,7 +4,7 @@
 // origin or between two; every change is one epoch, made whole and swapped in.
 
 import { DurableObject } from "cloudflare:workers";
-import { advanceDrain } from "../core/lifecycle.ts";
+import { advanceDrain, newDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName, sliceOf } from "../core/names.ts";
 import type { Decision } from "../core/decision.ts";
 import type {
@@ -122,8 +122,9 @@ export class RingObject extends DurableObject<Env> {
 
   // — asked by Workers —
 
-  /** The newest snapshot and hints, for whoever KV cannot serve. */
-  async published(): Promise<Published> {
+  /** The newest snapshot and hints; `missing`: KV could not serve the asker. */
+  async published(missing = false): Promise<Published> {
+    if (missing) this.#publisher.doubt(Date.now());
     this.#wake();
     return { snapshot: this.#state.view.snapshot, hints: this.#state.hints() };
   }
@@ -220,13 +221,7 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     if (!this.#state.view.byId.has(origin)) return undefined;
     if (!this.#state.drainOf(origin)) {
-      this.#state.setDrain(origin, {
-        orderedAtMs: Date.now(),
-        closedAtMs: undefined,
-        closedEpoch: undefined,
-        publishedAtMs: undefined,
-        drainedAtMs: undefined,
-      });
+      this.#state.setDrain(origin, newDrain(Date.now()));
       this.#announce();
       this.#upkeep.evacuate(origin, true);
     }

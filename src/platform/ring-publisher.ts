@@ -6,6 +6,8 @@ import type { RingState } from "./ring-state.ts";
 import type { RingStore } from "./ring-store.ts";
 
 const RETRY_MS = 1_000;
+/** KV may take a minute to be seen elsewhere: who cannot read a younger value than that says nothing about it. */
+const SEEN_MS = 90_000;
 
 export class Publisher {
   readonly #kv: KVNamespace;
@@ -14,6 +16,9 @@ export class Publisher {
   readonly #everyMs: number;
   #notBeforeMs = 0;
   #running = false;
+  #writtenAtMs = -Infinity;
+  /** Whether KV may have lost what was written. */
+  #doubted = false;
 
   constructor(kv: KVNamespace, state: RingState, store: RingStore, everyMs: number) {
     this.#kv = kv;
@@ -24,7 +29,13 @@ export class Publisher {
 
   /** When `run` has something to do; Infinity while KV has the newest. */
   nextDueAtMs(): number {
-    return this.#running || this.#store.text("published") === this.#version() ? Infinity : this.#notBeforeMs;
+    const upToDate = this.#store.text("published") === this.#version() && !this.#doubted;
+    return this.#running || upToDate ? Infinity : this.#notBeforeMs;
+  }
+
+  /** Somebody whom KV could not serve has asked. What was written long enough ago is written once more. */
+  doubt(nowMs: number): void {
+    if (nowMs - this.#writtenAtMs >= SEEN_MS) this.#doubted = true;
   }
 
   /** The newest epoch that KV has. */
@@ -42,6 +53,8 @@ export class Publisher {
       await this.#kv.put(hintsKvKey(snapshot.pool, snapshot.region), JSON.stringify(hints));
       await this.#kv.put(snapshotKvKey(snapshot.pool, snapshot.region), JSON.stringify(snapshot));
       this.#store.set("published", version);
+      this.#writtenAtMs = nowMs;
+      this.#doubted = false;
     } catch (error) {
       this.#notBeforeMs = nowMs + RETRY_MS;
       console.error(JSON.stringify({ limpet: "kv-write-failed", pool: snapshot.pool, region: snapshot.region, error: String(error) }));

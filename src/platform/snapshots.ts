@@ -112,7 +112,7 @@ async function refresh(env: Env, settings: Settings, pool: Pool, region: string)
   // KV lags behind what is held: that is as good as it was, until half of the horizon has passed since somebody confirmed it.
   if (fromKv === "unconfirmed" && entry.held && Date.now() - entry.held.confirmedAtMs <= pool.horizonMs / 2) return entry.held;
   try {
-    return learn(await within(ringStub(env, settings.config, pool.id, region).published(), RING_TIMEOUT_MS, "ring object"), "ring");
+    return learn(await within(ringStub(env, settings.config, pool.id, region).published(true), RING_TIMEOUT_MS, "ring object"), "ring");
   } catch (error) {
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool: pool.id, region, error: String(error) }));
   }
