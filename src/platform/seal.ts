@@ -45,12 +45,15 @@ export async function open(secrets: readonly string[], purpose: Purpose, value: 
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();
 
+/** Last characters whose unused bits are zero, by the number of characters in the last group. */
+const LAST: Readonly<Record<number, string>> = { 2: "AQgw", 3: "AEIMQUYcgkosw048" };
+
+/** Strictly the one text that the bytes have (RFC 4648 §3.5): neither padding nor blanks, and no other last character that decodes to the same. */
 function bytesOf(text: string): Uint8Array<ArrayBuffer> | undefined {
-  try {
-    return base64url.decode(text) as Uint8Array<ArrayBuffer>; // made for us: no shared memory
-  } catch {
-    return undefined; // not base64url
-  }
+  const rest = text.length % 4;
+  if (rest === 1 || !/^[\w-]+$/.test(text)) return undefined;
+  if (rest > 0 && !LAST[rest]?.includes(text.at(-1) ?? "")) return undefined;
+  return base64url.decode(text) as Uint8Array<ArrayBuffer>; // made for us: no shared memory
 }
 
 const nameOf = (secret: string, purpose: Purpose): string => `${purpose} ${secret}`;

@@ -136,6 +136,15 @@ describe("the affinity cookie", () => {
     expect(cookieIn(header.split(";")[0], cookieName(pool, false))).toBe(sealed);
   });
 
+  test("has one text alone: no other last character is the same cookie", async () => {
+    const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (const claims of [["a"], ["ab"], ["abc"], ["abcd"]]) {
+      const one = await seal([secret], "cookie", claims);
+      expect(await open([secret], "cookie", one)).toEqual(claims);
+      for (const last of alphabet) if (!one.endsWith(last)) expect(await open([secret], "cookie", one.slice(0, -1) + last)).toBeUndefined();
+    }
+  });
+
   test("sealed now has the same form and opens, for its purpose alone", async () => {
     const now = await seal([secret, "older"], "cookie", packed(value));
     expect([now.slice(0, 2), now.length]).toEqual([sealed.slice(0, 2), sealed.length]);
@@ -160,6 +169,8 @@ describe("the affinity cookie", () => {
     ["with one character of the nonce changed", [secret], changed(4)],
     ["with one character of the claims changed", [secret], changed(60)],
     ["with one character of the tag changed", [secret], changed(sealed.length - 8)],
+    ["with padding", [secret], `${sealed}=`],
+    ["with blanks", [secret], `${sealed.slice(0, 40)} ${sealed.slice(40)}`],
     ["of other characters than base64url's", [secret], `${sealed.slice(0, 40)}!${sealed.slice(41)}`],
     ["longer than any of ours", [secret], `${sealed}${"A".repeat(4096)}`],
     ["what another library makes of the same claims", [secret], `1.${btoa('{"alg":"none"}')}..${sealed.slice(2)}`],
