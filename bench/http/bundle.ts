@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { bundleWorker as bundled } from "../../src/cli/bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -20,34 +20,10 @@ const CONFIG = {
 
 /** A Worker of bench/http/workers as one module. */
 export function bundleWorker(name: string): Promise<string> {
-  return bundle(`${ROOT}/bench/http/workers/${name}.ts`);
+  return bundled(`${ROOT}/bench/http/workers/${name}.ts`, CONFIG, { minify: true });
 }
 
 /** Limpet's own bundle as it is uploaded, compressed. */
 export async function bundleGzipBytes(): Promise<number> {
-  return gzipSync(await bundle(`${ROOT}/src/index.ts`)).length;
-}
-
-async function bundle(entryPoint: string): Promise<string> {
-  const result = await build({
-    entryPoints: [entryPoint],
-    bundle: true,
-    minify: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*"],
-    logLevel: "silent",
-    plugins: [
-      {
-        name: "limpet-config",
-        setup(hooks) {
-          hooks.onResolve({ filter: /\/limpet\.config\.ts$/ }, () => ({ path: "limpet.config", namespace: "limpet" }));
-          hooks.onLoad({ filter: /.*/, namespace: "limpet" }, () => ({ contents: JSON.stringify(CONFIG), loader: "json" }));
-        },
-      },
-    ],
-  });
-  return result.outputFiles[0]?.text ?? "";
+  return gzipSync(await bundled(`${ROOT}/src/index.ts`, CONFIG, { minify: true })).length;
 }

@@ -1,8 +1,8 @@
 // The router on this machine: the real Worker and its objects, bundled as a deployment bundles them, on Miniflare (workerd).
 
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { Log, LogLevel, Miniflare } from "miniflare";
+import { bundleWorker } from "./bundle.ts";
 import { assertFree, HOST } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -36,7 +36,7 @@ export interface Router {
 
 /** Resolves when the router answers and its ring objects are awake. */
 export async function startRouter({
-  entry,
+  entry = `${ROOT}/src/index.ts`,
   replaced,
   raw,
   secrets = {},
@@ -47,7 +47,7 @@ export async function startRouter({
   onLog,
 }: RouterOptions): Promise<Router> {
   await assertFree(port);
-  const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundle(raw, entry));
+  const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundleWorker(entry, raw));
   const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
   const miniflare = new Miniflare({
     host: HOST,
@@ -97,28 +97,4 @@ function serviceName(binding: string): string {
 
 function manifestOf(module: string) {
   return { mainModule: "index.js", modulesRoot: ROOT, modules: { "index.js": { type: "esm" as const, contents: module } } };
-}
-
-/** The Worker as one module, with this configuration in the place of limpet.config.ts. */
-async function bundle(raw: unknown, entry = `${ROOT}/src/index.ts`): Promise<string> {
-  const result = await build({
-    entryPoints: [entry],
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:*"],
-    logLevel: "silent",
-    plugins: [
-      {
-        name: "limpet-config",
-        setup(hooks) {
-          hooks.onResolve({ filter: /\/limpet\.config\.ts$/ }, () => ({ path: "limpet.config", namespace: "limpet" }));
-          hooks.onLoad({ filter: /.*/, namespace: "limpet" }, () => ({ contents: JSON.stringify(raw), loader: "json" }));
-        },
-      },
-    ],
-  });
-  return result.outputFiles[0]?.text ?? "";
 }

@@ -94,7 +94,7 @@ export const LIMITS = {
   /** Greatest body of a request that is kept, to be sent again where an origin asks for it or a retry may. */
   replayBodyBytes: whole(0, 0, 1_048_576, "bytes", "it is held in the memory of an isolate, which has 128 MB for all its requests"),
   /** How long an origin may take to its first byte. */
-  firstByteMs: whole(MINUTE_MS, 10, 100 * SECOND_MS, "ms", "the platform gives up an origin after 100 s"),
+  firstByteMs: whole(undefined, 10, 100 * SECOND_MS, "ms", "the platform gives up an origin after 100 s"),
   /** How long an origin may pause in its body. */
   bodyIdleMs: whole(undefined, 10, 400 * SECOND_MS, "ms", "the platform closes a visitor's connection that is idle for 400 s"),
 

@@ -219,7 +219,7 @@ const route = closed("a route", {
   replay: v.optional(closed("what an origin may have replayed", { bodyBytes: tunable(LIMITS.replayBodyBytes) }), {}),
   deadlines: v.optional(
     closed("a route's deadlines", {
-      /** Until the origin's headers. Default 60,000, and none for a body that is streamed to the origin. */
+      /** Until the origin's headers, from when it has all of the request. Default: the platform's own. */
       firstByteMs: v.optional(quantity(LIMITS.firstByteMs)),
       /** Between two parts of the origin's body. Default: the platform's own. */
       idleMs: v.optional(quantity(LIMITS.bodyIdleMs)),

@@ -46,7 +46,7 @@ export function readClaims(opened: unknown, pool: Pool, nowMs: number): Claims |
   return claims;
 }
 
-/** By hand: a schema takes several times as long, and this is done for every request of a known session. */
+/** By hand, not by a schema: this is done for every request of a known session. */
 function unpacked([pool, issued, keyHash, source, home, origin, fence, issuedAtMs, seenAtMs]: readonly unknown[]): Claims | undefined {
   if (!isText(pool) || !isText(issued) || !isText(keyHash) || !isText(home) || !isText(origin) || !isSource(source)) return undefined;
   if (!isNumber(fence) || !isNumber(issuedAtMs) || !isNumber(seenAtMs)) return undefined;

@@ -8,7 +8,7 @@ import type { LearnedSource, Pool, SessionSource } from "./config-types.ts";
 const tagSchema = v.object({
   pool: v.string(),
   /** Where the key is: `cookie JSESSIONID`. */
-  place: v.string(),
+  source: v.string(),
   /** The key as the origin issued it: a tag counts beside no other. */
   value: v.string(),
   home: v.string(),
@@ -66,7 +66,7 @@ function decoded(text: string): string | undefined {
   }
 }
 
-export function placeOf(source: LearnedSource): string {
+export function sourceNameOf(source: LearnedSource): string {
   return `${source.kind} ${source.name}`;
 }
 
@@ -75,7 +75,7 @@ export function readTag(opened: unknown, pool: Pool, source: LearnedSource, bare
   const result = v.safeParse(tagSchema, opened);
   if (!result.success) return undefined;
   const tag = result.output;
-  return tag.pool === pool.id && tag.place === placeOf(source) && tag.value === bare ? tag : undefined;
+  return tag.pool === pool.id && tag.source === sourceNameOf(source) && tag.value === bare ? tag : undefined;
 }
 
 /** A `Set-Cookie` value taken apart at its cookie's value, quotes left outside; `undefined` for one that sets nothing (empty, or taken away). */

@@ -22,8 +22,9 @@ export function originHeaders({ request, given, url, settings }: Arrival, { rout
   // Every origin is asked for compressed answers. A visitor who names no encoding may know none, and the local runtime decodes for nobody.
   if (settings.dev && request.cf?.["clientAcceptEncoding"] === "") headers["accept-encoding"] = "identity";
   for (const source of route.session) {
-    const value = source.kind === "header" && source.learn ? headers[source.name] : undefined;
-    if (source.kind === "header" && value !== undefined) headers[source.name] = withoutTags(value);
+    if (source.kind !== "header" || !source.learn) continue;
+    const value = headers[source.name];
+    if (value !== undefined) headers[source.name] = withoutTags(value);
   }
   return headers;
 }

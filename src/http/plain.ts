@@ -93,7 +93,11 @@ const FAILURES: Readonly<Record<Failed["why"], Failure>> = {
   timeout: { code: "origin-timeout", detail: "The origin did not begin its answer within the route's deadline.", retryable: false },
   "client-gone": { code: "client-gone", detail: "The visitor left before the origin answered.", retryable: false },
   "replay-loop": { code: "loop", detail: "The origins of this session send it to each other; none of them serves it.", retryable: false },
-  "replay-unknown": { code: "origin-protocol", detail: "The origin sends this session to one that its pool does not have.", retryable: false },
+  "replay-unknown": {
+    code: "origin-protocol",
+    detail: "The origin sends this session to one that its pool does not have in the session's regions.",
+    retryable: false,
+  },
   "replay-unavailable": {
     code: "no-origin",
     detail: "The origin sends this session to one that takes nobody now. Try again shortly.",

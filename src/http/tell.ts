@@ -4,7 +4,7 @@
 import type { LearnedSource } from "../core/config-types.ts";
 import { expireCookie, needsRewrite, packed, setCookie, type Claims } from "../core/cookie.ts";
 import { hasAffinity } from "../core/decide.ts";
-import { cookieValueIn, isLearned, placeOf, unwrap, wrap, type Tag } from "../core/learned.ts";
+import { cookieValueIn, isLearned, sourceNameOf, unwrap, wrap, type Tag } from "../core/learned.ts";
 import { pointOf } from "../core/secret-point.ts";
 import type { Answered } from "../platform/carry-http.ts";
 import type { Placed } from "../platform/carrier-object.ts";
@@ -72,11 +72,11 @@ const WRAPPED_MAX_LENGTH = 3_500;
 export async function wrapped({ arrival, identified, home, placed }: Served, source: LearnedSource, value: string): Promise<string> {
   const { pool, tag } = identified;
   const { bare } = unwrap(value);
-  if (tag?.place === placeOf(source) && tag.value === bare && tag.origin === placed.origin && tag.home === home) {
+  if (tag?.source === sourceNameOf(source) && tag.value === bare && tag.origin === placed.origin && tag.home === home) {
     return learnedValueOf(arrival, source) ?? value;
   }
   if (!hasAffinity(pool, pointOf(bare, pool.pointSecret).lot)) return bare;
-  const next: Tag = { pool: pool.id, place: placeOf(source), value: bare, home, origin: placed.origin, fence: placed.fence };
+  const next: Tag = { pool: pool.id, source: sourceNameOf(source), value: bare, home, origin: placed.origin, fence: placed.fence };
   const text = wrap(bare, await seal(arrival.settings.secrets, "tag", next));
   return text.length > WRAPPED_MAX_LENGTH ? bare : text;
 }
@@ -87,7 +87,6 @@ async function tellByCookie({ arrival, identified, home, placed }: Served, draft
   // What has no affinity any more keeps its place until that ends, and the visitor their cookie.
   const kept = bound || placed.reason === "claim" || placed.reason === "pin";
   const visitors = identified.route.home.kind === "visitor";
-
   // Only where its claim was looked at and is over: not on another route of the pool, nor for one request's bad luck.
   const lost = identified.forgets && !kept && visitors && !passing && placed.reason !== "panic" && placed.epoch > 0;
   if (lost || (ended && remembers && (claims || issued !== undefined))) {

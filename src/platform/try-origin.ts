@@ -75,7 +75,7 @@ function headersFor({ headers: make, request, requestId, key, point }: PlainRequ
   return headers;
 }
 
-/** Timers and signals cost a request a few hundredths of all its time: only routes that set a deadline have them, else the platform's count. */
+/** Timers and signals are work for every request: only routes that set a deadline have them, else the platform's own counts. */
 function deadlineOf({ deadlines: { firstByteMs, idleMs } }: Route): Deadline | undefined {
   return firstByteMs === undefined && idleMs === undefined ? undefined : new Deadline(firstByteMs);
 }

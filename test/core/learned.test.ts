@@ -41,13 +41,13 @@ describe("a value", () => {
 describe("a tag counts", () => {
   const pool = { id: "web" } as Pool; // all that is read of it
   const source: LearnedSource = { kind: "cookie", name: "JSESSIONID", learn: true };
-  const tag = { pool: "web", place: "cookie JSESSIONID", value: "abc", home: "weur", origin: "weur-1", fence: 7 };
+  const tag = { pool: "web", source: "cookie JSESSIONID", value: "abc", home: "weur", origin: "weur-1", fence: 7 };
   test.each<[what: string, opened: unknown, bare: string, counts: boolean]>([
     ["as sealed", tag, "abc", true],
     ["beside another value", tag, "abd", false],
     ["in another pool", { ...tag, pool: "api" }, "abc", false],
-    ["under another name", { ...tag, place: "cookie PHPSESSID" }, "abc", false],
-    ["in a header of that name", { ...tag, place: "header JSESSIONID" }, "abc", false],
+    ["under another name", { ...tag, source: "cookie PHPSESSID" }, "abc", false],
+    ["in a header of that name", { ...tag, source: "header JSESSIONID" }, "abc", false],
     ["without its fence", { ...tag, fence: undefined }, "abc", false],
     ["with what a newer version added", { ...tag, later: 1 }, "abc", true],
     ["of rubbish", 7, "abc", false],
