@@ -8,6 +8,8 @@ export interface Close {
 
 /** Sent where a visitor should come back: its origin, or the router, starts again. */
 export const RESTART: Close = { code: 1012, reason: "service restart: please reconnect" };
+/** Sent where the new origin refuses what the visitor said when it opened: most often a fresh token is needed. */
+export const STALE_HANDSHAKE: Close = { code: 1012, reason: "the new origin wants a fresh handshake: please reconnect" };
 /** Sent where a bound was passed and frames may be lost otherwise. */
 export const overloaded = (reason: string): Close => ({ code: 1013, reason });
 

@@ -8,7 +8,7 @@
 
 import { createDecoder, hasContent, readVarString, readVarUint, readVarUint8Array } from "lib0/decoding";
 import { createEncoder, toUint8Array, writeVarString, writeVarUint, writeVarUint8Array } from "lib0/encoding";
-import type { Frame, Profile } from "./profiles.ts";
+import type { Frame, FrameRules } from "./profile.ts";
 
 /** Kinds of frames, and of sync messages: y-protocols' `messageYjs…`. */
 const SYNC = 0;
@@ -25,7 +25,7 @@ interface ClientState {
   readonly state: string;
 }
 
-export const yWebsocket: Profile = {
+export const yWebsocket: FrameRules = {
   remember(memory, frame, index) {
     const hello = memory.find(isHello);
     const own = memory.find((each) => !isHello(each));

@@ -1,7 +1,7 @@
 // A carried session: all live connections of one key, which are at one origin, or between two. It moves as a whole: taking a new
 // placement drops every leg of the old one before the first reaches the new. Placements are obeyed by fence: the largest wins.
 
-import { RESTART, type Close } from "../core/close-codes.ts";
+import { RESTART, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import type { LeaveItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { ARRIVAL_DEADLINE_MS, delay, MOVE_DEADLINE_MS, RECONNECT_BACKOFF_MS, RECONNECT_DEADLINE_MS, RESETS_MAX, RESETS_WINDOW_MS } from "./limits.ts";
@@ -251,8 +251,7 @@ function discard(opening: Opening): void {
 }
 
 function farewell(outcome: Exclude<Connected, { kind: "connected" }>): Close {
-  // The new origin refused this visitor: most often a fresh token is needed, which only a new handshake brings.
-  return outcome.kind === "answered" ? { code: 1012, reason: "the new origin wants a fresh handshake: please reconnect" } : RESTART;
+  return outcome.kind === "answered" ? STALE_HANDSHAKE : RESTART;
 }
 
 function backoff(failures: number): number {

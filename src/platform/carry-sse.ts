@@ -4,7 +4,7 @@
 import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
 import type { Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
-import type { Frame } from "../core/profiles.ts";
+import type { Frame } from "../core/profile.ts";
 import type { Placement } from "../core/protocol.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";

@@ -1,9 +1,10 @@
 // Carrying a WebSocket: the visitor's leg stays, the origin's may be replaced. Order is kept: what the visitor sends while there is no
 // leg is held back, and flushed after what the profile replays. Both legs are half-open, so that each side's close is answered by us.
 
-import { overloaded, relayed, type Close } from "../core/close-codes.ts";
+import { overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
-import { frameBytes, profileOf, type Frame, type Profile } from "../core/profiles.ts";
+import { frameBytes, type Frame, type Memory, type Profile } from "../core/profile.ts";
+import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
@@ -19,8 +20,6 @@ interface Leg {
   readonly socket: WebSocket;
   /** Nothing it says is delivered any more. */
   muted: boolean;
-  /** Answers to the replay that the visitor must not see twice. */
-  swallow: number;
   /** Set while we wait for its close. */
   closed: (() => void) | undefined;
 }
@@ -35,8 +34,7 @@ export class WebSocketConnection implements Connection {
   #visitor: WebSocket | undefined;
   #answer: Response | undefined;
   #leg: Leg | undefined;
-  #memory: readonly Frame[] = [];
-  #sentCount = 0;
+  readonly #memory: Memory | undefined;
   #held: Frame[] = [];
   #heldBytes = 0;
   #holding = true;
@@ -51,12 +49,13 @@ export class WebSocketConnection implements Connection {
     this.#facts = live;
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#profile = profileOf(live.resume);
+    this.#memory = this.#profile?.begin();
     this.#events = events;
     this.#budget = budget;
   }
 
   get rehomeable(): boolean {
-    return this.#profile !== undefined;
+    return this.#memory?.bearable ?? false;
   }
 
   get over(): boolean {
@@ -126,7 +125,7 @@ export class WebSocketConnection implements Connection {
   }
 
   lastWords(): readonly Frame[] {
-    return this.#profile?.greet(this.#memory) ?? [];
+    return this.#memory?.lastWords() ?? [];
   }
 
   hear(frames: readonly Frame[]): void {
@@ -140,7 +139,7 @@ export class WebSocketConnection implements Connection {
   }
 
   #begin(socket: WebSocket, response: Response): void {
-    const leg: Leg = { socket, muted: false, swallow: 0, closed: undefined };
+    const leg: Leg = { socket, muted: false, closed: undefined };
     this.#leg = leg;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", (event) => this.#fromOrigin(leg, event.data as Frame)); // binaryType rules blobs out
@@ -153,10 +152,10 @@ export class WebSocketConnection implements Connection {
   }
 
   #replay(leg: Leg, visitor: WebSocket): void {
-    leg.swallow = this.#profile?.swallow ?? 0;
-    for (const frame of this.#memory) sendBounded(leg.socket, frame);
+    const replay = this.#memory?.replay();
+    for (const frame of replay?.origin ?? []) sendBounded(leg.socket, frame);
     if (this.#visitorClose) return; // nobody is there to be greeted: what they sent last is still delivered
-    for (const frame of this.#profile?.greet(this.#memory) ?? []) sendBounded(visitor, frame);
+    for (const frame of replay?.visitor ?? []) sendBounded(visitor, frame);
   }
 
   #acceptVisitor(response: Response): void {
@@ -182,7 +181,7 @@ export class WebSocketConnection implements Connection {
   }
 
   #toOrigin(leg: Leg, frame: Frame): void {
-    if (this.#profile) this.#memory = this.#profile.remember(this.#memory, frame, this.#sentCount++);
+    this.#memory?.sent(frame);
     if (!sendBounded(leg.socket, frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
   }
 
@@ -196,10 +195,9 @@ export class WebSocketConnection implements Connection {
   #fromOrigin(leg: Leg, frame: Frame): void {
     this.#lastOriginFrameAtMs = Date.now();
     if (leg.muted || this.#over || !this.#visitor) return;
-    if (leg.swallow > 0) {
-      leg.swallow--;
-      return;
-    }
+    const heard = this.#memory?.heard(frame);
+    if (heard === "swallow") return;
+    if (heard === "refused") return this.end(STALE_HANDSHAKE);
     if (!sendBounded(this.#visitor, frame)) this.end(overloaded("you read too slowly: please reconnect"));
   }
 

@@ -2,7 +2,7 @@
 // origin's leg that may be replaced.
 
 import type { Close } from "../core/close-codes.ts";
-import type { Frame } from "../core/profiles.ts";
+import type { Frame } from "../core/profile.ts";
 import type { Placement } from "../core/protocol.ts";
 
 /** An attempt to open an origin's leg. Whoever gets it begins with it or discards it. */

@@ -8,7 +8,7 @@ import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from "y-protoc
 import { writeSyncStep1, writeSyncStep2, writeUpdate } from "y-protocols/sync";
 import * as Y from "yjs";
 import { yWebsocket } from "../../src/core/profile-y-websocket.ts";
-import type { Frame } from "../../src/core/profiles.ts";
+import type { Frame } from "../../src/core/profile.ts";
 
 const opened: Awareness[] = [];
 afterEach(() => {

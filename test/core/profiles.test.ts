@@ -1,13 +1,10 @@
 // Which profile a route has, and the bounds of a prelude.
 
 import { describe, expect, test } from "vitest";
-import { frameBytes, profileOf, type Frame } from "../../src/core/profiles.ts";
+import { byFrames, frameBytes, type Frame } from "../../src/core/profile.ts";
+import { preludeRules, profileOf } from "../../src/core/profiles.ts";
 
-const prelude = (frames: number, bytes: number) => {
-  const profile = profileOf({ mode: "transparent", prelude: { frames, bytes, swallow: 2, mute: false } });
-  if (!profile) throw new Error("no profile");
-  return profile;
-};
+const prelude = (frames: number, bytes: number) => preludeRules({ frames, bytes, swallow: 2, mute: false });
 const binary = (bytes: number): ArrayBuffer => new ArrayBuffer(bytes);
 
 test("a protocol that cannot bear a replaced leg has none", () => {
@@ -15,9 +12,19 @@ test("a protocol that cannot bear a replaced leg has none", () => {
 });
 
 test("y-websocket's swallows nothing and mutes the old leg; a prelude's does as it is told", () => {
-  expect(profileOf({ mode: "transparent", profile: "y-websocket" })).toMatchObject({ swallow: 0, mute: true });
-  expect(prelude(1, 1)).toMatchObject({ swallow: 2, mute: false });
+  expect(profileOf({ mode: "transparent", profile: "y-websocket" })).toMatchObject({ mute: true });
+  expect(profileOf({ mode: "transparent", prelude: { frames: 1, bytes: 1, swallow: 2, mute: false } })).toMatchObject({ mute: false });
   expect(prelude(1, 1).greet(["x"])).toEqual([]);
+});
+
+test("what a connection remembers is replayed at each new leg, and as many answers to it are swallowed", () => {
+  const memory = byFrames(prelude(1, 100)).begin();
+  expect(memory.heard("before")).toBe("pass");
+  for (const frame of ["hello", "more"]) memory.sent(frame);
+  for (const _leg of ["second", "third"]) {
+    expect(memory.replay()).toEqual({ origin: ["hello"], visitor: [] });
+    expect(["a", "b", "c"].map((frame) => memory.heard(frame))).toEqual(["swallow", "swallow", "pass"]);
+  }
 });
 
 describe("a frame's size", () => {

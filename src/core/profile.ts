@@ -1,0 +1,87 @@
+// What a protocol needs when its origin leg is replaced: the contract of every profile. One `Memory` a connection: it sees the frames of
+// both sides as they pass, and says what the new origin is told and what of its answers the visitor must not see. Deterministic, no I/O.
+
+export type Frame = string | ArrayBuffer;
+
+export interface Profile {
+  /** Nothing an old leg still says is delivered, from when it is told to close. */
+  readonly mute: boolean;
+  /** The memory of a new connection. */
+  begin(): Memory;
+}
+
+export interface Memory {
+  /** `false`: this connection cannot bear a replaced leg, or not any more; its visitor is told to come back instead. */
+  readonly bearable: boolean;
+  /** A frame of the visitor's is handed to the origin. Never called for what is replayed. */
+  sent(frame: Frame): void;
+  /** A frame of the present origin's, before the visitor gets it. */
+  heard(frame: Frame): Heard;
+  /** A new leg begins: what each side is told before anything else passes. */
+  replay(): Replay;
+  /** What the visitors that stay must be told when this one has left without its origin hearing of it. */
+  lastWords(): readonly Frame[];
+}
+
+export type Heard =
+  | "pass"
+  /** An answer to the replay, which the visitor must not see twice. */
+  | "swallow"
+  /** The new origin does not take the replay: the visitor must come back with a fresh handshake. */
+  | "refused";
+
+export interface Replay {
+  readonly origin: readonly Frame[];
+  readonly visitor: readonly Frame[];
+}
+
+/** Rules of a protocol for which it is enough to remember some of the visitor's frames. */
+export interface FrameRules {
+  /** The frames to replay, after the visitor sent this one as its `index`-th (from 0); the same array when it adds nothing. */
+  readonly remember: (memory: readonly Frame[], frame: Frame, index: number) => readonly Frame[];
+  /** What the visitor gets when a new leg has begun. */
+  readonly greet: (memory: readonly Frame[]) => readonly Frame[];
+  /** How many of the new origin's answers to the replay the visitor must not see. */
+  readonly swallow: number;
+  readonly mute: boolean;
+}
+
+export function byFrames(rules: FrameRules): Profile {
+  return { mute: rules.mute, begin: () => new FrameMemory(rules) };
+}
+
+class FrameMemory implements Memory {
+  readonly bearable = true;
+  readonly #rules: FrameRules;
+  #frames: readonly Frame[] = [];
+  #sentCount = 0;
+  #swallow = 0;
+
+  constructor(rules: FrameRules) {
+    this.#rules = rules;
+  }
+
+  sent(frame: Frame): void {
+    this.#frames = this.#rules.remember(this.#frames, frame, this.#sentCount++);
+  }
+
+  heard(): Heard {
+    if (this.#swallow === 0) return "pass";
+    this.#swallow--;
+    return "swallow";
+  }
+
+  replay(): Replay {
+    this.#swallow = this.#rules.swallow;
+    return { origin: this.#frames, visitor: this.#rules.greet(this.#frames) };
+  }
+
+  lastWords(): readonly Frame[] {
+    return this.#rules.greet(this.#frames);
+  }
+}
+
+/** Size of a frame as bounds count it; a text counts two bytes a UTF-16 unit, which is what it takes in memory. */
+export function frameBytes(frame: Frame): number {
+  return typeof frame === "string" ? frame.length * 2 : frame.byteLength;
+}
