@@ -4,8 +4,8 @@
 // origin or between two; every change is one epoch, made whole and swapped in.
 
 import { DurableObject } from "cloudflare:workers";
-import { advanceDrain, newDrain } from "../core/lifecycle.ts";
-import { parseRingObjectName, sliceOf } from "../core/names.ts";
+import { advanceDrain } from "../core/lifecycle.ts";
+import { parseRingObjectName } from "../core/names.ts";
 import type { Decision } from "../core/decision.ts";
 import type {
   EndedItem,
@@ -22,11 +22,12 @@ import type { Hints, Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
 import { Upkeep } from "./ring-upkeep.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
-import { GUESTS_EVERY_MS, PULL_TIMEOUT_MS, publishEveryMs, within } from "./limits.ts";
+import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
 import { Moves } from "./ring-moves.ts";
+import { Operators } from "./ring-operators.ts";
 import { Orders } from "./ring-orders.ts";
 import { OutcomeSums, type Outcomes } from "./outcomes.ts";
 import { Placing } from "./ring-placing.ts";
@@ -34,7 +35,7 @@ import { Publisher } from "./ring-publisher.ts";
 import { RingState } from "./ring-state.ts";
 import { RingStore } from "./ring-store.ts";
 import { guestId } from "./ring-table.ts";
-import { describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import type { OriginStatus, RingStatus, SessionStatus } from "./ring-status.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
 
 export interface Published {
@@ -55,6 +56,7 @@ export class RingObject extends DurableObject<Env> {
   readonly #callers = new Callers();
   readonly #upkeep: Upkeep;
   readonly #tables: RingTables;
+  readonly #operators: Operators;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -81,6 +83,16 @@ export class RingObject extends DurableObject<Env> {
       const done = work.then(() => this.#advanceDrains(Date.now()));
       this.ctx.waitUntil(done);
       return done;
+    });
+    this.#operators = new Operators({
+      env,
+      settings,
+      state: this.#state,
+      tables: this.#tables,
+      placing: this.#placing,
+      upkeep: this.#upkeep,
+      outcomes: this.#outcomes,
+      announce: () => this.#announce(),
     });
   }
 
@@ -200,56 +212,27 @@ export class RingObject extends DurableObject<Env> {
 
   async status(): Promise<RingStatus> {
     await this.#up();
-    const { pool, region, generation, epoch, configRevision, hintsVersion, origins } = this.#state.view.snapshot;
-    const connections = this.#tables.connectionsByOrigin();
-    return {
-      pool,
-      region,
-      generation,
-      epoch,
-      configRevision,
-      hintsVersion,
-      orders: this.#state.orderCount,
-      sessions: this.#state.live.size,
-      connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
-      connectionsByOrigin: Object.fromEntries(connections),
-      origins: origins.map((origin) => this.#originStatus(origin.id)).filter((origin) => origin !== undefined),
-    };
+    return this.#operators.status();
   }
 
   async drain(origin: string): Promise<OriginStatus | undefined> {
     await this.#up();
-    if (!this.#state.view.byId.has(origin)) return undefined;
-    if (!this.#state.drainOf(origin)) {
-      this.#state.setDrain(origin, newDrain(Date.now()));
-      this.#announce();
-      this.#upkeep.evacuate(origin, true);
-    }
-    return this.#originStatus(origin);
+    return this.#operators.drain(origin);
   }
 
   async undrain(origin: string): Promise<OriginStatus | undefined> {
     await this.#up();
-    if (!this.#state.view.byId.has(origin)) return undefined;
-    if (this.#state.drainOf(origin)) {
-      this.#state.setDrain(origin, undefined);
-      this.#announce();
-    }
-    return this.#originStatus(origin);
+    return this.#operators.undrain(origin);
   }
 
   async origin(origin: string): Promise<OriginStatus | undefined> {
     await this.#up();
-    return this.#originStatus(origin);
+    return this.#operators.origin(origin);
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {
     await this.#up();
-    const row = this.#state.live.get(keyHash);
-    if (!row) return undefined;
-    const carrier = carrierStub(this.env, this.#settings.config, this.#state.name, sliceOf(row.lot, this.#state.pool.carriers));
-    const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
-    return describeSession(row, connections, this.#placing.moving.has(keyHash));
+    return this.#operators.session(keyHash);
   }
 
   // — the clock —
@@ -357,17 +340,6 @@ export class RingObject extends DurableObject<Env> {
     const own = this.#state.name.region;
     const regions = new Set(this.#state.pool.origins.map((origin) => origin.region));
     return [...regions].filter((region) => region !== own);
-  }
-
-  #originStatus(id: string): OriginStatus | undefined {
-    const origin = this.#state.view.byId.get(id);
-    if (!origin) return undefined;
-    const counted = {
-      sessions: this.#state.loadOf(id),
-      connections: this.#tables.connectionsByOrigin().get(id) ?? 0,
-      outcomes: this.#outcomes.of(id),
-    };
-    return describeOrigin(origin, this.#state.name.region, counted, Date.now());
   }
 
   #schedule(): void {
