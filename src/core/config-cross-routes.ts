@@ -180,13 +180,18 @@ function affinityOf(input: unknown, route: unknown): unknown {
 
 function resumeFaults(resume: unknown, path: Path): FoundFault[] {
   const given = ["profile", "prelude"].filter((name) => field(resume, name) !== undefined);
+  const hook = field(resume, "handover") !== undefined;
+  const idleHook = hook ? [{ path: [...path, "handover"], message: `only mode "handover" uses it; take it out, or change the mode` }] : [];
+  const both = given.length === 2 ? [{ path: [...path, "prelude"], message: "a profile stands beside it, which says the same; take one out" }] : [];
   switch (field(resume, "mode")) {
     case "restart":
-      return given.map((name) => ({ path: [...path, name], message: `only mode "transparent" replays anything; take it out, or change the mode` }));
+      return [...given.map((name) => ({ path: [...path, name], message: `mode "restart" replays nothing; take it out, or change the mode` })), ...idleHook];
     case "transparent":
-      if (given.length === 1) return [];
-      if (given.length === 2) return [{ path: [...path, "prelude"], message: "a profile stands beside it, which says the same; take one out" }];
-      return [{ path, message: `mode "transparent" must know what to replay; add profile: "y-websocket", or a prelude of your own` }];
+      if (given.length > 0) return [...both, ...idleHook];
+      return [{ path, message: `mode "transparent" must know what to replay; add profile: "y-websocket", or a prelude of your own` }, ...idleHook];
+    case "handover":
+      if (hook) return both;
+      return [{ path, message: `mode "handover" must know whom to ask; add handover: { path: "/handover" }` }, ...both];
     default:
       return [];
   }

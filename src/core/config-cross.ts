@@ -36,6 +36,7 @@ export function poolFaults(input: unknown, dev: boolean): FoundFault[] {
     const faults = [
       ...originFaults(pool, path, { regionIds, dev }),
       ...ringSizeFaults(pool, path),
+      ...holdFaults(pool, path),
       ...repeatedHeaders(field(pool, "headers"), [...path, "headers"]),
     ];
     if (!dev && isWithin(LIMITS.horizonMs, horizonMs) && horizonMs < HORIZON_LEAST_MS) {
@@ -154,6 +155,13 @@ function seenAt(seen: Map<string, number>, key: string, index: number): number |
 }
 
 /** Rings are made per pool × region, backups apart. */
+function holdFaults(pool: unknown, path: readonly string[]): FoundFault[] {
+  const balance = field(pool, "balance");
+  const ringless = balance === "least-connections" || balance === "round-robin" || balance === "random";
+  if (field(pool, "hold") !== false || !ringless) return [];
+  return [{ path: [...path, "hold"], message: `balance ${quoted(balance)} has no ring that a session could follow; take it out` }];
+}
+
 function ringSizeFaults(pool: unknown, path: readonly string[]): FoundFault[] {
   const virtualNodes = numberOr(LIMITS.virtualNodes, field(pool, "virtualNodes"));
   const points = new Map<string, number>();

@@ -57,6 +57,8 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     horizonMs: pool.horizonMs ?? (dev ? DEV_HORIZON_MS : LIMITS.horizonMs.fallback),
     health: { ...pool.health },
     drain: { deadlineMs: pool.drain.deadlineMs, graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback) },
+    faultBudget: { ...pool.faultBudget },
+    pace: { ...pool.pace },
     session: { ...pool.session },
     cookie: { path, sameSite, partitioned, persistent, ...(domain === undefined ? {} : { domain: domain.toLowerCase() }) },
     ...(pool.seed === undefined ? {} : { pointSecret: secretOf(pool.seed) }),
@@ -86,7 +88,7 @@ function resolveHeaders(headers: ParsedPool["headers"]): { headers?: OriginHeade
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
-  const { path, host, header, pool, required, rehomeOn, quietMs, allowedOrigins, exact, deadlines } = route;
+  const { path, host, header, pool, required, rehomeOn, quietMs, originSilenceMs, allowedOrigins, exact, deadlines } = route;
   const session = route.preset === undefined ? route.session.map(resolveSource) : [...PRESET_SESSIONS[route.preset]];
   return {
     path,
@@ -99,6 +101,7 @@ function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
     resume: resolveResume(route.resume),
     rehomeOn: [...rehomeOn],
     quietMs,
+    ...(originSilenceMs === undefined ? {} : { originSilenceMs }),
     exact,
     replay: { ...route.replay },
     deadlines: {
@@ -138,13 +141,14 @@ function resolveJwt({ claim, cookie, query, secret, jwks, issuer, audience }: No
   };
 }
 
-function resolveResume({ mode, profile, prelude }: ParsedRoute["resume"]): Resume {
+function resolveResume({ mode, profile, prelude, handover }: ParsedRoute["resume"]): Resume {
   if (mode === "restart") return { mode };
-  if (profile !== undefined) return { mode, profile };
-  // The cross checks have seen that one of the two is there.
-  if (prelude === undefined) throw new Error("a transparent route without profile and prelude was not refused");
-  return { mode, prelude: { ...prelude } };
+  // Where state is handed over nothing need be replayed; that a transparent route says what, the cross checks have seen.
+  const replayed = profile === undefined ? { prelude: { ...(prelude ?? NOTHING) } } : { profile };
+  return mode === "transparent" || handover === undefined ? { mode: "transparent", ...replayed } : { mode, handover: { ...handover }, ...replayed };
 }
+
+const NOTHING = { frames: 0, bytes: 0, swallow: 0, mute: false } as const;
 
 function byId<From, To>(from: Readonly<Record<string, From>>, resolve: (value: From, id: string) => To): Readonly<Record<string, To>> {
   const to = withoutPrototype<To>();

@@ -95,7 +95,8 @@ const pool = closed("a pool", {
   virtualNodes: tunable(LIMITS.virtualNodes),
   /** While a session's owner is lost: `prefer` moves it, `strict` answers 503. */
   stickiness: v.optional(choice(["prefer", "strict"]), "prefer"),
-  hold: onlyDefault(true, "letting live sessions follow the ring when it changes"),
+  /** `false`: live sessions follow the ring when it changes. */
+  hold: v.optional(flag(), true),
   affinity: v.optional(choice(["on", "off"]), "on"),
   /** The share of the keys that have affinity, the same ones every time. */
   rollout: tunable(LIMITS.rollout),
@@ -109,8 +110,8 @@ const pool = closed("a pool", {
   horizonMs: v.optional(quantity(LIMITS.horizonMs)),
   faultBudget: v.optional(
     closed("a session's fault budget", {
-      deaths: onlyDefault(3, "another fault budget"),
-      windowMs: onlyDefault(600_000, "another window of the fault budget"),
+      deaths: tunable(LIMITS.faultDeaths),
+      windowMs: tunable(LIMITS.faultWindowMs),
     }),
     {},
   ),
@@ -127,7 +128,7 @@ const pool = closed("a pool", {
   lease: v.optional(closed("an origin's lease", { ttlMs: onlyDefault(30_000, "membership by lease") }), {}),
   slowStart: v.optional(closed("slow start", { windowMs: onlyDefault(30_000, "another window of slow start") }), {}),
   drain: v.optional(drain, {}),
-  pace: v.optional(closed("the pace of moves", { perOriginPerSecond: onlyDefault(200, "another pace of moves") }), {}),
+  pace: v.optional(closed("the pace of moves", { perOriginPerSecond: tunable(LIMITS.pacePerOriginPerSecond) }), {}),
   session: v.optional(closed("a session's life", { idleMs: tunable(LIMITS.sessionIdleMs), maxLifeMs: tunable(LIMITS.sessionMaxLifeMs) }), {}),
   cookie: v.optional(cookie, {}),
   headers: v.optional(originHeaders),
@@ -184,11 +185,18 @@ const prelude = closed("a prelude", {
   mute: v.optional(flag(), false),
 });
 
+const handover = closed("how state is handed over", {
+  /** Asked of the old origin by POST; its answer's body is sent to the new one's. */
+  path: leaf<string>(checkPathFault),
+  maxBytes: tunable(LIMITS.handoverBytes),
+  timeoutMs: tunable(LIMITS.handoverTimeoutMs),
+});
+
 const resume = closed("how a connection resumes", {
-  mode: choice(["restart", "transparent"], { handover: "which moves state by a hook" }),
+  mode: choice(["restart", "transparent", "handover"]),
   profile: v.optional(choice(["y-websocket"], { hocuspocus: "a profile", "graphql-ws": "a profile", mqtt: "a profile" })),
   prelude: v.optional(prelude),
-  handover: unbuilt("moving state by a hand-over hook"),
+  handover: v.optional(handover),
 });
 
 const route = closed("a route", {
@@ -208,7 +216,8 @@ const route = closed("a route", {
   quietMs: tunable(LIMITS.quietMs),
   /** Web pages that may connect; default: all. */
   allowedOrigins: v.optional(list(leaf<string>(webOriginFault), "web pages' origins")),
-  originSilenceMs: unbuilt("giving up an origin that is silent"),
+  /** An origin that says nothing for so long is given up on that connection. Default: never. */
+  originSilenceMs: v.optional(quantity(LIMITS.originSilenceMs)),
   park: unbuilt("parking idle sessions"),
   /** Refuses with 401 what names no session. */
   required: v.optional(flag(), false),

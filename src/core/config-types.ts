@@ -78,6 +78,10 @@ export interface Pool {
     readonly fall: number;
   };
   readonly drain: { readonly deadlineMs: number; readonly graceMs: number };
+  /** How often its origin may die under a session soon after it was re-homed. */
+  readonly faultBudget: { readonly deaths: number; readonly windowMs: number };
+  /** Connections that moves bring to one origin. */
+  readonly pace: { readonly perOriginPerSecond: number };
   readonly session: { readonly idleMs: number; readonly maxLifeMs: number };
   readonly cookie: {
     readonly domain?: string;
@@ -130,10 +134,19 @@ export interface Prelude {
   readonly mute: boolean;
 }
 
+export interface Handover {
+  /** Of both origins. */
+  readonly path: string;
+  readonly maxBytes: number;
+  /** For both requests together. */
+  readonly timeoutMs: number;
+}
+
+/** What is replayed at a new origin leg. */
+type Replayed = { readonly profile: "y-websocket" } | { readonly prelude: Prelude };
+
 export type Resume =
-  | { readonly mode: "restart" }
-  | { readonly mode: "transparent"; readonly profile: "y-websocket" }
-  | { readonly mode: "transparent"; readonly prelude: Prelude };
+  { readonly mode: "restart" } | ({ readonly mode: "transparent" } & Replayed) | ({ readonly mode: "handover"; readonly handover: Handover } & Replayed);
 
 export interface Route {
   /** As written: segments, `:name` for one segment, a closing `/*` for the rest. */
@@ -150,6 +163,8 @@ export interface Route {
   readonly resume: Resume;
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;
+  /** How long an origin may say nothing on a connection. */
+  readonly originSilenceMs?: number;
   readonly allowedOrigins?: readonly string[];
   /** Whether the ring object is asked for every request. */
   readonly exact: boolean;

@@ -122,7 +122,7 @@ describe("a good configuration", () => {
           id: "collab", balance: "ring", boundFactor: 1.25, virtualNodes: 256, stickiness: "prefer", hold: true, affinity: "on", rollout: 1,
           holdDownMs: 30_000, carriers: 4, carrier: { maxConnections: 2000 }, horizonMs: 120_000, closeDeadlineMs: 2000,
           health: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, rise: 2, fall: 3 },
-          drain: { deadlineMs: 60_000, graceMs: 30_000 },
+          drain: { deadlineMs: 60_000, graceMs: 30_000 }, faultBudget: { deaths: 3, windowMs: 600_000 }, pace: { perOriginPerSecond: 200 },
           session: { idleMs: 1_800_000, maxLifeMs: 86_400_000 },
           cookie: { path: "/", sameSite: "lax", partitioned: false, persistent: false },
           origins: [
@@ -151,7 +151,8 @@ describe("a good configuration", () => {
       make({
         "regions.weur": { secondary: ["enam"], weight: 2.5, hint: "eeur", latitude: 1, longitude: -2 },
         [POOL]: {
-          balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
+          balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: false, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
+          faultBudget: { deaths: 1, windowMs: 1000 }, pace: { perOriginPerSecond: 1 },
           carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 },
           drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true }, seed: SEED,
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
@@ -159,14 +160,15 @@ describe("a good configuration", () => {
         [ROUTE]: {
           path: "/x/:doc/*", host: "App.example.com", header: { "X-Tier": "gold" }, pool: "collab", session: [{ header: "X-Session", learn: "wrap" }, { query: "Sid" }, { subprotocol: "s." }, { jwt: { claim: "org.id", cookie: "t", secret: "KEY", issuer: "i", audience: "a" } }], home: "visitor", required: true,
           exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true },
-          resume: { mode: "transparent", prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, allowedOrigins: ["https://App.example.com:443/"],
+          resume: { mode: "handover", handover: { path: "/state", timeoutMs: 50 }, prelude: { frames: 2, mute: true } }, rehomeOn: [], quietMs: 500, originSilenceMs: 60_000, allowedOrigins: ["https://App.example.com:443/"],
         },
         expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "Admin.example.com" }, configRevision: 7,
       }),
     );
     expect(config.regions["weur"]).toEqual({ id: "weur", secondary: ["enam"], weight: 2.5, hint: "eeur", latitude: 1, longitude: -2 });
     expect(config.pools["collab"]).toEqual({
-      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: true, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
+      id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: false, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
+      faultBudget: { deaths: 1, windowMs: 1000 }, pace: { perOriginPerSecond: 1 },
       carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 }, pointSecret: secretOf(SEED),
       drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true },
       origins: [{ id: "a", region: "weur", url: "https://a.example.com", weight: 0.5, salt: 7, backup: true }],
@@ -175,8 +177,8 @@ describe("a good configuration", () => {
       {
         path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session", learn: true }, { kind: "query", name: "Sid", learn: false }, { kind: "subprotocol", prefix: "s." },
           { kind: "jwt", claim: ["org", "id"], token: { cookie: "t" }, keys: { secret: "KEY" }, issuer: "i", audience: "a" }],
-        home: { kind: "visitor" }, exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true }, resume: { mode: "transparent", prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
-        rehomeOn: [], quietMs: 500, required: true, allowedOrigins: ["https://app.example.com"],
+        home: { kind: "visitor" }, exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true }, resume: { mode: "handover", handover: { path: "/state", maxBytes: 1_048_576, timeoutMs: 50 }, prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
+        rehomeOn: [], quietMs: 500, originSilenceMs: 60_000, required: true, allowedOrigins: ["https://app.example.com"],
       },
     ]);
     expect(config).toMatchObject({ expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "admin.example.com" }, configRevision: 7 });
@@ -442,7 +444,17 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].resume.mode", { [`${ROUTE}.resume`]: {} }, "found nothing"],
     ["routes[0].resume", { [`${ROUTE}.resume`]: { mode: "transparent" } }, "must know what to replay"],
     ["routes[0].resume.prelude", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "y-websocket", prelude: { frames: 1 } } }, "take one out"],
-    ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "restart", profile: "y-websocket" } }, "only mode"],
+    ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "restart", profile: "y-websocket" } }, "replays nothing"],
+    ["routes[0].resume", { [`${ROUTE}.resume`]: { mode: "handover" } }, "must know whom to ask"],
+    ["routes[0].resume.handover", { [`${ROUTE}.resume`]: { mode: "restart", handover: { path: "/h" } } }, 'only mode "handover" uses it'],
+    ["routes[0].resume.handover.path", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "h" } } }, "starts with"],
+    ["routes[0].resume.handover.maxBytes", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "/h", maxBytes: 0 } } }, "from 1 to"],
+    ["routes[0].resume.prelude", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "/h" }, profile: "y-websocket", prelude: { frames: 1 } } }, "take one out"],
+    ["routes[0].originSilenceMs", { [`${ROUTE}.originSilenceMs`]: 10 }, "from 1000 to"],
+    ["pools.collab.hold", { [`${POOL}.hold`]: false, [`${POOL}.balance`]: "random" }, "no ring that a session could follow"],
+    ["pools.collab.hold", { [`${POOL}.hold`]: "no" }, "true or false"],
+    ["pools.collab.faultBudget.deaths", { [`${POOL}.faultBudget`]: { deaths: 0 } }, "from 1 to 100"],
+    ["pools.collab.pace.perOriginPerSecond", { [`${POOL}.pace`]: { perOriginPerSecond: 0 } }, "from 1 to"],
     ["routes[0].resume.prelude.frames", { [`${ROUTE}.resume`]: { mode: "transparent", prelude: {} } }, "found nothing"],
     ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "ywebsocket" } }, 'did you mean "y-websocket"?'],
     ["routes[0].rehomeOn[1]", { [`${ROUTE}.rehomeOn`]: [1001, 999] }, "from 1000 to 4999"],
@@ -505,29 +517,22 @@ describe("numbers", () => {
 /** Where a name stands · what of it is refused · its default, where it has one besides being left out. */
 const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] = [
   ["regions.weur.jurisdiction", "eu"],
-  [`${POOL}.hold`, false, true],
   [`${POOL}.overprovisioning`, 1.2, 1.4],
   [`${POOL}.panicShare`, 0.3, 0.5],
   [`${POOL}.failback`, "new", "sessions"],
-  [`${POOL}.faultBudget.deaths`, 4, 3],
-  [`${POOL}.faultBudget.windowMs`, 1000, 600_000],
   [`${POOL}.ejection.faults`, 6, 5],
   [`${POOL}.ejection.baseMs`, 1000, 30_000],
   [`${POOL}.ejection.maxShare`, 0.6, 0.5],
   [`${POOL}.lease.ttlMs`, 10_000, 30_000],
   [`${POOL}.slowStart.windowMs`, 0, 30_000],
   [`${POOL}.drain.mode`, "finish", "move"],
-  [`${POOL}.pace.perOriginPerSecond`, 100, 200],
   [`${ROUTE}.carry`, "splice", "relay"],
-  [`${ROUTE}.originSilenceMs`, 30_000],
   [`${ROUTE}.park`, { afterMs: 1000 }],
   [`${ROUTE}.home`, "first", "session"],
 ];
 
 /** Within a group that must be there for the name to be read. */
 const NOT_YET_INSIDE: readonly [path: string, changes: Changes][] = [
-  ["routes[0].resume.mode", { [`${ROUTE}.resume`]: { mode: "handover" } }],
-  ["routes[0].resume.handover", { [`${ROUTE}.resume`]: { mode: "restart", handover: { path: "/state", maxBytes: 1, timeoutMs: 1 } } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "hocuspocus" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "graphql-ws" } }],
   ["routes[0].resume.profile", { [`${ROUTE}.resume`]: { mode: "transparent", profile: "mqtt" } }],
@@ -545,7 +550,8 @@ describe("what is not built", () => {
   });
 
   test("a value of the wrong type is told what is allowed", () => {
-    expect(faultsOf(make({ [`${POOL}.hold`]: "yes" }))).toEqual([{ path: "pools.collab.hold", message: expect.stringContaining('found "yes"; allowed is only true') }]);
+    const path = `${POOL}.panicShare`;
+    expect(faultsOf(make({ [path]: "yes" }))).toEqual([{ path, message: expect.stringContaining('found "yes"; allowed is only 0.5') }]);
   });
 });
 
@@ -553,7 +559,7 @@ describe("all faults together", () => {
   const broken = make({
     defaultRegion: "mars",
     [`${POOL}.boundFactor`]: 0,
-    [`${POOL}.hold`]: false,
+    [`${POOL}.hold`]: 1,
     [`${POOL}.origins`]: [{ id: "a", region: "mars", url: "ftp://a" }, 5, { id: "a", url: "https://a.example.com" }],
     routes: [{ path: "/:a/:a", pool: "web", session: [{ path: "a" }, {}], home: "visitor", colour: 1 }, null],
     zeal: 1,
