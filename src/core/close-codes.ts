@@ -10,6 +10,8 @@ export interface Close {
 export const RESTART: Close = { code: 1012, reason: "service restart: please reconnect" };
 /** Sent where the new origin refuses what the visitor said when it opened: most often a fresh token is needed. */
 export const STALE_HANDSHAKE: Close = { code: 1012, reason: "the new origin wants a fresh handshake: please reconnect" };
+/** Sent where the origins of a session keep dying: coming back at once would take the next one. */
+export const QUARANTINED: Close = { code: 1013, reason: "the origins of this session keep dying: please try again later" };
 /** Sent where a bound was passed and frames may be lost otherwise. */
 export const overloaded = (reason: string): Close => ({ code: 1013, reason });
 

@@ -185,7 +185,10 @@ function resumeFaults(resume: unknown, path: Path): FoundFault[] {
   const both = given.length === 2 ? [{ path: [...path, "prelude"], message: "a profile stands beside it, which says the same; take one out" }] : [];
   switch (field(resume, "mode")) {
     case "restart":
-      return [...given.map((name) => ({ path: [...path, name], message: `mode "restart" replays nothing; take it out, or change the mode` })), ...idleHook];
+      return [
+        ...given.map((name) => ({ path: [...path, name], message: `mode "restart" replays nothing; take it out, or change the mode` })),
+        ...idleHook,
+      ];
     case "transparent":
       if (given.length > 0) return [...both, ...idleHook];
       return [{ path, message: `mode "transparent" must know what to replay; add profile: "y-websocket", or a prelude of your own` }, ...idleHook];

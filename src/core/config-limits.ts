@@ -47,7 +47,13 @@ export const LIMITS = {
   /** Deaths of its origins, each soon after it arrived there by re-homing, after which a session is moved no more. */
   faultDeaths: whole(3, 1, 100, "deaths", "at least one must count, and with very many one session could take every origin with it"),
   /** How long a death is held against a session, and how long one that is out of budget waits. */
-  faultWindowMs: whole(10 * MINUTE_MS, 1000, DAY_MS, "ms", "shorter forgets before the next death, longer keeps people from a document that may be well again"),
+  faultWindowMs: whole(
+    10 * MINUTE_MS,
+    1000,
+    DAY_MS,
+    "ms",
+    "shorter forgets before the next death, longer keeps people from a document that may be well again",
+  ),
   /** Connections that moves bring to one origin. */
   pacePerOriginPerSecond: whole(200, 1, 10_000, "connections/s", "at 0 nothing would ever move, and far more at once is a stampede"),
 
@@ -93,7 +99,7 @@ export const LIMITS = {
   originSilenceMs: whole(undefined, 1000, HOUR_MS, "ms", "shorter gives up legs whose origin only had nothing to say"),
   /** Greatest state that is handed over. */
   handoverBytes: whole(1_048_576, 1, 16_777_216, "bytes", "it is held in the memory of an object, which has 128 MB for all its sessions"),
-  /** How long handing over may take, both requests together. */
+  /** How long each of the two requests of a hand-over may take. */
   handoverTimeoutMs: whole(5 * SECOND_MS, 10, 30 * SECOND_MS, "ms", "visitors' frames are held back meanwhile"),
   /** Close codes an origin may send to have its leg re-homed. */
   closeCode: whole(undefined, 1000, 4999, "", "no WebSocket is closed with it (RFC 6455 §7.4.2)"),

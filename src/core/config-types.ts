@@ -138,7 +138,7 @@ export interface Handover {
   /** Of both origins. */
   readonly path: string;
   readonly maxBytes: number;
-  /** For both requests together. */
+  /** For each of the two requests. */
   readonly timeoutMs: number;
 }
 
@@ -146,7 +146,9 @@ export interface Handover {
 type Replayed = { readonly profile: "y-websocket" } | { readonly prelude: Prelude };
 
 export type Resume =
-  { readonly mode: "restart" } | ({ readonly mode: "transparent" } & Replayed) | ({ readonly mode: "handover"; readonly handover: Handover } & Replayed);
+  | { readonly mode: "restart" }
+  | ({ readonly mode: "transparent" } & Replayed)
+  | ({ readonly mode: "handover"; readonly handover: Handover } & Replayed);
 
 export interface Route {
   /** As written: segments, `:name` for one segment, a closing `/*` for the rest. */

@@ -23,17 +23,20 @@ export interface OriginFieldFacts extends FieldFacts {
   readonly request?: string | undefined;
   /** Told from the second on. */
   readonly attempt?: number | undefined;
+  /** In a hand-over: the origin is asked for the session's state, or brought it. */
+  readonly handover?: "give" | "take" | undefined;
 }
 
 /** What the origin is told of a request or of a leg. Written for every request: ids, regions and reasons are plain tokens, so that only a key needs care. */
 export function fieldForOrigin(facts: OriginFieldFacts): string {
-  const { session, origin, region, epoch, fence, reason, replicas, movedFrom, request, attempt } = facts;
+  const { session, origin, region, epoch, fence, reason, replicas, movedFrom, request, attempt, handover } = facts;
   let field = session === undefined ? "" : `session=${keyItem(session)}, `;
   field += `origin="${origin}", region="${region}", epoch=${epoch}`;
   if (fence !== undefined) field += `, fence=${fence}`;
   field += `, reason=${reason}`;
   if (replicas.length > 0) field += `, replicas=("${replicas.join('" "')}")`;
   if (movedFrom !== undefined) field += `, moved-from="${movedFrom}"`;
+  if (handover !== undefined) field += `, handover=${handover}`;
   if (request !== undefined) field += `, request=${keyItem(request)}`;
   return attempt !== undefined && attempt > 1 ? `${field}, attempt=${attempt}` : field;
 }

@@ -130,11 +130,17 @@ export const PROBLEMS = {
     proxyError: "destination_unavailable",
     help: "The pool is `strict`: the session waits for the origin that holds it. It comes back when that does, or when it is drained or removed.",
   },
+  quarantined: {
+    status: 503,
+    title: "This session is in quarantine",
+    proxyError: "destination_unavailable",
+    help: "Several origins died soon after this session had been moved to them (`faultBudget`). It is served again when its time is over, or when an operator moves it. Plain requests are served.",
+  },
   overloaded: {
     status: 503,
     title: "Too much at once",
     proxyError: "connection_limit_reached",
-    help: "A carrier holds as many live connections as it may (`carrier.maxConnections`). Try again; operators may raise `carriers` while no session is live.",
+    help: "A carrier holds as many live connections as it may (`carrier.maxConnections`), or more are being opened at once than its handshakes allow. Try again; operators may raise `carriers` while no session is live.",
   },
   misconfigured: {
     status: 500,

@@ -41,6 +41,8 @@ export interface PlaceItem extends SessionRef {
   readonly claim?: { readonly origin: string; readonly fence: number } | undefined;
   /** Origins that this carrier has just failed to reach: the ring object probes before it believes it. */
   readonly excluded: readonly string[];
+  /** No leg of the session can be opened where it is, again and again: it goes elsewhere even if that origin answers probes. */
+  readonly unreached?: boolean | undefined;
 }
 
 export interface LivePlacement {
@@ -82,7 +84,10 @@ export type RedirectAnswer =
 export type PlaceAnswer =
   /** `probedAtMs`: the excluded origin was probed then, and answered: it still holds the session. */
   | { readonly kind: "placed"; readonly placement: Placement; readonly probedAtMs?: number | undefined }
-  | { readonly kind: "refused"; readonly keyHash: string; readonly why: "no-origin" | "owner-lost"; readonly epoch: number };
+  /** It is between two origins: `enter` says where. */
+  | { readonly kind: "moving"; readonly keyHash: string }
+  /** `quarantined`: its origins keep dying. */
+  | { readonly kind: "refused"; readonly keyHash: string; readonly why: "no-origin" | "owner-lost" | "quarantined"; readonly epoch: number };
 
 /** Ring → ring: a home ring asks another region's ring object, which has the only say over its origins. */
 export interface GuestItem extends SessionRef {
@@ -92,10 +97,30 @@ export interface GuestItem extends SessionRef {
   readonly held?: string | undefined;
   /** The fence that this placement will have; the home ring gives it out. */
   readonly fence: number;
+  /** It comes by a move, at the asked origin's pace. */
+  readonly tokens?: Tokens | undefined;
+}
+
+/** What a move needs of its destination's pace. */
+export interface Tokens {
+  /** Connections. */
+  readonly count: number;
+  /** The session has lost its origin, and waits. */
+  readonly urgent: boolean;
 }
 
 export type GuestAnswer =
-  { readonly kind: "placed"; readonly origin: string; readonly url: string; readonly epoch: number } | { readonly kind: "refused" };
+  | {
+      readonly kind: "placed";
+      readonly origin: string;
+      readonly url: string;
+      readonly epoch: number;
+      /** How long to wait until its tokens are good; default 0. */
+      readonly waitMs?: number | undefined;
+    }
+  /** The origin would take it, but not yet. */
+  | { readonly kind: "later" }
+  | { readonly kind: "refused" };
 
 /** One live session of a carrier (`table`), or one guest of a ring (`guests`). */
 export interface TableRow extends SessionRef, LivePlacement {
@@ -118,6 +143,40 @@ export interface LeaveItem {
   readonly planned: boolean;
 }
 
+/** Carrier → ring: it has left; `connections` came along, and `reached`: it had a leg there. */
+export interface LeftItem {
+  readonly keyHash: string;
+  readonly connections: number;
+  readonly reached: boolean;
+}
+
+/** How much there is to move, and how many frames have passed, both ways, since the session began. */
+export interface Weight {
+  readonly keyHash: string;
+  readonly connections: number;
+  readonly frames: number;
+}
+
+/** What became of sessions that were told where they are. */
+export interface EnteredAnswer {
+  /** They are not here any more. */
+  readonly absent: readonly string[];
+  /** None of their connections has a leg there. */
+  readonly failed: readonly string[];
+}
+
+/** What a carrier has counted since it started. */
+export interface Tally {
+  /** Connections that got a new leg, by how long they had none: as many as `GAP_BOUNDS_MS` and one for beyond. */
+  readonly gaps: readonly number[];
+  readonly heldFrames: number;
+  /** Connections refused because too much was waiting, and those ended because a bound was passed. */
+  readonly refused: number;
+}
+
+/** Upper bounds (ms, inclusive) of the histogram of gaps. */
+export const GAP_BOUNDS_MS = [50, 100, 200, 500, 1_000, 2_000, 5_000] as const;
+
 export interface EndedItem {
   readonly keyHash: string;
   readonly fence: number;
@@ -133,6 +192,7 @@ export interface LiveRequest extends SessionRef {
   readonly resume: Resume;
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;
+  readonly originSilenceMs?: number | undefined;
 }
 
 /** The internal header that carries a `LiveRequest`: JSON as base64url of UTF-8. Set by the Worker after the visitor's own was deleted. */

@@ -4,7 +4,7 @@ import { GENERATION, sliceOf } from "../core/names.ts";
 import { responseHeaders, type HeaderRecord } from "../core/headers.ts";
 import { subprotocols } from "../core/identity.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
-import { PLACED_HEADER, type Placed } from "../platform/carrier-object.ts";
+import { PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
@@ -33,7 +33,7 @@ export function handshakeFault({ request: { method }, given }: Arrival): string 
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
   const { env, settings, request, url, requestId } = arrival;
   const {
-    route: { resume, rehomeOn, quietMs },
+    route: { resume, rehomeOn, quietMs, originSilenceMs },
     pool,
     key,
     point,
@@ -53,6 +53,7 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
     resume,
     rehomeOn,
     quietMs,
+    ...(originSilenceMs === undefined ? {} : { originSilenceMs }),
   };
   const headers = new Headers(originHeaders(arrival, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));

@@ -3,7 +3,7 @@
 import { PROBLEMS, requestProblem, type ProblemCode } from "../core/problem.ts";
 import type { Routed } from "../core/decision.ts";
 import { carryPlain, type Failed } from "../platform/carry-http.ts";
-import type { Placed } from "../platform/carrier-object.ts";
+import type { Placed } from "../platform/carrier-answers.ts";
 import type { PlainRequest } from "../platform/decide-http.ts";
 import { tally } from "../platform/outcomes.ts";
 import { endAtRing } from "../platform/ring-words.ts";

@@ -7,7 +7,7 @@ import { hasAffinity } from "../core/decide.ts";
 import { cookieValueIn, isLearned, sourceNameOf, unwrap, wrap, type Tag } from "../core/learned.ts";
 import { pointOf } from "../core/secret-point.ts";
 import type { Answered } from "../platform/carry-http.ts";
-import type { Placed } from "../platform/carrier-object.ts";
+import type { Placed } from "../platform/carrier-answers.ts";
 import { exposeTo } from "../platform/record.ts";
 import { seal } from "../platform/seal.ts";
 import type { Draft } from "./messages.ts";

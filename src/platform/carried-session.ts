@@ -1,44 +1,66 @@
 // A carried session: all live connections of one key, which are at one origin, or between two. It moves as a whole: taking a new
 // placement drops every leg of the old one before the first reaches the new. Placements are obeyed by fence: the largest wins.
 
-import { RESTART, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
-import type { LeaveItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import { RESTART, type Close } from "../core/close-codes.ts";
+import type { LeaveItem, LeftItem, PlaceAnswer, PlaceItem, Placement, SessionRef, Weight } from "../core/protocol.ts";
+import { backoff, discard, farewell, hasBegun, Resets, unlessLate, type Connected, type Refusal } from "./connecting.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
-import { ARRIVAL_DEADLINE_MS, delay, MOVE_DEADLINE_MS, RECONNECT_BACKOFF_MS, RECONNECT_DEADLINE_MS, RESETS_MAX, RESETS_WINDOW_MS } from "./limits.ts";
-
-type Refusal = Extract<PlaceAnswer, { kind: "refused" }>;
-
-/** How an arrival or a reconnection came out. */
-export type Connected =
-  | { readonly kind: "connected" }
-  | { readonly kind: "answered"; readonly response: Response }
-  | { readonly kind: "refused"; readonly why: Refusal["why"] }
-  | { readonly kind: "unreachable" };
+import type { Handover } from "./hand-over.ts";
+import type { Handshakes, Lane } from "./handshakes.ts";
+import {
+  ARRIVAL_DEADLINE_MS,
+  ASK_AGAIN_MS,
+  delay,
+  MOVE_DEADLINE_MS,
+  RECONNECT_DEADLINE_MS,
+  RESETS_MAX,
+  RESTART_SPREAD_MS,
+  SLOW_HANDSHAKE_MS,
+} from "./limits.ts";
 
 export interface SessionHost {
+  readonly handshakes: Handshakes;
   place(item: PlaceItem): Promise<PlaceAnswer>;
   /** The last connection is over; `fence` is that of its placement, if it had one. */
   emptied(ref: SessionRef, fence: number | undefined): void;
   /** The number of connections or their origin changed. */
   changed(): void;
+  /** A connection had no origin for so long, and so many of its visitor's frames were held back. */
+  resumed(heldMs: number, heldFrames: number): void;
 }
+
+/** Failed dials at one placement after which the ring object is asked for another, even if it finds the origin well. */
+const FAILURES_UNREACHED = 2;
+const FAILURES_REACHED = 4;
 
 export class CarriedSession implements ConnectionEvents {
   readonly ref: SessionRef;
   readonly #claim: PlaceItem["claim"];
   readonly #host: SessionHost;
+  /** Only where state moves by hand-over. */
+  readonly #handover: Handover | undefined;
   readonly #connections = new Set<Connection>();
-  readonly #connecting = new Set<Connection>();
-  readonly #resets = new Map<Connection, { count: number; readonly sinceMs: number }>();
+  /** Those that have had no leg yet. */
+  readonly #arriving = new Set<Connection>();
+  readonly #connecting = new Map<Connection, Promise<Connected>>();
+  readonly #dials = new Map<Connection, AbortController>();
+  readonly #resets = new Resets<Connection>();
+  /** Origins that could not be reached since a leg last opened. */
+  readonly #tried = new Set<string>();
   #placement: Placement | undefined;
+  /** Whether a leg has opened at the present placement. */
+  #reached = false;
+  #failures = 0;
   #asking: Promise<Refusal | undefined> | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
+  #entered = Promise.withResolvers<void>();
   #over = false;
 
-  constructor(ref: SessionRef, claim: PlaceItem["claim"], host: SessionHost) {
+  constructor(ref: SessionRef, claim: PlaceItem["claim"], host: SessionHost, handover?: Handover) {
     this.ref = ref;
     this.#claim = claim;
     this.#host = host;
+    this.#handover = handover;
   }
 
   get placement(): Placement | undefined {
@@ -49,53 +71,103 @@ export class CarriedSession implements ConnectionEvents {
     return this.#connections.size;
   }
 
+  /** How much there is to move, and how many frames have passed since the session began. */
+  weigh(): Weight {
+    const frames = [...this.#connections].reduce((sum, connection) => sum + connection.frameCount, 0);
+    return { keyHash: this.ref.keyHash, connections: this.#connections.size, frames };
+  }
+
   /** A new visitor's connection: placed, dialled and answered for. */
   async arrive(connection: Connection): Promise<Connected> {
     this.#connections.add(connection);
-    const outcome = await this.#connect(connection, { first: true });
+    this.#arriving.add(connection);
+    const outcome = await this.#connect(connection, "arrivals");
+    this.#arriving.delete(connection);
     if (outcome.kind !== "connected") this.#forget(connection);
     this.#host.changed();
     return outcome;
   }
 
   /** First phase of a move: holds the visitors' frames and takes every leg off the old origin. Resolves when all have left. */
-  async leave({ fence, planned }: LeaveItem): Promise<void> {
-    if (!this.#placement || fence < this.#placement.fence) return; // we are past that placement already
-    this.#holdAll();
-    const pause = this.#pause;
-    const staying = this.#endUnbearing();
-    if (planned) {
-      await Promise.all(staying.map((connection) => connection.quiet()));
-      if (this.#pause !== pause) return; // `enter` came first, and has dropped the old legs: the new ones are not ours to close
-      for (const connection of staying) connection.mute();
-      await Promise.all(staying.map((connection) => connection.closeLeg()));
-    } else {
+  async leave({ fence, planned }: LeaveItem): Promise<LeftItem> {
+    const left: LeftItem = { keyHash: this.ref.keyHash, connections: this.#connections.size, reached: this.#reached };
+    if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already
+    const placement = this.#placement;
+    const pause = this.#beginPause();
+    this.#abortDials(); // what is on its way to the old origin must not begin there any more
+    const open = [...this.#connections].filter((connection) => connection.legOpen);
+    const staying = open.filter((connection) => connection.rehomeable && (planned || !this.#handover));
+    const returning = open.filter((connection) => !staying.includes(connection)).map((connection) => this.#sendBack(connection));
+    for (const connection of staying) connection.hold();
+    if (!planned) {
       for (const connection of staying) connection.dropLeg();
+      await Promise.all(returning);
+      return left;
     }
-    // Dials to the old origin that are under way never begin: each is discarded when it is through.
+    await Promise.all([...returning, ...staying.map((connection) => connection.quiet())]);
+    if (this.#pause !== pause) return left; // `enter` came first, and has dropped the old legs: the new ones are not ours to close
+    for (const connection of staying) connection.mute();
+    await Promise.all(staying.map((connection) => connection.closeLeg()));
+    if (this.#pause === pause && staying.length > 0) await this.#handover?.give(placement);
+    return left;
   }
 
   /** Second phase, or the ring object's word at any time: from now on the session is there. */
   enter(placement: Placement): void {
     if (this.#placement && placement.fence <= this.#placement.fence) return;
+    const stateless = this.#placement !== undefined && this.#handover?.given === false;
+    this.#abortDials();
     this.#placement = placement;
-    for (const connection of this.#endUnbearing()) {
-      connection.hold();
-      connection.dropLeg();
+    this.#reached = false;
+    this.#failures = 0;
+    for (const connection of this.#connections) {
+      const cannotFollow = connection.legOpen ? !connection.rehomeable : false;
+      if (cannotFollow || (stateless && !this.#arriving.has(connection))) connection.end(RESTART);
+      else if (connection.legOpen) {
+        connection.hold();
+        connection.dropLeg();
+      }
     }
+    this.#entered.resolve();
+    this.#entered = Promise.withResolvers();
     this.#resume();
     this.#host.changed();
   }
 
-  /** Ends every connection: nobody can take the session. The visitors come back, and are told. */
-  expel(): void {
-    for (const connection of this.#connections) connection.end(RESTART);
+  /** Whether the session has a leg, or nobody who needs one, once every connection that looks for one has found it or given up. */
+  async connected(): Promise<boolean> {
+    await Promise.all(this.#connecting.values());
+    return this.hasLeg || this.#connections.size === 0;
+  }
+
+  get hasLeg(): boolean {
+    return [...this.#connections].some((connection) => connection.legOpen);
+  }
+
+  /** Ends every connection. The visitors come back, or not, as they are told. */
+  expel(close: Close = RESTART): void {
+    for (const connection of this.#connections) connection.end(close);
+  }
+
+  /** Leaves the legs on which the origin has said nothing for too long. */
+  checkSilence(nowMs: number): void {
+    for (const connection of this.#connections) {
+      if (this.#pause || !connection.isSilent(nowMs)) continue;
+      connection.dropLeg();
+      if (!this.#bears(connection)) {
+        connection.end(RESTART);
+        continue;
+      }
+      connection.hold();
+      if (this.#placement) void this.#doubt(this.#placement); // beside the new dial, which may hang as the old leg does; never rejects
+      void this.#reconnect(connection); // never rejects
+    }
   }
 
   lost(connection: Connection): void {
-    if (!connection.rehomeable || this.#resetsOf(connection) > RESETS_MAX) return connection.end(RESTART);
+    if (!this.#bears(connection) || this.#resets.another(connection, Date.now()) > RESETS_MAX) return connection.end(RESTART);
     connection.hold();
-    void this.#reconnect(connection); // never rejects: its outcome is told to the visitor
+    if (!this.#pause) void this.#reconnect(connection); // never rejects: its outcome is told to the visitor
   }
 
   ended(connection: Connection): void {
@@ -106,109 +178,154 @@ export class CarriedSession implements ConnectionEvents {
     this.#host.changed();
   }
 
-  #resetsOf(connection: Connection): number {
-    const nowMs = Date.now();
-    const known = this.#resets.get(connection);
-    const resets = known && nowMs - known.sinceMs < RESETS_WINDOW_MS ? known : { count: 0, sinceMs: nowMs };
-    resets.count++;
-    this.#resets.set(connection, resets);
-    return resets.count;
+  resumed(heldMs: number, heldFrames: number): void {
+    this.#host.resumed(heldMs, heldFrames);
+  }
+
+  /** A leg that is lost takes with it what was under way: where state is handed over nothing brings that back. */
+  #bears(connection: Connection): boolean {
+    return connection.rehomeable && !this.#handover;
   }
 
   #forget(connection: Connection): void {
     this.#connections.delete(connection);
-    this.#resets.delete(connection);
+    this.#resets.forget(connection);
+    this.#dials.get(connection)?.abort();
     if (this.#connections.size > 0 || this.#over) return;
     this.#over = true;
+    this.#handover?.forget();
     this.#pause?.resolve();
     this.#pause = undefined;
     this.#host.emptied(this.ref, this.#placement?.fence);
   }
 
-  #holdAll(): void {
+  #beginPause(): PromiseWithResolvers<void> {
     if (!this.#pause) {
       this.#pause = Promise.withResolvers();
-      const { promise } = this.#pause;
-      void this.#endPause(promise); // never rejects
+      void this.#endPause(this.#pause); // never rejects
     }
-    for (const connection of this.#connections) if (connection.legOpen) connection.hold();
+    return this.#pause;
   }
 
   /** Without `enter` the ring object was lost in mid-move: the session asks it where it is now. */
-  async #endPause(pause: Promise<void>): Promise<void> {
-    await Promise.race([pause, delay(MOVE_DEADLINE_MS)]);
-    if (this.#over || this.#pause?.promise !== pause) return;
-    await this.#ask([]);
-    if (this.#pause?.promise === pause) this.#resume();
+  async #endPause(pause: PromiseWithResolvers<void>): Promise<void> {
+    const untilMs = Date.now() + RECONNECT_DEADLINE_MS;
+    await Promise.race([pause.promise, delay(MOVE_DEADLINE_MS)]);
+    while (this.#pause === pause && !this.#over) {
+      if (Date.now() >= untilMs) return this.expel(); // it has left its old place, and nobody says where it belongs
+      void this.#ask([]); // never rejects
+      await Promise.race([pause.promise, delay(ASK_AGAIN_MS)]);
+    }
   }
 
   #resume(): void {
     this.#pause?.resolve();
     this.#pause = undefined;
-    for (const connection of this.#connections) if (!connection.legOpen) void this.#reconnect(connection);
+    for (const connection of this.#connections) if (!connection.legOpen) void this.#reconnect(connection); // never rejects
   }
 
-  /** Tells those visitors to come back whose protocol cannot bear a new leg; the others are returned. */
-  #endUnbearing(): Connection[] {
-    const open = [...this.#connections].filter((connection) => connection.legOpen);
-    for (const connection of open) if (!connection.rehomeable) connection.end(RESTART);
-    return open.filter((connection) => connection.rehomeable);
+  /** Tells a visitor to come back whose protocol cannot bear a new leg: not all in the same moment. */
+  async #sendBack(connection: Connection): Promise<void> {
+    await delay(Math.random() * RESTART_SPREAD_MS);
+    connection.end(RESTART);
+  }
+
+  #abortDials(): void {
+    for (const dial of this.#dials.values()) dial.abort();
   }
 
   async #reconnect(connection: Connection): Promise<void> {
-    if (this.#connecting.has(connection)) return;
-    const outcome = await this.#connect(connection, { first: false });
+    if (this.#connecting.has(connection) || connection.over) return;
+    const outcome = await this.#connect(connection, "moves");
     if (outcome.kind !== "connected") connection.end(farewell(outcome));
   }
 
-  async #connect(connection: Connection, { first }: { first: boolean }): Promise<Connected> {
-    this.#connecting.add(connection);
+  async #connect(connection: Connection, lane: Lane): Promise<Connected> {
+    const connecting = this.#connectUntil(connection, lane, Date.now() + (lane === "arrivals" ? ARRIVAL_DEADLINE_MS : RECONNECT_DEADLINE_MS));
+    this.#connecting.set(connection, connecting);
     try {
-      return await this.#connectUntil(connection, first, Date.now() + (first ? ARRIVAL_DEADLINE_MS : RECONNECT_DEADLINE_MS));
+      return await connecting;
     } finally {
       this.#connecting.delete(connection);
     }
   }
 
-  async #connectUntil(connection: Connection, first: boolean, deadlineMs: number): Promise<Connected> {
-    let failures = 0;
-    let failedFence = 0;
-    if ((this.#resets.get(connection)?.count ?? 0) > 1 && this.#placement) await this.#doubt(this.#placement); // a second reset: the ring object probes
-    while (!connection.over) {
-      const refusal = await this.#settled();
+  async #connectUntil(connection: Connection, lane: Lane, deadlineMs: number): Promise<Connected> {
+    const first = lane === "arrivals";
+    if (this.#resets.of(connection) > 1 && this.#placement) await this.#doubt(this.#placement); // a second reset: the ring object probes
+    for (let turn = 0; !connection.over; turn++) {
+      const refusal = await this.#settled(deadlineMs);
       const placement = this.#placement;
       if (refusal && (first || Date.now() >= deadlineMs)) return { kind: "refused", why: refusal.why };
       if (!placement || refusal) {
-        await delay(backoff(failures++));
+        if (Date.now() >= deadlineMs) return { kind: "unreachable" };
+        await delay(backoff(turn));
         continue;
       }
-      const opening = await connection.open(placement);
+      const opening = await this.#dial(connection, lane, placement, deadlineMs);
+      if (opening === "full") return { kind: "full" };
       if (connection.over) {
         discard(opening);
         break;
       }
       if (this.#pause || this.#placement?.fence !== placement.fence) {
         discard(opening);
+        if (Date.now() >= deadlineMs) return { kind: "unreachable" };
         continue;
       }
-      if (opening.kind === "open" && hasBegun(opening)) return { kind: "connected" };
+      if (opening.kind === "open" && hasBegun(opening)) {
+        this.#reached = true;
+        this.#failures = 0;
+        this.#tried.clear();
+        return { kind: "connected" };
+      }
       if (opening.kind === "answered" && (first || opening.response.status < 500)) return opening;
       discard(opening);
       if (Date.now() >= deadlineMs) return { kind: "unreachable" };
-      failures = failedFence === placement.fence ? failures + 1 : 1;
-      failedFence = placement.fence;
-      if (failures === 1) continue; // the same owner is dialled once more
-      const doubted = await this.#doubt(placement);
+      const doubted = await this.#failed(placement, deadlineMs);
       if (doubted && first) return { kind: "refused", why: doubted.why };
-      if (this.#placement.fence === placement.fence) await delay(backoff(failures - 2));
+      if (this.#placement.fence === placement.fence) await delay(backoff(this.#failures - 1));
     }
     return { kind: "unreachable" };
   }
 
+  /** One try at the session's origin, when it is this connection's turn. A new placement ends it at once. */
+  async #dial(connection: Connection, lane: Lane, placement: Placement, deadlineMs: number): Promise<Opening | "full"> {
+    const dial = new AbortController();
+    this.#dials.set(connection, dial);
+    const late = setTimeout(() => dial.abort(), Math.max(0, deadlineMs - Date.now()));
+    let slow: ReturnType<typeof setTimeout> | undefined;
+    try {
+      const taken = (await this.#handover?.take(placement)) ?? true;
+      if (!taken) return { kind: "unreachable" };
+      const release = await this.#host.handshakes.take(lane, placement.origin, dial.signal);
+      if (release === "full") return "full";
+      if (release === "aborted") return { kind: "unreachable" };
+      slow = setTimeout(() => void this.#doubt(placement), SLOW_HANDSHAKE_MS); // never rejects
+      try {
+        return await connection.open(placement, dial);
+      } finally {
+        release();
+      }
+    } finally {
+      clearTimeout(late);
+      if (slow !== undefined) clearTimeout(slow);
+      if (this.#dials.get(connection) === dial) this.#dials.delete(connection);
+    }
+  }
+
   /** Waits for a move to end, and asks for a place where there is none. */
-  async #settled(): Promise<Refusal | undefined> {
-    while (this.#pause) await this.#pause.promise;
-    return this.#placement ? undefined : this.#ask([]);
+  async #settled(deadlineMs: number): Promise<Refusal | undefined> {
+    while (this.#pause && Date.now() < deadlineMs) await Promise.race([this.#pause.promise, delay(deadlineMs - Date.now())]);
+    if (this.#placement || this.#pause) return undefined;
+    return unlessLate(this.#ask([]), deadlineMs);
+  }
+
+  /** A dial failed: the ring object is told, and may have another place. */
+  async #failed(placement: Placement, deadlineMs: number): Promise<Refusal | undefined> {
+    this.#failures++;
+    this.#tried.add(placement.origin);
+    return unlessLate(this.#doubt(placement), deadlineMs);
   }
 
   /** Tells the ring object that the owner could not be reached; its word may be another place. */
@@ -218,42 +335,31 @@ export class CarriedSession implements ConnectionEvents {
 
   /** One ask at a time for the whole session; everyone waits for its answer. */
   #ask(excluded: readonly string[]): Promise<Refusal | undefined> {
-    this.#asking ??= this.#askRing(excluded).finally(() => (this.#asking = undefined));
-    return this.#asking;
+    return (this.#asking ??= this.#askRing(excluded).finally(() => (this.#asking = undefined)));
   }
 
   async #askRing(excluded: readonly string[]): Promise<Refusal | undefined> {
     // The cookie's claim speaks of the time before: once the session is placed it counts no more.
     const claim = this.#placement ? undefined : this.#claim;
-    const answer = await this.#host.place({ ...this.ref, claim, live: this.#placement, excluded });
+    const unreached = excluded.length > 0 && !this.hasLeg && this.#failures >= (this.#reached ? FAILURES_REACHED : FAILURES_UNREACHED);
+    const [pause, entered] = [this.#pause, this.#entered.promise];
+    const item: PlaceItem = {
+      ...this.ref,
+      claim,
+      live: this.#placement,
+      excluded: unreached ? [...new Set([...excluded, ...this.#tried])] : excluded,
+    };
+    const answer = await this.#host.place(unreached ? { ...item, unreached } : item);
     if (answer.kind === "refused") return answer;
+    if (answer.kind === "moving") {
+      await Promise.race([entered, delay(ASK_AGAIN_MS)]);
+      return undefined;
+    }
     // Everyone left while it was asked: the ring object has just placed a session that is none.
     if (this.#over) this.#host.emptied(this.ref, answer.placement.fence);
+    else if (pause && this.#pause === pause && answer.placement.fence === this.#placement?.fence)
+      this.#resume(); // nobody moves it any more
     else this.enter(answer.placement);
     return undefined;
   }
-}
-
-/** A leg that is closed again before it could begin is one that could not be opened. */
-function hasBegun(opening: Extract<Opening, { kind: "open" }>): boolean {
-  try {
-    opening.begin();
-    return true;
-  } catch (error) {
-    console.error(JSON.stringify({ limpet: "leg-not-begun", error: String(error) }));
-    return false;
-  }
-}
-
-function discard(opening: Opening): void {
-  if (opening.kind === "open") opening.discard();
-  if (opening.kind === "answered") void opening.response.body?.cancel().catch(() => undefined); // nobody reads it any more
-}
-
-function farewell(outcome: Exclude<Connected, { kind: "connected" }>): Close {
-  return outcome.kind === "answered" ? STALE_HANDSHAKE : RESTART;
-}
-
-function backoff(failures: number): number {
-  return RECONNECT_BACKOFF_MS[Math.min(failures, RECONNECT_BACKOFF_MS.length - 1)] ?? 0;
 }

@@ -3,26 +3,41 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { parseCarrierObjectName } from "../core/names.ts";
-import { decodeLiveRequest, LIVE_HEADER, type LeaveItem, type LiveRequest, type Placement, type Table } from "../core/protocol.ts";
+import { QUARANTINED } from "../core/close-codes.ts";
+import {
+  decodeLiveRequest,
+  LIVE_HEADER,
+  type EnteredAnswer,
+  type LeaveItem,
+  type LeftItem,
+  type LiveRequest,
+  type Placement,
+  type Table,
+  type Weight,
+} from "../core/protocol.ts";
 import { requestProblem } from "../core/problem.ts";
+import { answer } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { CarriedSession, type Connected } from "./carried-session.ts";
+import { CarriedSession, type SessionHost } from "./carried-session.ts";
 import { SseConnection } from "./carry-sse.ts";
-import { WebSocketConnection, type HeldBudget } from "./carry-websocket.ts";
-import type { Connection } from "./connection.ts";
+import { CarrierTally } from "./carrier-tally.ts";
+import { WebSocketConnection } from "./carry-websocket.ts";
+import type { Budget, Connection } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
 import type { Env, Settings } from "./env.ts";
-import { HELD_BYTES_MAX_PER_CARRIER } from "./limits.ts";
+import { Handover } from "./hand-over.ts";
+import { Handshakes } from "./handshakes.ts";
+import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
 import { RingClient } from "./ring-client.ts";
-
-/** Tells the Worker where a connection was placed (JSON of `Placed`); taken out before the visitor sees the answer. */
-export const PLACED_HEADER = "limpet-placed";
-export type Placed = Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">;
 
 /** While connections are open an alarm comes this often: an object whose sockets go out may be evicted after 15 minutes without one. */
 const AWAKE_MS = 30_000;
 const REPORT_MS = 250;
+/** Between two looks for origins that are silent; routes allow a second of silence at least. */
+const SILENCE_EVERY_MS = 500;
+
+const NAME_KEY = "name";
 
 export class CarrierObject extends DurableObject<Env> {
   readonly #sessions = new Map<string, CarriedSession>();
@@ -30,14 +45,19 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #maxConnections: number;
   readonly #closeDeadlineMs: number;
   readonly #send: OriginFetch;
-  readonly #budget: HeldBudget = heldBudget(HELD_BYTES_MAX_PER_CARRIER);
+  readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
+  readonly #handshakes = new Handshakes();
+  readonly #tally = new CarrierTally();
   #reporting = false;
+  #watching = false;
 
   constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
     super(ctx, env);
-    const name = parseCarrierObjectName(ctx.id.name);
+    // An alarm may start the object without its name.
+    const objectName = ctx.id.name ?? ctx.storage.kv.get<string>(NAME_KEY);
+    const name = parseCarrierObjectName(objectName);
     const pool = name && settings.config.pools[name.ring.pool];
-    // Started by an alarm of an earlier life, without a name: it has no connections and nothing to do.
+    if (ctx.id.name !== undefined && ctx.storage.kv.get(NAME_KEY) === undefined) ctx.storage.kv.put(NAME_KEY, ctx.id.name);
     this.#maxConnections = pool?.carrier.maxConnections ?? 0;
     this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
     this.#send = originFetch(env, settings, pool?.id ?? "");
@@ -54,7 +74,9 @@ export class CarrierObject extends DurableObject<Env> {
     }
     const session = this.#sessions.get(live.keyHash) ?? this.#begin(live);
     const connection = this.#connection(request, live, session);
+    if (live.originSilenceMs !== undefined) this.#watchSilence();
     const outcome = await session.arrive(connection);
+    if (outcome.kind === "full") this.#tally.refused();
     return answer(outcome, connection, session, live);
   }
 
@@ -64,27 +86,42 @@ export class CarrierObject extends DurableObject<Env> {
     this.#ring.adopt(snapshots);
   }
 
-  /** First phase of a move; resolves with those that have left. */
-  async leave(items: readonly LeaveItem[]): Promise<string[]> {
-    await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item)));
-    return items.map((item) => item.keyHash);
+  /** How busy sessions are: connections, and frames that pass while they are watched. Those that are not here are left out. */
+  async weigh(keyHashes: readonly string[], forMs: number): Promise<Weight[]> {
+    const sessions = keyHashes.flatMap((keyHash) => this.#sessions.get(keyHash) ?? []);
+    const before = sessions.map((session) => session.weigh().frames);
+    await delay(forMs);
+    return sessions.map((session, index) => {
+      const weight = session.weigh();
+      return { ...weight, frames: weight.frames - (before[index] ?? 0) };
+    });
   }
 
-  /** Second phase of a move; resolves with those that are not here any more. */
-  async enter(placements: readonly Placement[]): Promise<string[]> {
-    const absent: string[] = [];
-    for (const placement of placements) {
+  /** First phase of a move; resolves with those that have left, and were here. */
+  async leave(items: readonly LeaveItem[]): Promise<LeftItem[]> {
+    const left = await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item)));
+    return left.filter((item) => item !== undefined);
+  }
+
+  /** Second phase of a move; resolves when their new legs are open, or after a while. */
+  async enter(placements: readonly Placement[]): Promise<EnteredAnswer> {
+    const entering = placements.map((placement) => {
       this.#ring.saw(placement.fence);
       const session = this.#sessions.get(placement.keyHash);
-      if (session) session.enter(placement);
-      else absent.push(placement.keyHash);
-    }
-    return absent;
+      session?.enter(placement);
+      return { keyHash: placement.keyHash, session };
+    });
+    const late = delay(ENTERED_WITHIN_MS);
+    await Promise.all(entering.flatMap(({ session }) => (session ? [Promise.race([session.connected(), late])] : [])));
+    return {
+      absent: entering.flatMap(({ keyHash, session }) => (session ? [] : [keyHash])),
+      failed: entering.flatMap(({ keyHash, session }) => (session && session.connectionCount > 0 && !session.hasLeg ? [keyHash] : [])),
+    };
   }
 
-  /** Sessions that no origin can take: their visitors are told to come back. */
-  async expel(keyHashes: readonly string[]): Promise<void> {
-    for (const keyHash of keyHashes) this.#sessions.get(keyHash)?.expel();
+  /** Sessions that no origin can take: their visitors are told to come back. Those whose origins keep dying: not soon. */
+  async expel(keyHashes: readonly string[], quarantined = false): Promise<void> {
+    for (const keyHash of keyHashes) this.#sessions.get(keyHash)?.expel(quarantined ? QUARANTINED : undefined);
   }
 
   /** Every session carried here with its placement, and those whose place is still being asked for. */
@@ -104,15 +141,22 @@ export class CarrierObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     if (this.#sessions.size > 0) await this.ctx.storage.setAlarm(Date.now() + AWAKE_MS);
+    // The last thing a carrier does, or the first of one whose earlier life was cut off: the ring object learns that nobody is here.
+    else if (this.#maxConnections > 0) await this.#ring.report({}, this.#tally.read());
   }
 
   #begin(live: LiveRequest): CarriedSession {
     const { keyHash, position, lot, keyed, learned, claim } = live;
-    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, {
+    const host: SessionHost = {
+      handshakes: this.#handshakes,
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
-    });
+      resumed: (heldMs, heldFrames) => this.#tally.resumed(heldMs, heldFrames),
+    };
+    const means = { key: live.key, send: this.#send, handshakes: this.#handshakes, budget: this.#budget };
+    const handover = live.resume.mode === "handover" ? new Handover({ rule: live.resume.handover, ...means }) : undefined;
+    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, host, handover);
     if (this.#sessions.size === 0) this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + AWAKE_MS));
     this.#sessions.set(keyHash, session);
     return session;
@@ -139,6 +183,18 @@ export class CarrierObject extends DurableObject<Env> {
     return [...this.#sessions.values()].reduce((sum, session) => sum + session.connectionCount, 0);
   }
 
+  /** As long as there is anybody; the runtime keeps no object awake for it that carries nothing. */
+  #watchSilence(): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    const timer = setInterval(() => {
+      const nowMs = Date.now();
+      for (const session of this.#sessions.values()) session.checkSilence(nowMs);
+      this.#watching = this.#sessions.size > 0;
+      if (!this.#watching) clearInterval(timer);
+    }, SILENCE_EVERY_MS);
+  }
+
   #reportSoon(): void {
     if (this.#reporting) return;
     this.#reporting = true;
@@ -148,45 +204,12 @@ export class CarrierObject extends DurableObject<Env> {
       for (const { placement, connectionCount } of this.#sessions.values()) {
         if (placement) counts.set(placement.origin, (counts.get(placement.origin) ?? 0) + connectionCount);
       }
-      this.ctx.waitUntil(this.#ring.report(Object.fromEntries(counts)));
+      this.ctx.waitUntil(this.#ring.report(Object.fromEntries(counts), this.#tally.read()));
     }, REPORT_MS);
   }
 }
 
-function answer(outcome: Connected, connection: Connection, session: CarriedSession, live: LiveRequest): Response {
-  switch (outcome.kind) {
-    case "connected":
-      return placed(connection.response(), session.placement);
-    case "answered": {
-      const { status, statusText, headers, body } = outcome.response;
-      if (status < 200 || status > 599)
-        return requestProblem("origin-protocol", `The origin answered with status ${status}, which is none for this request.`, live.requestId);
-      return placed(new Response(body, { status, statusText, headers }), session.placement);
-    }
-    case "refused":
-      return outcome.why === "owner-lost"
-        ? requestProblem("owner-lost", "The origin that holds this session is away, and this pool waits for it. Try again shortly.", live.requestId, {
-            "retry-after": "2",
-          })
-        : requestProblem("no-origin", "No origin of this pool can take the session now. Try again shortly.", live.requestId, { "retry-after": "2" });
-    case "unreachable":
-      return requestProblem("origin-unreachable", "The origin of this session did not answer the handshake. Try again shortly.", live.requestId, {
-        "retry-after": "1",
-      });
-    default:
-      return outcome satisfies never;
-  }
-}
-
-function placed(response: Response, placement: Placement | undefined): Response {
-  if (placement) {
-    const { origin, region, epoch, reason, fence } = placement;
-    response.headers.set(PLACED_HEADER, JSON.stringify({ origin, region, epoch, reason, fence } satisfies Placed));
-  }
-  return response;
-}
-
-function heldBudget(maxBytes: number): HeldBudget {
+function budgetOf(maxBytes: number): Budget {
   let held = 0;
   return {
     add(bytes) {

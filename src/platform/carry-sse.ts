@@ -51,8 +51,15 @@ export class SseConnection implements Connection {
     return this.#leg !== undefined;
   }
 
-  async open(placement: Placement): Promise<Opening> {
-    const abort = new AbortController();
+  get frameCount(): number {
+    return 0;
+  }
+
+  isSilent(): boolean {
+    return false;
+  }
+
+  async open(placement: Placement, abort: AbortController): Promise<Opening> {
     const resume = this.#lastEventId === undefined ? {} : { "last-event-id": this.#lastEventId };
     let response: Response;
     try {

@@ -6,18 +6,14 @@ import { responseHeaders } from "../core/headers.ts";
 import { frameBytes, type Frame, type Memory, type Profile } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
-import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
+import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import { delay, HELD_BYTES_MAX, HELD_FRAMES_MAX, QUIET_MAX_MS, SOCKET_BUFFER_MAX_BYTES } from "./limits.ts";
 
-/** Bytes that all connections of one carrier hold back together. */
-export interface HeldBudget {
-  add(bytes: number): boolean;
-  remove(bytes: number): void;
-}
-
 interface Leg {
   readonly socket: WebSocket;
+  /** Cuts it: a peer that hangs never answers a close, and its socket would stay for good. */
+  readonly abort: AbortController;
   /** Nothing it says is delivered any more. */
   muted: boolean;
   /** Set while we wait for its close. */
@@ -26,11 +22,11 @@ interface Leg {
 
 export class WebSocketConnection implements Connection {
   readonly #handshake: Handshake;
-  readonly #facts: Pick<LiveRequest, "rehomeOn" | "quietMs">;
+  readonly #facts: Pick<LiveRequest, "rehomeOn" | "quietMs" | "originSilenceMs">;
   readonly #closeDeadlineMs: number;
   readonly #profile: Profile | undefined;
   readonly #events: ConnectionEvents;
-  readonly #budget: HeldBudget;
+  readonly #budget: Budget;
   #visitor: WebSocket | undefined;
   #answer: Response | undefined;
   #leg: Leg | undefined;
@@ -38,13 +34,17 @@ export class WebSocketConnection implements Connection {
   #held: Frame[] = [];
   #heldBytes = 0;
   #holding = true;
+  #holdingSinceMs = 0;
+  #frameCount = 0;
+  /** When the last frame passed, either way, and when the origin's last did. */
+  #lastFrameAtMs = 0;
   #lastOriginFrameAtMs = 0;
   /** The visitor's own close: frames held back are still delivered before it. */
   #visitorClose: Close | undefined;
   #over = false;
   #endedWithLeg = false;
 
-  constructor(live: LiveRequest, handshake: Handshake, closeDeadlineMs: number, events: ConnectionEvents, budget: HeldBudget) {
+  constructor(live: LiveRequest, handshake: Handshake, closeDeadlineMs: number, events: ConnectionEvents, budget: Budget) {
     this.#handshake = handshake;
     this.#facts = live;
     this.#closeDeadlineMs = closeDeadlineMs;
@@ -66,15 +66,15 @@ export class WebSocketConnection implements Connection {
     return this.#over ? this.#endedWithLeg : this.#leg !== undefined;
   }
 
-  async open(placement: Placement): Promise<Opening> {
+  async open(placement: Placement, abort: AbortController): Promise<Opening> {
     let response: Response;
     try {
-      response = await dial(this.#handshake, placement, { Upgrade: "websocket" });
+      response = await dial(this.#handshake, placement, { Upgrade: "websocket" }, abort);
     } catch {
       return { kind: "unreachable" };
     }
     const socket = response.webSocket;
-    if (socket) return { kind: "open", begin: () => this.#begin(socket, response), discard: () => discardSocket(socket) };
+    if (socket) return { kind: "open", begin: () => this.#begin(socket, response, abort), discard: () => discardSocket(socket) };
     if (!isGatewayFault(response.status)) return { kind: "answered", response };
     await response.body?.cancel();
     return { kind: "unreachable" };
@@ -85,16 +85,25 @@ export class WebSocketConnection implements Connection {
     return this.#answer;
   }
 
+  get frameCount(): number {
+    return this.#frameCount;
+  }
+
+  isSilent(nowMs: number): boolean {
+    const { originSilenceMs } = this.#facts;
+    return this.#leg !== undefined && originSilenceMs !== undefined && nowMs - this.#lastOriginFrameAtMs > originSilenceMs;
+  }
+
   hold(): void {
+    if (!this.#holding) this.#holdingSinceMs = Date.now();
     this.#holding = true;
   }
 
   async quiet(): Promise<void> {
     const startMs = Date.now();
-    const quietSinceMs = (): number => Math.max(startMs, this.#lastOriginFrameAtMs);
     for (;;) {
       const nowMs = Date.now();
-      const waitMs = Math.min(quietSinceMs() + this.#facts.quietMs, startMs + QUIET_MAX_MS) - nowMs;
+      const waitMs = Math.min(this.#lastFrameAtMs + this.#facts.quietMs, startMs + QUIET_MAX_MS) - nowMs;
       if (waitMs <= 0 || !this.#leg) return;
       await delay(waitMs);
     }
@@ -113,6 +122,7 @@ export class WebSocketConnection implements Connection {
     await Promise.race([promise, delay(this.#closeDeadlineMs)]);
     if (this.#leg === leg) this.#leg = undefined;
     leg.muted = true;
+    leg.abort.abort(); // a peer that hangs would keep its socket
   }
 
   dropLeg(): void {
@@ -122,6 +132,7 @@ export class WebSocketConnection implements Connection {
     leg.muted = true;
     leg.closed?.();
     closeSocket(leg.socket, { code: 1012, reason: "this session moves to another origin" });
+    this.#cutUnlessClosed(leg);
   }
 
   lastWords(): readonly Frame[] {
@@ -138,16 +149,19 @@ export class WebSocketConnection implements Connection {
     this.#finish();
   }
 
-  #begin(socket: WebSocket, response: Response): void {
-    const leg: Leg = { socket, muted: false, closed: undefined };
+  #begin(socket: WebSocket, response: Response, abort: AbortController): void {
+    const leg: Leg = { socket, abort, muted: false, closed: undefined };
     this.#leg = leg;
+    this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", (event) => this.#fromOrigin(leg, event.data as Frame)); // binaryType rules blobs out
     socket.addEventListener("close", (event) => this.#originClosed(leg, { code: event.code, reason: event.reason }));
     socket.addEventListener("error", () => this.#originClosed(leg, { code: 1006, reason: "" }));
     socket.accept({ allowHalfOpen: true });
-    if (this.#visitor) this.#replay(leg, this.#visitor);
-    else this.#acceptVisitor(response);
+    if (this.#visitor) {
+      this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.length);
+      this.#replay(leg, this.#visitor);
+    } else this.#acceptVisitor(response);
     this.#flush(leg);
   }
 
@@ -182,6 +196,8 @@ export class WebSocketConnection implements Connection {
 
   #toOrigin(leg: Leg, frame: Frame): void {
     this.#memory?.sent(frame);
+    this.#frameCount++;
+    this.#lastFrameAtMs = Date.now();
     if (!sendBounded(leg.socket, frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
   }
 
@@ -193,7 +209,8 @@ export class WebSocketConnection implements Connection {
   }
 
   #fromOrigin(leg: Leg, frame: Frame): void {
-    this.#lastOriginFrameAtMs = Date.now();
+    this.#frameCount++;
+    this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
     if (leg.muted || this.#over || !this.#visitor) return;
     const heard = this.#memory?.heard(frame);
     if (heard === "swallow") return;
@@ -231,8 +248,14 @@ export class WebSocketConnection implements Connection {
       leg.muted = true;
       leg.closed?.();
       closeSocket(leg.socket, toOrigin ? relayed(toOrigin) : { code: 1001, reason: "" });
+      this.#cutUnlessClosed(leg);
     }
     this.#events.ended(this);
+  }
+
+  /** A peer that hangs answers no close, and its socket would stay. */
+  #cutUnlessClosed(leg: Leg): void {
+    setTimeout(() => leg.abort.abort(), this.#closeDeadlineMs);
   }
 
   #takeHeld(): Frame[] {

@@ -5,6 +5,12 @@ import type { Close } from "../core/close-codes.ts";
 import type { Frame } from "../core/profile.ts";
 import type { Placement } from "../core/protocol.ts";
 
+/** Bytes that all connections of one carrier hold back together. */
+export interface Budget {
+  add(bytes: number): boolean;
+  remove(bytes: number): void;
+}
+
 /** An attempt to open an origin's leg. Whoever gets it begins with it or discards it. */
 export type Opening =
   | { readonly kind: "open"; readonly begin: () => void; readonly discard: () => void }
@@ -19,8 +25,12 @@ export interface Connection {
   readonly over: boolean;
   /** Whether an origin's leg is there now; once over, whether one was there to the end. */
   readonly legOpen: boolean;
-  /** Dials; nothing flows before `begin`. Never throws. */
-  open(placement: Placement): Promise<Opening>;
+  /** Frames that have passed, both ways. */
+  readonly frameCount: number;
+  /** Whether its origin has said nothing for longer than the route allows. Asked now and then. */
+  isSilent(nowMs: number): boolean;
+  /** Dials; nothing flows before `begin`. Never throws. `abort` ends it any time, and the leg that came of it with it. */
+  open(placement: Placement, abort: AbortController): Promise<Opening>;
   /** From now on the visitor's frames are held back. */
   hold(): void;
   /** Resolves once the origin has been quiet for a while (bounded): answers under way have arrived. */
@@ -45,6 +55,8 @@ export interface Connection {
 export interface ConnectionEvents {
   /** The origin's leg is gone without the application's word. */
   lost(connection: Connection): void;
+  /** A new leg has begun, after so long without one; so many of the visitor's frames were held back. */
+  resumed(heldMs: number, heldFrames: number): void;
   /** The connection is over. */
   ended(connection: Connection): void;
 }

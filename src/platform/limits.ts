@@ -3,6 +3,15 @@
 /** A WebSocket handshake or the headers of a stream. Shorter cuts slow origins off; longer leaves visitors hanging. */
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
 
+/** Handshakes of one object that may wait for their answer at once: the platform's own limit (November 2026). */
+export const HANDSHAKE_SLOTS = 6;
+
+/** Arrivals of one carrier that wait for a slot; one more gets 503: it would wait longer than anybody should. */
+export const ARRIVALS_WAITING_MAX = 1_000;
+
+/** A handshake that takes longer makes the ring object probe meanwhile. */
+export const SLOW_HANDSHAKE_MS = 1_000;
+
 /** How long a visitor's connection may be without an origin before the visitor is told (close 1012, 503). */
 export const RECONNECT_DEADLINE_MS = 15_000;
 
@@ -14,6 +23,39 @@ export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
 
 /** A move's longest wait for `enter` after `leave`: past it the carrier asks the ring object itself. */
 export const MOVE_DEADLINE_MS = 6_000;
+
+/** Before a session that is being moved asks the ring object once more, where `enter` has not come. */
+export const ASK_AGAIN_MS = 1_000;
+
+/** Visitors who must come back are told within this time of each other, so that they do not all come at once. */
+export const RESTART_SPREAD_MS = 250;
+
+/** How far ahead a planned move may book an origin's tokens: what is urgent waits no longer than that. */
+export const BOOKED_AHEAD_MS = 500;
+
+/** Sessions that leave and enter together: one waits for the slowest of its group. */
+export const GROUP_MAX = 8;
+/** Connections of one carrier that are between two origins by plan: six handshakes at a time, so that the last of them waits ten of theirs. */
+export const MOVING_CONNECTIONS_MAX = 64;
+
+/** How long a planned move watches how busy its sessions are, before it begins with the idlest. */
+export const WEIGH_MS = 200;
+
+/** How long `enter` waits for the legs: its answer says whether they opened. */
+export const ENTERED_WITHIN_MS = 3_000;
+
+/** Before a planned move asks again for tokens that it did not get, and when it gives up asking: its turn comes again with the clock's. */
+export const LATER_MS = 100;
+export const NO_PROGRESS_MS = 10_000;
+
+/** Sessions whose origins' deaths are remembered; one more, and the oldest death is forgotten. */
+export const BLAMED_MAX = 10_000;
+
+/** No planned move goes to an origin for this long after sessions that were moved there could not reach it. */
+export const HALT_MS = 5_000;
+
+/** A death counts against a session that arrived by re-homing within this time before it. */
+export const BLAMED_WITHIN_MS = 30_000;
 
 /** An origin that accepts a connection's leg and closes it again, this often within the window, is given up: the visitor comes back. */
 export const RESETS_MAX = 6;
@@ -44,6 +86,12 @@ export const VERDICT_SPACING_MS = 100;
 
 /** Answers kept for calls that a carrier repeats. */
 export const ANSWERS_KEPT = 64;
+
+/** How long guests of one region are gathered into one call. */
+export const GATHER_GUESTS_MS = 2;
+
+/** Before sessions that found no turn to follow the ring try again. */
+export const FOLLOW_AGAIN_MS = 2_000;
 
 /** Between two tries to move sessions off an origin when nobody could take them. */
 export const EVACUATE_AGAIN_MS = 500;

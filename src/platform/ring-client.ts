@@ -5,7 +5,7 @@ import { decide, replicasOf } from "../core/decide.ts";
 import { nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import type { CarrierName } from "../core/names.ts";
-import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement } from "../core/protocol.ts";
+import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement, type Tally } from "../core/protocol.ts";
 import { bootstrapView, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
 import { BATCH_MAX } from "./limits.ts";
@@ -58,9 +58,9 @@ export class RingClient {
     this.#gather();
   }
 
-  /** Connections by origin. A lost report is followed by the next. */
-  async report(counts: Readonly<Record<string, number>>): Promise<void> {
-    await this.#call((stub, envelope) => stub.report(envelope, counts)).catch(() => undefined);
+  /** Connections by origin, and what was counted so far. A lost report is followed by the next. */
+  async report(counts: Readonly<Record<string, number>>, tally: Tally): Promise<void> {
+    await this.#call((stub, envelope) => stub.report(envelope, counts, tally)).catch(() => undefined);
   }
 
   adopt(snapshots: readonly Snapshot[]): void {

@@ -1,97 +1,243 @@
-// Moving sessions: away from a drained or lost origin, or home again. A session moves as a whole, in two phases: its carrier answers
-// `left` (or a deadline passes) before it is told to `enter`. While it is between, whoever asks for it waits.
+// Moving sessions: away from a drained or lost origin, home again, or after the ring. A session moves as a whole, in two phases: its carrier
+// answers `left` (or a deadline passes) before it is told to `enter`. While it is between, whoever asks for it is told to wait.
+// By plan, they go a few at a time, the idlest first, each only when its destination's pace has tokens for it: until then it stays where it
+// is served. Those that have lost their origin leave at once, all together, and enter at the pace.
 
 import type { Config } from "../core/config-types.ts";
+import { unavailability } from "../core/availability.ts";
 import { sliceOf } from "../core/names.ts";
-import type { LeaveItem, Placement } from "../core/protocol.ts";
+import type { LeaveItem, LeftItem, Placement, Weight } from "../core/protocol.ts";
 import type { Claim } from "../core/situation.ts";
 import type { Env } from "./env.ts";
-import { BATCH_MAX, MOVE_DEADLINE_MS, QUIET_MAX_MS, within } from "./limits.ts";
+import {
+  BATCH_MAX,
+  delay,
+  ENTERED_WITHIN_MS,
+  GROUP_MAX,
+  HALT_MS,
+  LATER_MS,
+  MOVING_CONNECTIONS_MAX,
+  NO_PROGRESS_MS,
+  QUIET_MAX_MS,
+  WEIGH_MS,
+  within,
+} from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
+import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import { guestId, type LiveRow } from "./ring-table.ts";
+import type { RingTables } from "./ring-tables.ts";
 import { carrierStub } from "./stubs.ts";
 
+/** Why sessions move. Only after a loss it is not by plan: the old origin is not there to be waited for. */
+export type MoveReason = "drain" | "lost" | "follow" | "failback" | "ordered";
+
 export interface MoveOrder {
-  /** `true`: the old origin lives and is given time to answer; `false`: it is lost. */
-  readonly planned: boolean;
+  readonly why: MoveReason;
   /** Never placed there, whatever its state says. */
   readonly excluded: ReadonlySet<string>;
   /** The origin that an order names; without one the decision finds where they belong. */
   readonly to?: string;
+  /** Whether a session that has waited for its turn must still go. */
+  readonly still?: (row: LiveRow) => boolean;
 }
 
 interface Move {
   readonly from: LiveRow;
   readonly to: LiveRow;
+  readonly connections: number;
+  /** Until its tokens are good. */
+  readonly waitMs: number;
+}
+
+interface Means {
+  readonly env: Env;
+  readonly config: Config;
+  readonly state: RingState;
+  readonly placing: Placing;
+  readonly tables: RingTables;
+  readonly quarantine: Quarantine;
 }
 
 export class Moves {
-  readonly #env: Env;
-  readonly #config: Config;
+  readonly #means: Means;
   readonly #state: RingState;
   readonly #placing: Placing;
+  /** Sessions that wait for their turn, and are served where they are meanwhile. */
+  readonly #waiting = new Set<string>();
+  readonly #movedCounts = new Map<MoveReason, number>();
+  readonly #leaveLimitMs: number;
 
-  constructor(env: Env, config: Config, state: RingState, placing: Placing) {
-    this.#env = env;
-    this.#config = config;
-    this.#state = state;
-    this.#placing = placing;
+  constructor(means: Means) {
+    this.#means = means;
+    this.#state = means.state;
+    this.#placing = means.placing;
+    const MARGIN_MS = 1_000;
+    const hooks = means.config.routes.flatMap(({ pool, resume }) =>
+      pool === means.state.pool.id && resume.mode === "handover" ? [resume.handover.timeoutMs] : [],
+    );
+    this.#leaveLimitMs = QUIET_MAX_MS + means.state.pool.closeDeadlineMs + Math.max(0, ...hooks) + MARGIN_MS;
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
+  /** Sessions moved since this object's start, by reason. */
+  movedCounts(): Readonly<Partial<Record<MoveReason, number>>> {
+    return Object.fromEntries(this.#movedCounts);
   }
 
   /**
    * Moves our sessions off an origin, ours or another region's. Guests are moved by their home rings, which hear of it by our snapshot.
    * Done when each has moved or stayed.
    */
-  async evacuate(origin: string, planned: boolean): Promise<void> {
-    await this.move(
-      // A key that the origin itself has issued no other knows: such a session is left to end by itself, until the drain is over.
-      this.#state.live.rows((row) => row.origin === origin && !(planned && row.learned)),
-      { planned, excluded: new Set([origin]) },
-    );
+  async evacuate(origin: string, order: Pick<MoveOrder, "still"> & { readonly why: "drain" | "lost" }): Promise<void> {
+    // A key that the origin itself has issued no other knows: such a session is left to end by itself, until the drain is over.
+    const rows = this.#state.live.rows((row) => row.origin === origin && !(order.why === "drain" && row.learned));
+    await this.move(rows, { ...order, excluded: new Set([origin]) });
   }
 
   /** Ends the connections of sessions that stayed because nobody can take them: their origin's drain is over. */
   async expel(origin: string): Promise<void> {
-    const staying = this.#state.live.rows((row) => row.origin === origin && !this.#placing.moving.has(row.keyHash));
-    const bySlice = Map.groupBy(staying, (row) => sliceOf(row.lot, this.#state.pool.carriers));
-    const told = [...bySlice].map(
-      ([slice, rows]) =>
-        carrierStub(this.#env, this.#config, this.#state.name, slice)
-          .expel(rows.map((row) => row.keyHash))
-          .catch(() => undefined), // the next tick tells again
-    );
-    await Promise.all(told);
+    await this.#expel(this.#state.live.rows((row) => row.origin === origin && !this.#placing.moving.has(row.keyHash)));
   }
 
-  /** Moves sessions of ours to wherever they belong now. Those that are being moved already are left alone. */
-  async move(rows: readonly LiveRow[], order: MoveOrder): Promise<void> {
-    const free = rows.filter((row) => !this.#placing.moving.has(row.keyHash) && this.#state.live.get(row.keyHash)?.fence === row.fence);
-    const bySlice = Map.groupBy(free, (row) => sliceOf(row.lot, this.#state.pool.carriers));
-    const batches = [...bySlice].flatMap(([slice, all]) => chunks(all, BATCH_MAX).map((batch) => ({ slice, batch })));
-    await Promise.all(batches.map(({ slice, batch }) => this.#moveBatch(slice, batch, order)));
-  }
-
-  async #moveBatch(slice: number, rows: readonly LiveRow[], order: MoveOrder): Promise<void> {
-    const done = Promise.withResolvers<void>();
-    for (const row of rows) this.#placing.moving.set(row.keyHash, done.promise);
+  /** Moves sessions of ours to wherever they belong now; returns how many gave up waiting. Those that are being moved already are left alone. */
+  async move(rows: readonly LiveRow[], order: MoveOrder): Promise<number> {
+    const planned = order.why !== "lost";
+    const free = rows.filter((row) => this.#isFree(row) && !(planned && this.#waiting.has(row.keyHash)));
+    if (free.length === 0) return 0;
+    if (!planned) {
+      await this.#moveLost(free, order);
+      return 0;
+    }
+    for (const row of free) this.#waiting.add(row.keyHash);
     try {
-      const moves = (await Promise.all(rows.map((row) => this.#target(row, order)))).filter((move) => move !== undefined);
-      if (moves.length > 0) await this.#carryOut(slice, moves, order);
+      const counts = await Promise.all(this.#bySlice(free).map(([slice, some]) => this.#movePlanned(slice, some, order)));
+      return counts.reduce((sum, count) => sum + count, 0);
     } finally {
-      for (const row of rows) this.#placing.moving.delete(row.keyHash);
-      done.resolve();
+      for (const row of free) this.#waiting.delete(row.keyHash);
     }
   }
 
-  async #carryOut(slice: number, moves: readonly Move[], order: MoveOrder): Promise<void> {
-    const { live, coming } = this.#state;
-    const carrier = carrierStub(this.#env, this.#config, this.#state.name, slice);
-    const leave = moves.map(({ from }): LeaveItem => ({ keyHash: from.keyHash, fence: from.fence, planned: order.planned }));
-    const left = await within(carrier.leave(leave), this.#leaveLimitMs(order), "leave").then(
-      () => true,
-      () => false,
+  // — by plan —
+
+  /** One carrier's sessions, a few at a time; returns how many found no turn. */
+  async #movePlanned(slice: number, rows: readonly LiveRow[], order: MoveOrder): Promise<number> {
+    const weights = await this.#weigh(slice, rows);
+    const framesOf = (row: LiveRow): number => weights.get(row.keyHash)?.frames ?? 0;
+    const queue = rows.toSorted((a, b) => framesOf(a) - framesOf(b)); // idle ones first
+    const running = new Set<Promise<void>>();
+    let connections = 0;
+    let progressAtMs = Date.now();
+    while (queue.length > 0) {
+      if (connections >= MOVING_CONNECTIONS_MAX) {
+        await Promise.race(running);
+        continue;
+      }
+      const group = queue.splice(0, GROUP_MAX).filter((row) => this.#mustGo(row, order));
+      const chosen = await Promise.all(group.map((row) => this.#target(row, order, weights.get(row.keyHash)?.connections ?? 1)));
+      const moves = chosen.filter((each) => typeof each === "object");
+      const later = group.filter((_, index) => chosen[index] === "later");
+      queue.push(...later);
+      if (moves.length > 0) progressAtMs = Date.now();
+      else if (later.length > 0 && Date.now() - progressAtMs > NO_PROGRESS_MS) break;
+      for (const together of Map.groupBy(moves, (move) => move.to.origin).values()) {
+        const count = together.reduce((sum, move) => sum + move.connections, 0);
+        connections += count;
+        const work = this.#carryOutPlanned(slice, together, order).finally(() => {
+          connections -= count;
+          running.delete(work);
+        });
+        running.add(work);
+      }
+      if (moves.length === 0 && later.length > 0) await delay(LATER_MS);
+    }
+    await Promise.all(running);
+    return queue.length;
+  }
+
+  /** Sessions of one carrier that go to one origin together: one waits for the slowest of them. Never rejects. */
+  async #carryOutPlanned(slice: number, moves: readonly Move[], order: MoveOrder): Promise<void> {
+    await delay(Math.max(...moves.map((move) => move.waitMs)));
+    const [going, staying] = partition(moves, (move) => this.#mustGo(move.from, order) && this.#isOpen(move.to));
+    await this.#abandon(staying);
+    if (going.length === 0) return;
+    const arrived = this.#beginMoving(going.map((move) => move.from));
+    await this.#leave(
+      slice,
+      going.map((move) => move.from),
+      true,
     );
+    await this.#enter(slice, going, order, arrived);
+  }
+
+  /** Of each session how much there is to move; nothing of those whose carrier does not say. */
+  async #weigh(slice: number, rows: readonly LiveRow[]): Promise<ReadonlyMap<string, Weight>> {
+    const LIMIT_MS = 500;
+    const forMs = rows.length > 1 ? WEIGH_MS : 0; // nobody is to go before another
+    const keys = rows.map((row) => row.keyHash);
+    const weights = await within(this.#carrier(slice).weigh(keys, forMs), forMs + LIMIT_MS, "weigh").catch(() => []);
+    return new Map(weights.map((weight) => [weight.keyHash, weight]));
+  }
+
+  // — after a loss —
+
+  async #moveLost(rows: readonly LiveRow[], order: MoveOrder): Promise<void> {
+    const arrived = this.#beginMoving(rows);
+    try {
+      await Promise.all(
+        this.#bySlice(rows).flatMap(([slice, all]) => chunks(all, BATCH_MAX).map((some) => this.#moveLostOf(slice, some, order, arrived))),
+      );
+    } finally {
+      arrived();
+    }
+  }
+
+  async #moveLostOf(slice: number, rows: readonly LiveRow[], order: MoveOrder, arrived: Arrived): Promise<void> {
+    const left = await this.#leave(slice, rows, false);
+    const quarantined = this.#blame(rows.filter((row) => left.get(row.keyHash)?.reached === true));
+    const queue = rows.filter((row) => !quarantined.includes(row));
+    await Promise.all([
+      this.#expel(quarantined, true),
+      ...chunks(queue, GROUP_MAX).map(async (some) => {
+        const chosen = await Promise.all(some.map((row) => this.#target(row, order, left.get(row.keyHash)?.connections ?? 1)));
+        const moves = chosen.filter((each) => typeof each === "object");
+        await Promise.all(
+          [...Map.groupBy(moves, (move) => move.to.origin).values()].map(async (together) => {
+            await delay(Math.max(...together.map((move) => move.waitMs)));
+            const [going, doomed] = partition(together, (move) => this.#isOpen(move.to));
+            await this.#abandon(doomed); // their new origin was lost while they waited: the next turn chooses anew
+            if (going.length > 0) await this.#enter(slice, going, order, arrived);
+          }),
+        );
+      }),
+    ]);
+  }
+
+  /** Half of the ring is down: no session's doing. */
+  #blame(rows: readonly LiveRow[]): LiveRow[] {
+    const { origins } = this.#state.view.snapshot;
+    const downCount = origins.filter((origin) => origin.health === "down").length;
+    if (downCount * 2 >= origins.length && origins.length > 2) return [];
+    const quarantined = this.#means.quarantine.blame(rows, Date.now());
+    for (const { keyHash } of quarantined) console.error(JSON.stringify({ limpet: "quarantined", ...this.#state.name, session: keyHash }));
+    return quarantined;
+  }
+
+  // — either —
+
+  async #leave(slice: number, rows: readonly LiveRow[], planned: boolean): Promise<ReadonlyMap<string, LeftItem>> {
+    const LOST_LIMIT_MS = 1_000;
+    const items = rows.map(({ keyHash, fence }): LeaveItem => ({ keyHash, fence, planned }));
+    const left = await within(this.#carrier(slice).leave(items), planned ? this.#leaveLimitMs : LOST_LIMIT_MS, "leave").catch(() => []);
+    return new Map(left.map((item) => [item.keyHash, item]));
+  }
+
+  /** From here on they are there. A carrier that does not answer may have heard it or not: what it holds is read before anything is concluded. */
+  async #enter(slice: number, moves: readonly Move[], order: MoveOrder, arrived: Arrived): Promise<void> {
+    const { live, coming } = this.#state;
     const entering: Placement[] = [];
     const released: LiveRow[] = [];
     for (const { from, to } of moves) {
@@ -103,42 +249,108 @@ export class Moves {
       } else released.push(to); // it ended while it left
     }
     this.#state.reconcilePins(entering.flatMap(({ keyHash }) => live.get(keyHash) ?? []));
-    // A carrier that answered neither is gone, and its connections with it; one that only did not hear `enter` asks by itself.
-    const unheard = left ? [] : entering.map(({ keyHash }) => keyHash);
-    const absent = new Set(await within(carrier.enter(entering), MOVE_DEADLINE_MS, "enter").catch(() => unheard));
-    for (const { to } of moves) if (absent.has(to.keyHash) && this.#end(to)) released.push(to);
+    arrived(moves.map((move) => move.from.keyHash));
     this.#record(moves, order);
+    const MARGIN_MS = 1_000;
+    try {
+      const answer = await within(this.#carrier(slice).enter(entering), ENTERED_WITHIN_MS + MARGIN_MS, "enter");
+      const absent = new Set(answer.absent);
+      for (const { to } of moves) if (absent.has(to.keyHash) && this.#end(to)) released.push(to);
+      const failed = new Set(answer.failed);
+      for (const { to } of moves) if (failed.has(to.keyHash)) this.#placing.pace.halt(to.origin, Date.now() + HALT_MS);
+    } catch {
+      this.#means.tables.unread(slice);
+    }
     await this.#placing.release(released);
   }
 
-  /** Where a session goes; `undefined`: it stays, because nobody else can take it (or only in panic, which a plan never uses). */
-  async #target(from: LiveRow, order: MoveOrder): Promise<Move | undefined> {
+  /** Where a session goes. It stays where nobody else can take it (or only in panic, which a plan never uses). */
+  async #target(from: LiveRow, order: MoveOrder, connections: number): Promise<Move | "stays" | "later"> {
     const { keyHash, position, lot, keyed, learned } = from;
     const fence = this.#state.fence(from.fence);
     const claim: Claim | undefined = order.to === undefined ? undefined : { origin: order.to, fence, from: "connection" };
     const coming = { keyHash, fence, origin: "" };
     this.#state.coming.set(coming);
+    const planned = order.why !== "lost";
+    const tokens = { count: connections, urgent: !planned };
     const choice = await this.#placing.choose(
-      { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: order.planned },
+      { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: planned, from: from.origin, tokens },
       true,
     );
-    if (choice.kind === "refused" || choice.reason === "panic" || choice.origin === from.origin) {
+    const follows = order.why !== "follow" || (choice.kind === "routed" && choice.origin === this.#state.ringPlaceOf(from));
+    if (choice.kind !== "routed" || choice.reason === "panic" || choice.origin === from.origin || !follows) {
       this.#state.coming.delete(guestId(coming));
       if (choice.kind === "routed" && choice.reason !== "panic") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
-      return undefined;
+      return choice.kind === "later" ? "later" : "stays";
     }
     const { origin, region, epoch } = choice;
     const reason = order.to === origin ? "replay" : choice.reason;
     this.#state.coming.set({ ...coming, origin });
-    return { from, to: { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, movedFrom: from.origin } };
+    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, movedFrom: from.origin };
+    return { from, to: planned ? to : { ...to, rehomedAtMs: Date.now() }, connections, waitMs: choice.waitMs };
+  }
+
+  /** They do not go after all. */
+  async #abandon(moves: readonly Move[]): Promise<void> {
+    for (const { to } of moves) this.#state.coming.delete(guestId(to));
+    await this.#placing.release(moves.map((move) => move.to));
+  }
+
+  /** Whoever asks for these is told to wait, until the returned function is called with them, or with nothing for all. */
+  #beginMoving(rows: readonly LiveRow[]): Arrived {
+    const under = new Map(rows.map((row) => [row.keyHash, Promise.withResolvers<void>()]));
+    for (const [keyHash, { promise }] of under) this.#placing.moving.set(keyHash, promise);
+    return (keyHashes = [...under.keys()]) => {
+      for (const keyHash of keyHashes) {
+        under.get(keyHash)?.resolve();
+        if (under.delete(keyHash)) this.#placing.moving.delete(keyHash);
+      }
+    };
+  }
+
+  #isFree(row: LiveRow): boolean {
+    return !this.#placing.moving.has(row.keyHash) && this.#state.live.get(row.keyHash)?.fence === row.fence;
+  }
+
+  #mustGo(row: LiveRow, { still }: MoveOrder): boolean {
+    return this.#isFree(row) && (still?.(row) ?? true);
+  }
+
+  /** Whether a chosen origin may still take sessions. */
+  #isOpen({ region, origin }: LiveRow): boolean {
+    const target = this.#state.viewOfRegion(region)?.byId.get(origin);
+    const nowMs = Date.now();
+    return target !== undefined && unavailability(target, nowMs, new Set()) === undefined;
+  }
+
+  async #expel(rows: readonly LiveRow[], quarantined = false): Promise<void> {
+    const told = this.#bySlice(rows).map(
+      ([slice, some]) =>
+        this.#carrier(slice)
+          .expel(
+            some.map((row) => row.keyHash),
+            quarantined,
+          )
+          .catch(() => undefined), // the next tick tells again
+    );
+    await Promise.all(told);
+  }
+
+  #bySlice(rows: readonly LiveRow[]): [slice: number, rows: LiveRow[]][] {
+    return [...Map.groupBy(rows, (row) => sliceOf(row.lot, this.#state.pool.carriers))];
+  }
+
+  #carrier(slice: number): ReturnType<typeof carrierStub> {
+    return carrierStub(this.#means.env, this.#means.config, this.#state.name, slice);
   }
 
   /** One line for the sessions that moved together: moves are always recorded. */
-  #record(moves: readonly Move[], { planned }: MoveOrder): void {
+  #record(moves: readonly Move[], { why }: MoveOrder): void {
+    this.#movedCounts.set(why, (this.#movedCounts.get(why) ?? 0) + moves.length);
     const { pool, region } = this.#state.name;
     const to = Object.fromEntries([...Map.groupBy(moves, (move) => move.to.origin)].map(([origin, group]) => [origin, group.length]));
     const from = [...new Set(moves.map((move) => move.from.origin))];
-    console.log(JSON.stringify({ limpet: "moved", pool, region, planned, sessions: moves.length, from, to, epoch: this.#state.view.snapshot.epoch }));
+    console.log(JSON.stringify({ limpet: "moved", pool, region, why, sessions: moves.length, from, to, epoch: this.#state.view.snapshot.epoch }));
   }
 
   /** Its last visitor left while it moved. `false`: it has a younger placement already. */
@@ -148,13 +360,15 @@ export class Moves {
     this.#state.dropPins([row.keyHash]);
     return true;
   }
-
-  #leaveLimitMs({ planned }: MoveOrder): number {
-    const MARGIN_MS = 1_000;
-    return planned ? QUIET_MAX_MS + this.#state.pool.closeDeadlineMs + MARGIN_MS : MARGIN_MS;
-  }
 }
+
+type Arrived = (keyHashes?: readonly string[]) => void;
 
 function chunks<T>(all: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size));
+}
+
+function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [first: T[], second: T[]] {
+  const first = all.filter(isFirst);
+  return [first, all.filter((each) => !first.includes(each))];
 }

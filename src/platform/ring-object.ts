@@ -17,6 +17,7 @@ import type {
   PlaceItem,
   RedirectAnswer,
   RedirectItem,
+  Tally,
 } from "../core/protocol.ts";
 import type { Hints, Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
@@ -32,6 +33,7 @@ import { Orders } from "./ring-orders.ts";
 import { OutcomeSums, type Outcomes } from "./outcomes.ts";
 import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
+import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
 import { RingStore } from "./ring-store.ts";
 import { guestId } from "./ring-table.ts";
@@ -73,12 +75,14 @@ export class RingObject extends DurableObject<Env> {
     store.set("name", objectName);
     this.#state = new RingState(this.#settings, name, pool, store);
     this.#prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
-    this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober);
-    this.#moves = new Moves(env, this.#settings.config, this.#state, this.#placing);
+    const quarantine = new Quarantine(pool.faultBudget, store);
+    this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober, quarantine);
+    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
+    const { config } = this.#settings;
+    this.#moves = new Moves({ env, config, state: this.#state, placing: this.#placing, tables: this.#tables, quarantine });
     this.#orders = new Orders(this.#state, this.#placing, this.#moves);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
-    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
     this.#upkeep = new Upkeep(this.#state, this.#moves, this.#tables, (work) => {
       const done = work.then(() => this.#advanceDrains(Date.now()));
       this.ctx.waitUntil(done);
@@ -91,6 +95,8 @@ export class RingObject extends DurableObject<Env> {
       tables: this.#tables,
       placing: this.#placing,
       upkeep: this.#upkeep,
+      moves: this.#moves,
+      quarantine,
       outcomes: this.#outcomes,
       announce: () => this.#announce(),
     });
@@ -125,10 +131,12 @@ export class RingObject extends DurableObject<Env> {
     });
   }
 
-  /** Connections of each origin, as a carrier counts them. */
-  async report(envelope: Envelope, connections: Readonly<Record<string, number>>): Promise<void> {
+  /** Connections of each origin, as a carrier counts them, and what else it has counted in its life. */
+  async report(envelope: Envelope, connections: Readonly<Record<string, number>>, tally?: Tally): Promise<void> {
     await this.#once(envelope, async (late) => {
-      if (!late) this.#tables.counted(envelope.slice, new Map(Object.entries(connections)));
+      if (late) return;
+      this.#tables.counted(envelope.slice, new Map(Object.entries(connections)));
+      if (tally) this.#tables.tallied(envelope.slice, envelope.incarnation, tally);
     });
   }
 
@@ -144,7 +152,7 @@ export class RingObject extends DurableObject<Env> {
   /** Probes an origin that somebody could not reach. */
   async verdict(origin: string): Promise<Published & { readonly verdict: Verdict }> {
     await this.#up();
-    const verdict = await this.#prober.ask(origin);
+    const verdict = await this.#placing.ownVerdict(origin);
     return { ...(await this.published()), verdict };
   }
 
@@ -182,7 +190,7 @@ export class RingObject extends DurableObject<Env> {
     this.#wake();
     if (!this.#state.takeNeighbour(snapshot)) return;
     this.#announce();
-    this.#upkeep.leaveLost(snapshot.origins);
+    this.#upkeep.leaveLost();
   }
 
   async guest(items: readonly GuestItem[]): Promise<GuestAnswer[]> {
@@ -266,7 +274,7 @@ export class RingObject extends DurableObject<Env> {
     );
     this.#announce();
     if (!down) return;
-    this.#upkeep.evacuate(origin, false);
+    this.#upkeep.leaveLost();
     // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
     const others = this.#state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
     this.ctx.waitUntil(Promise.all(others.map((each) => this.#prober.ask(each.id))).then(() => this.#schedule()));
@@ -296,6 +304,8 @@ export class RingObject extends DurableObject<Env> {
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;
     this.#announced = version;
+    this.#placing.pace.keep((origin) => this.#state.view.byId.has(origin));
+    this.#upkeep.followRing();
     this.#prober.watch(this.#state.view.snapshot.origins);
     const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
     // Who misses a telling is told the next time; nothing rests on one.

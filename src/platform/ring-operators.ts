@@ -6,7 +6,9 @@ import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
 import { PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
+import type { Moves } from "./ring-moves.ts";
 import type { Placing } from "./ring-placing.ts";
+import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import { describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
 import type { RingTables } from "./ring-tables.ts";
@@ -21,6 +23,8 @@ interface Ring {
   readonly tables: RingTables;
   readonly placing: Placing;
   readonly upkeep: Upkeep;
+  readonly moves: Moves;
+  readonly quarantine: Quarantine;
   readonly outcomes: OutcomeSums;
   /** Tells everyone who holds a copy of what has changed. */
   readonly announce: () => void;
@@ -34,7 +38,7 @@ export class Operators {
   }
 
   status(): RingStatus {
-    const { state, tables } = this.#ring;
+    const { state, tables, moves, placing, quarantine } = this.#ring;
     const { pool, region, generation, epoch, configRevision, hintsVersion, origins } = state.view.snapshot;
     const connections = tables.connectionsByOrigin();
     return {
@@ -46,6 +50,11 @@ export class Operators {
       hintsVersion,
       orders: state.orderCount,
       sessions: state.live.size,
+      waiting: moves.waitingCount,
+      moving: placing.moving.size,
+      moved: moves.movedCounts(),
+      ...tables.tally(),
+      quarantined: quarantine.held(Date.now()),
       connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
       connectionsByOrigin: Object.fromEntries(connections),
       origins: origins.map((origin) => this.origin(origin.id)).filter((origin) => origin !== undefined),
@@ -57,7 +66,7 @@ export class Operators {
     if (state.view.byId.has(origin) && !state.drainOf(origin)) {
       state.setDrain(origin, newDrain(Date.now()));
       announce();
-      upkeep.evacuate(origin, true);
+      upkeep.leaveLost();
     }
     return this.origin(origin);
   }

@@ -53,7 +53,7 @@ export class Orders {
 
   async #moveTo(to: string, keyHash: string): Promise<void> {
     const row = this.#state.live.get(keyHash);
-    if (row) await this.#moves.move([row], { planned: true, excluded: NOBODY, to });
+    if (row) await this.#moves.move([row], { why: "ordered", excluded: NOBODY, to });
     const after = this.#state.live.get(keyHash);
     if (after) this.#state.reconcilePins([after]); // where it could not be moved, the pin says where it is
   }

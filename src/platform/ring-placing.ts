@@ -6,17 +6,31 @@ import { lossOf } from "../core/availability.ts";
 import type { Balance } from "../core/balance.ts";
 import { decide, replicasOf } from "../core/decide.ts";
 import type { Decision, Reason } from "../core/decision.ts";
-import type { FindItem, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import type { FindItem, GuestAnswer, GuestItem, PlaceAnswer, PlaceItem, Placement, SessionRef, Tokens } from "../core/protocol.ts";
 import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
+import { Gatherer } from "./gatherer.ts";
+import { GATHER_GUESTS_MS, HALT_MS } from "./limits.ts";
+import { Pace } from "./pace.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
+import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import { guestId, type LiveRow } from "./ring-table.ts";
 import { ringStub } from "./stubs.ts";
 
 export type Choice =
-  | { readonly kind: "routed"; readonly origin: string; readonly region: string; readonly epoch: number; readonly reason: Reason }
+  | {
+      readonly kind: "routed";
+      readonly origin: string;
+      readonly region: string;
+      readonly epoch: number;
+      readonly reason: Reason;
+      /** Until its tokens are good, where it takes any. */
+      readonly waitMs: number;
+    }
+  /** The origin would take it, but not yet. */
+  | { readonly kind: "later" }
   | { readonly kind: "refused"; readonly why: "no-origin" | "owner-lost"; readonly epoch: number };
 
 export interface Wish extends SessionRef {
@@ -26,6 +40,9 @@ export interface Wish extends SessionRef {
   readonly fence: number;
   /** By plan it leaves the place that its pin names. (A place that was lost the decision passes over by itself.) */
   readonly leaving?: boolean;
+  /** Of a move: where it is now, and what it needs of the next origin's pace. */
+  readonly from?: string;
+  readonly tokens?: Tokens | undefined;
 }
 
 export class Placing {
@@ -37,22 +54,35 @@ export class Placing {
   #turn = Math.floor(Math.random() * 1_000_000);
   /** Moves under way, by key hash: whoever asks for such a session waits for its new place. */
   readonly moving = new Map<string, Promise<void>>();
+  /** Of moves to our origins. */
+  readonly pace: Pace;
+  readonly #quarantine: Quarantine;
+  readonly #guestAsks: Gatherer<GuestItem, GuestAnswer | "unreachable">;
+  /** Arrivals that are being placed. */
+  #arrivingCount = 0;
 
-  constructor(env: Env, config: Config, state: RingState, prober: Prober) {
+  constructor(env: Env, config: Config, state: RingState, prober: Prober, quarantine: Quarantine) {
     this.#env = env;
     this.#config = config;
     this.#state = state;
     this.#prober = prober;
+    this.#quarantine = quarantine;
+    this.pace = new Pace(state.pool.pace.perOriginPerSecond);
+    this.#guestAsks = new Gatherer(GATHER_GUESTS_MS, (region, items) => this.#askRegion(region, items));
   }
 
   /** One session's place, for a carrier. `bounded`: the live table is complete, so the load bound may be applied. */
   async place(item: PlaceItem, bounded: boolean): Promise<PlaceAnswer> {
-    await this.moving.get(item.keyHash);
+    const { keyHash } = item;
+    if (this.moving.has(keyHash)) return { kind: "moving", keyHash };
+    if (this.#quarantine.holds(keyHash, Date.now())) {
+      return { kind: "refused", keyHash, why: "quarantined", epoch: this.#state.view.snapshot.epoch };
+    }
     const known = this.#state.live.get(item.keyHash) ?? this.#adopted(item);
     if (known) {
       const kept = await this.#kept(known, item);
       if (kept) return kept;
-      await this.moving.get(item.keyHash);
+      if (this.moving.has(keyHash)) return { kind: "moving", keyHash };
       const moved = this.#state.live.get(item.keyHash);
       if (moved && moved.fence > known.fence) return { kind: "placed", placement: this.placementOf(moved) };
     }
@@ -64,9 +94,11 @@ export class Placing {
     const held: Claim | undefined = item.held === undefined ? undefined : { origin: item.held, fence: item.fence, from: "connection" };
     const decision = this.#decideOn([this.#state.view], { ...item, claim: held, excluded: new Set(item.excluded) }, this.#balance(true));
     if (decision.kind === "refused" || decision.reason === "panic") return { kind: "refused" };
-    const { keyHash, position, lot, keyed, homeRegion, fence } = item;
+    const { keyHash, position, lot, keyed, homeRegion, fence, tokens } = item;
+    const waitMs = tokens ? this.pace.take(decision.origin.id, tokens.count, tokens.urgent, Date.now()) : 0;
+    if (waitMs === undefined) return { kind: "later" };
     this.#state.guests.set({ keyHash, position, lot, keyed, homeRegion, fence, origin: decision.origin.id });
-    return { kind: "placed", origin: decision.origin.id, url: decision.origin.url, epoch: decision.epoch };
+    return { kind: "placed", origin: decision.origin.id, url: decision.origin.url, epoch: decision.epoch, waitMs };
   }
 
   /** The origin for a wish; where that is another region's, that region's ring object has the word while it can be reached. */
@@ -77,15 +109,20 @@ export class Placing {
       const decision = this.#decideOn(views, { ...wish, pin }, this.#balance(bounded));
       if (decision.kind === "refused") return { kind: "refused", why: decision.why, epoch: decision.epoch };
       const { region, epoch, reason } = decision;
-      const choice: Choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason };
+      const choice = { kind: "routed", origin: decision.origin.id, region, epoch, reason, waitMs: 0 } as const;
+      if (choice.origin === wish.from) return choice; // it stays
       if (region === this.#state.name.region || reason === "panic") {
+        const waitMs = this.#tokensFor(wish, choice.origin);
+        if (waitMs === undefined) return { kind: "later" };
         // Counted before anybody else is decided on: a batch is bounded too.
         this.#state.coming.set({ keyHash: wish.keyHash, fence: wish.fence, origin: choice.origin });
-        return choice;
+        return { ...choice, waitMs };
       }
-      const answer = await this.#askRegion(region, wish, decision.fence === undefined ? undefined : decision.origin.id);
+      const held = decision.fence === undefined ? undefined : decision.origin.id;
+      const answer = await this.#guestAsks.ask(region, this.#guestItem(wish, held));
       if (answer === "unreachable") return choice;
-      if (answer.kind === "placed") return { ...choice, origin: answer.origin, epoch: answer.epoch };
+      if (answer.kind === "later") return answer;
+      if (answer.kind === "placed") return { ...choice, origin: answer.origin, epoch: answer.epoch, waitMs: answer.waitMs ?? 0 };
       views = views.filter((view) => view.snapshot.region !== region);
     }
   }
@@ -112,7 +149,7 @@ export class Placing {
 
   /** Whether an origin of any region can be reached: its own ring object probes it. */
   async verdict(region: string, origin: string): Promise<Verdict> {
-    if (region === this.#state.name.region) return this.#prober.ask(origin);
+    if (region === this.#state.name.region) return this.ownVerdict(origin);
     try {
       const answer = await ringStub(this.#env, this.#config, this.#state.name.pool, region).verdict(origin);
       this.#state.takeNeighbour(answer.snapshot);
@@ -120,6 +157,14 @@ export class Placing {
     } catch {
       return { healthy: false, atMs: Date.now() }; // neither it nor its authority answers: the asker's word stands
     }
+  }
+
+  /** Probes one of our origins that somebody could not reach; meanwhile no planned move goes there. */
+  async ownVerdict(origin: string): Promise<Verdict> {
+    this.pace.halt(origin, Date.now() + HALT_MS);
+    const verdict = await this.#prober.ask(origin);
+    if (verdict.healthy) this.pace.lift(origin);
+    return verdict;
   }
 
   /** Tells other regions that their origins are rid of these sessions. */
@@ -156,7 +201,7 @@ export class Placing {
     if (lost()) return undefined;
     if (!item.excluded.includes(row.origin)) return { kind: "placed", placement: this.placementOf(row) };
     const verdict = await this.verdict(row.region, row.origin);
-    if (!verdict.healthy || lost()) return undefined;
+    if (!verdict.healthy || lost() || item.unreached) return undefined;
     return { kind: "placed", placement: this.placementOf(row), probedAtMs: verdict.atMs };
   }
 
@@ -164,9 +209,11 @@ export class Placing {
   async #newPlace(item: PlaceItem, old: LiveRow | undefined, bounded: boolean): Promise<PlaceAnswer> {
     const coming = { keyHash: item.keyHash, fence: this.#state.fence(), origin: "" };
     this.#state.coming.set(coming);
+    if (!old) this.#arrivingCount++;
     try {
       return await this.#placeComing(item, old, coming.fence, bounded);
     } finally {
+      if (!old) this.#arrivingCount--;
       this.#state.coming.delete(guestId(coming));
     }
   }
@@ -177,6 +224,7 @@ export class Placing {
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
     const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
     if (choice.kind === "refused") return { ...choice, keyHash };
+    if (choice.kind === "later") throw new Error("a placement without tokens was told to wait for them");
     const raced = this.#state.live.get(keyHash);
     if (raced?.fence !== old?.fence) {
       await this.release([{ keyHash, region: choice.region, fence }]);
@@ -188,7 +236,9 @@ export class Placing {
       await this.release([{ keyHash, region: choice.region, fence }]);
       return this.#newPlace(item, old, bounded);
     }
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, ...choice, fence, movedFrom: old?.origin };
+    const { origin, region, epoch, reason } = choice;
+    const moved = old && { movedFrom: old.origin, rehomedAtMs: Date.now() };
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, ...moved };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
     if (old) await this.release([old]);
@@ -212,7 +262,7 @@ export class Placing {
 
   /** What the pool's policy has to know. `known`: the live table is complete; until it is, loads say nothing, and the ring decides. */
   #balance(known: boolean): Balance {
-    const { pool, view, live, guests, coming } = this.#state;
+    const { pool, view, live, guests } = this.#state;
     const kind = known || pool.balance === "round-robin" || pool.balance === "random" ? pool.balance : "ring";
     const loadOf = (id: string): number => this.#state.loadOf(id);
     switch (kind) {
@@ -220,7 +270,7 @@ export class Placing {
         return { kind };
       case "bounded-ring": {
         const settled = [...view.byId.keys()].reduce((sum, id) => sum + live.countOf(id) + guests.countOf(id), 0);
-        const total = settled + Math.max(0, coming.size - this.moving.size); // one that moves is counted where it was
+        const total = settled + this.#arrivingCount; // one that moves is counted where it was
         return { kind, factor: pool.boundFactor, total, loadOf };
       }
       case "least-connections":
@@ -234,13 +284,21 @@ export class Placing {
     }
   }
 
-  async #askRegion(region: string, wish: Wish, held: string | undefined): Promise<GuestAnswer | "unreachable"> {
-    const { keyHash, position, lot, keyed, excluded, fence } = wish;
-    const item: GuestItem = { keyHash, position, lot, keyed, excluded: [...excluded], homeRegion: this.#state.name.region, held, fence };
+  /** Tokens of one of our own origins; of another region's, chosen in panic without its ring's word, there are none to ask for. */
+  #tokensFor({ tokens }: Wish, origin: string): number | undefined {
+    if (!tokens || !this.#state.view.byId.has(origin)) return 0;
+    return this.pace.take(origin, tokens.count, tokens.urgent, Date.now());
+  }
+
+  #guestItem({ keyHash, position, lot, keyed, excluded, fence, tokens }: Wish, held: string | undefined): GuestItem {
+    return { keyHash, position, lot, keyed, excluded: [...excluded], homeRegion: this.#state.name.region, held, fence, tokens };
+  }
+
+  async #askRegion(region: string, items: readonly GuestItem[]): Promise<(GuestAnswer | "unreachable")[]> {
     try {
-      return (await ringStub(this.#env, this.#config, this.#state.name.pool, region).guest([item]))[0] ?? "unreachable";
+      return await ringStub(this.#env, this.#config, this.#state.name.pool, region).guest(items);
     } catch {
-      return "unreachable"; // the home ring then decides on its own copy of that region's snapshot
+      return items.map(() => "unreachable"); // the home ring then decides on its own copy of that region's snapshot
     }
   }
 }

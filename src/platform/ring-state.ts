@@ -9,7 +9,7 @@ import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
 import { judgeConfig, mergeLayers, type ConfiguredOrigin, type DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
-import { hashText } from "../core/hash.ts";
+import { hashText, type KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
 import { PLACEMENT } from "../core/ring.ts";
 import { withSalts } from "../core/salts.ts";
@@ -224,8 +224,13 @@ export class RingState {
     const { balance } = this.pool;
     if (row.learned && row.movedFrom === undefined && row.reason === "claim") return true;
     if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
+    return this.ringPlaceOf(row) === row.origin;
+  }
+
+  /** Where the ring alone says that a key belongs now, without regard to load; `undefined`: nowhere. */
+  ringPlaceOf(key: KeyPoint): string | undefined {
     const decision = decide({
-      key: row,
+      key,
       keyed: true,
       regions: this.views(),
       excluded: new Set(),
@@ -233,7 +238,7 @@ export class RingState {
       balance: { kind: "ring" },
       nowMs: Date.now(),
     });
-    return decision.kind === "routed" && decision.origin.id === row.origin;
+    return decision.kind === "routed" ? decision.origin.id : undefined;
   }
 
   #pin(row: LiveRow, pin: Pin | undefined): boolean {
@@ -259,10 +264,10 @@ export class RingState {
   /**
    * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to a place that it has left, or because
    * another region's ring, which changes without an epoch of ours, has the word. Which places it has left nobody remembers, so that a
-   * session that was moved once stays pinned while it lives.
+   * session that was moved once stays pinned while it lives; where sessions follow the ring no claim counts.
    */
   #mayBeElsewhere(row: LiveRow): boolean {
-    return row.region !== this.name.region || row.movedFrom !== undefined;
+    return row.region !== this.name.region || (this.pool.hold && row.movedFrom !== undefined);
   }
 
   #bumpHints(): void {

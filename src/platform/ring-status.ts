@@ -2,6 +2,8 @@
 
 import type { Reason } from "../core/decision.ts";
 import { shareAt } from "../core/share.ts";
+import type { Tally } from "../core/protocol.ts";
+import type { MoveReason } from "./ring-moves.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
@@ -35,6 +37,17 @@ export interface RingStatus {
   readonly orders: number;
   /** Sessions whose home this ring is, and their connections, wherever their origins are. */
   readonly sessions: number;
+  /** Sessions that wait for their turn to be moved, and are served meanwhile; and those between two origins. */
+  readonly waiting: number;
+  readonly moving: number;
+  /** Sessions moved since the ring object's start, by reason. */
+  readonly moved: Readonly<Partial<Record<MoveReason, number>>>;
+  /** What the carriers have counted: connections that got a new leg, by how long they had none (`GAP_BOUNDS_MS`); frames held back; refused. */
+  readonly gaps: Tally["gaps"];
+  readonly heldFrames: number;
+  readonly refused: number;
+  /** Key hashes of sessions whose origins keep dying. */
+  readonly quarantined: readonly string[];
   readonly connections: number;
   readonly connectionsByOrigin: Readonly<Record<string, number>>;
   readonly origins: readonly OriginStatus[];

@@ -39,6 +39,7 @@ export class RingStore {
     );
     // Beside the pins, not a column of theirs: a version before it goes on reading and writing those.
     sql.exec("CREATE TABLE IF NOT EXISTS orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
+    sql.exec("CREATE TABLE IF NOT EXISTS quarantine (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
@@ -102,6 +103,16 @@ export class RingStore {
 
   setDown(origin: string, down: boolean): void {
     this.#sql.exec(down ? "INSERT OR IGNORE INTO down VALUES (?)" : "DELETE FROM down WHERE origin = ?", origin);
+  }
+
+  quarantined(): Map<string, number> {
+    const rows = this.#sql.exec<{ key_hash: string; until_ms: number }>("SELECT * FROM quarantine");
+    return new Map([...rows].map((row) => [row.key_hash, row.until_ms]));
+  }
+
+  setQuarantine(keyHash: string, untilMs: number | undefined): void {
+    if (untilMs === undefined) this.#sql.exec("DELETE FROM quarantine WHERE key_hash = ?", keyHash);
+    else this.#sql.exec("INSERT OR REPLACE INTO quarantine VALUES (?, ?)", keyHash, untilMs);
   }
 
   pins(): Map<string, Pin> {

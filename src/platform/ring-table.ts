@@ -11,6 +11,8 @@ export interface LiveRow extends SessionRef {
   readonly epoch: number;
   readonly reason: Reason;
   readonly movedFrom?: string | undefined;
+  /** When it came here because its last origin was lost: a death soon after counts against it. */
+  readonly rehomedAtMs?: number | undefined;
 }
 
 /**
@@ -62,6 +64,11 @@ export class SessionTable<Row extends { readonly origin: string }> {
 
   countOf(origin: string): number {
     return this.#counts.get(origin) ?? 0;
+  }
+
+  /** Origins that have rows. */
+  origins(): string[] {
+    return [...this.#counts.keys()];
   }
 
   get size(): number {

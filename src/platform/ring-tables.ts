@@ -3,7 +3,7 @@
 
 import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
-import type { EndedItem, TableRow } from "../core/protocol.ts";
+import { GAP_BOUNDS_MS, type EndedItem, type TableRow, type Tally } from "../core/protocol.ts";
 import type { Env } from "./env.ts";
 import { PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
@@ -26,6 +26,8 @@ export class RingTables {
   readonly #unreadRegions: Set<string>;
   /** Connections to each origin, as each carrier counts them. */
   readonly #connections = new Map<number, ReadonlyMap<string, number>>();
+  /** What each life of each carrier has counted: lives that are over keep their last word. */
+  readonly #tallies = new Map<string, Tally>();
   /** Sessions that ended while a table was being read, for each reading under way. */
   readonly #readings = new Set<Set<string>>();
 
@@ -55,6 +57,24 @@ export class RingTables {
 
   counted(slice: number, connections: ReadonlyMap<string, number>): void {
     this.#connections.set(slice, connections);
+  }
+
+  tallied(slice: number, incarnation: string, tally: Tally): void {
+    this.#tallies.set(`${slice}/${incarnation}`, tally);
+    if (this.#tallies.size <= LIVES_MAX) return;
+    const [[oldest, its], [next, sum]] = [...this.#tallies] as [[string, Tally], [string, Tally]]; // more than one
+    this.#tallies.delete(oldest);
+    this.#tallies.set(next, sumOf([its, sum]));
+  }
+
+  /** What all carriers have counted, since this object's start or theirs, whichever is later. */
+  tally(): Tally {
+    return sumOf([...this.#tallies.values()]);
+  }
+
+  /** It could not be told of a change: what it holds must be read before anything is concluded. */
+  unread(slice: number): void {
+    this.#unreadSlices.add(slice);
   }
 
   connectionsByOrigin(): Map<string, number> {
@@ -118,6 +138,15 @@ export class RingTables {
     this.#unreadRegions.delete(region);
     this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
   }
+}
+
+/** Lives of carriers that are told apart. */
+const LIVES_MAX = 256;
+
+function sumOf(tallies: readonly Tally[]): Tally {
+  const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0);
+  const gaps = Array.from({ length: GAP_BOUNDS_MS.length + 1 }, (_, bucket) => sum((tally) => tally.gaps[bucket] ?? 0));
+  return { gaps, heldFrames: sum((tally) => tally.heldFrames), refused: sum((tally) => tally.refused) };
 }
 
 function connectionsIn(rows: readonly TableRow[]): Map<string, number> {

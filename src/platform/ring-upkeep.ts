@@ -1,12 +1,14 @@
 // What a ring object sets right as time goes by: sessions that are where they must not be, or abroad for longer than need be, and what is
 // remembered for sessions that nobody has come back to.
 
-import { unavailability } from "../core/availability.ts";
+import { illness, unavailability } from "../core/availability.ts";
+import { hasAffinity } from "../core/decide.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { comesHome } from "../core/spill.ts";
-import { EVACUATE_AGAIN_MS, ORPHAN_PIN_MS, SWEEP_ORDERS_MS } from "./limits.ts";
+import { EVACUATE_AGAIN_MS, FOLLOW_AGAIN_MS, ORPHAN_PIN_MS, SWEEP_ORDERS_MS } from "./limits.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { RingState } from "./ring-state.ts";
+import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 
 export class Upkeep {
@@ -18,6 +20,10 @@ export class Upkeep {
   readonly #evacuateNotBeforeMs = new Map<string, number>();
   readonly #orphanedAtMs = new Map<string, number>();
   #servableSinceMs: number | undefined;
+  /** The epoch after which every session was sent where the ring says. */
+  #followedEpoch = 0;
+  #following = false;
+  #followAgainAtMs = Infinity;
   #sweepOrdersAtMs = 0;
 
   constructor(state: RingState, moves: Moves, tables: RingTables, goOn: (work: Promise<void>) => Promise<void>) {
@@ -29,32 +35,76 @@ export class Upkeep {
 
   /** At each tick of the ring object's clock. */
   run(nowMs: number): void {
-    for (const view of this.#state.views()) this.leaveLost(view.snapshot.origins);
+    this.leaveLost();
     this.#failBack(nowMs);
+    if (nowMs >= this.#followAgainAtMs) this.#followedEpoch = 0;
+    this.followRing();
     this.#sweepPins(nowMs);
     this.#sweepOrders(nowMs);
   }
 
   /** When there is something to do beside what the next tick brings; Infinity: nothing. */
   nextDueAtMs(nowMs: number): number {
-    return this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
-  }
-
-  /** Moves all sessions off an origin; with `over`, those that stay are told to come back. */
-  evacuate(origin: string, planned: boolean, over = false): void {
-    if (Date.now() < (this.#evacuateNotBeforeMs.get(origin) ?? 0)) return;
-    this.#evacuateNotBeforeMs.set(origin, Infinity); // one at a time
-    const work = this.#moves.evacuate(origin, planned).then(() => (over ? this.#moves.expel(origin) : undefined));
-    // Those that stayed are tried again, but not at once: nobody could take them.
-    void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(origin, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it
+    const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
+    return Math.min(orders, Math.max(nowMs, this.#followAgainAtMs));
   }
 
   /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
-  leaveLost(origins: readonly SnapshotOrigin[]): void {
-    for (const { id, health, lifecycle, closed } of origins) {
-      if (this.#state.live.countOf(id) === 0 || (health !== "down" && lifecycle === "active")) continue;
-      this.evacuate(id, health !== "down", closed);
+  leaveLost(): void {
+    for (const id of this.#state.live.origins()) {
+      const why = this.#whyLeave(id);
+      if (why) this.#evacuate(id, why);
     }
+  }
+
+  /** `hold: false`: sessions of ours that the ring has elsewhere in our region go there, once after each change. */
+  followRing(): void {
+    const { pool, live, name } = this.#state;
+    const { epoch } = this.#state.view.snapshot;
+    if (pool.hold || this.#following || this.#followedEpoch === epoch || !this.#tables.complete) return;
+    this.#followedEpoch = epoch;
+    this.#followAgainAtMs = Infinity;
+    const still = (row: LiveRow): boolean => {
+      const place = this.#state.ringPlaceOf(row);
+      return place !== undefined && place !== row.origin && this.#state.view.byId.has(place);
+    };
+    const rows = live.rows(
+      (row) =>
+        row.keyed && !row.learned && row.region === name.region && hasAffinity(pool, row.lot) && !this.#state.isOrdered(row.keyHash) && still(row),
+    );
+    if (rows.length === 0) return;
+    this.#following = true;
+    const work = this.#moves.move(rows, { why: "follow", excluded: new Set(), still }).then((waitingCount) => {
+      if (waitingCount > 0) this.#followAgainAtMs = Date.now() + FOLLOW_AGAIN_MS;
+    });
+    void this.#goOn(work).finally(() => (this.#following = false)); // the host waits for it
+  }
+
+  /** Moves all sessions off an origin; those that stay at the end of its drain are told to come back. */
+  #evacuate(origin: string, why: "drain" | "lost"): void {
+    const turn = `${why}/${origin}`; // a loss does not wait for the end of a drain
+    if (Date.now() < (this.#evacuateNotBeforeMs.get(turn) ?? 0)) return;
+    this.#evacuateNotBeforeMs.set(turn, Infinity); // one at a time
+    const over = this.#originOf(origin)?.closed ?? false;
+    const work = this.#moves
+      .evacuate(origin, { why, still: () => this.#whyLeave(origin) !== undefined })
+      .then(() => (over ? this.#moves.expel(origin) : undefined));
+    // Those that stayed are tried again, but not at once: nobody could take them.
+    void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(turn, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it
+  }
+
+  #whyLeave(id: string): "drain" | "lost" | undefined {
+    const origin = this.#originOf(id);
+    if (!origin || illness(origin, Date.now(), new Set())) return "lost";
+    return origin.lifecycle === "active" ? undefined : "drain";
+  }
+
+  #originOf(id: string): SnapshotOrigin | undefined {
+    for (const view of this.#state.views()) {
+      const origin = view.byId.get(id);
+      if (origin) return origin;
+    }
+    return undefined;
   }
 
   /**
@@ -67,7 +117,7 @@ export class Upkeep {
     this.#servableSinceMs = servable ? (this.#servableSinceMs ?? nowMs) : undefined;
     if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
     const abroad = live.rows((row) => row.region !== name.region && !row.learned && comesHome("sessions", view.snapshot, row.lot, nowMs));
-    if (abroad.length > 0) void this.#goOn(this.#moves.move(abroad, { planned: true, excluded: new Set() })); // the host waits for it
+    if (abroad.length > 0) void this.#goOn(this.#moves.move(abroad, { why: "failback", excluded: new Set() }).then(() => undefined)); // the host waits for it
   }
 
   #sweepPins(nowMs: number): void {

@@ -23,6 +23,7 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   "no-origin": [503, "destination_unavailable"],
   "owner-lost": [503, "destination_unavailable"],
   "keys-unreachable": [503, "destination_unavailable"],
+  quarantined: [503, "destination_unavailable"],
   overloaded: [503, "connection_limit_reached"],
   "replay-body": [503, "http_request_error"],
   "client-gone": [499, "connection_terminated"],

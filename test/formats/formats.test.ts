@@ -16,6 +16,10 @@ import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, pars
 import {
   decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
   type EndedItem, type Envelope, type FindItem, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type TableRow,
+  type EnteredAnswer,
+  type LeftItem,
+  type Tally,
+  type Weight,
 } from "../../src/core/protocol.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
@@ -191,7 +195,7 @@ test("a fence and its mark are made as they were", () => {
 
 describe("the live request", () => {
   const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
-  const value: Complete<Omit<LiveRequest, "learned">> = {
+  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs">> = {
     version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
     requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
   };
@@ -220,31 +224,43 @@ describe("carrier and ring object", () => {
   const values: {
     readonly envelope: Complete<Envelope>;
     readonly placeItem: Complete<Omit<PlaceItem, "learned">>;
+    readonly moving: Complete<Extract<PlaceAnswer, { kind: "moving" }>>;
     readonly placed: Complete<Extract<PlaceAnswer, { kind: "placed" }>>;
     readonly refused: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
     readonly leaveItem: Complete<LeaveItem>;
+    readonly leftItem: Complete<LeftItem>;
+    readonly weight: Complete<Weight>;
+    readonly entered: Complete<EnteredAnswer>;
+    readonly tally: Complete<Tally>;
     readonly endedItem: Complete<EndedItem>;
     readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned">>[]; readonly asking: readonly string[] };
     readonly guestItem: Complete<Omit<GuestItem, "learned">>;
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
+    readonly guestLater: Complete<Extract<GuestAnswer, { kind: "later" }>>;
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
     readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[] };
     readonly findItem: Complete<FindItem>;
     readonly redirectItem: Complete<RedirectItem>;
-    readonly absent: readonly string[];
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
     envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
     placeItem: {
       ...session, live: { origin: "weur-1", region: "weur", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
+      unreached: true,
     },
+    moving: { kind: "moving", keyHash: KEY_HASH },
     placed: { kind: "placed", placement, probedAtMs: 1_800_000_000_000 },
     refused: { kind: "refused", keyHash: KEY_HASH, why: "owner-lost", epoch: 12 },
     leaveItem: { keyHash: KEY_HASH, fence: 460_800_000_000_031, planned: true },
+    leftItem: { keyHash: KEY_HASH, connections: 2, reached: true },
+    weight: { keyHash: KEY_HASH, connections: 2, frames: 120 },
+    entered: { absent: [OTHER_HASH], failed: [KEY_HASH] },
+    tally: { gaps: [0, 4, 2, 1, 0, 0, 0, 0], heldFrames: 31, refused: 1 },
     endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
     table: { rows: [{ ...session, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
-    guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033 },
-    guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30 },
+    guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033, tokens: { count: 2, urgent: true } },
+    guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30, waitMs: 40 },
+    guestLater: { kind: "later" },
     guestRefused: { kind: "refused" },
     guestList: {
       rows: [{ ...session, origin: "enam-1", fence: 460_800_000_000_033 }],
@@ -252,7 +268,6 @@ describe("carrier and ring object", () => {
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
-    absent: [OTHER_HASH],
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
   const samples = sample<Record<string, unknown>>("protocol.json");
@@ -278,9 +293,9 @@ test("the Limpet field is written as origins and visitors parse it", () => {
   const { toOrigin, toOriginDisplayString, toVisitor } = sample<Record<"toOrigin" | "toOriginDisplayString" | "toVisitor", string>>("limpet-field.json");
   const facts: Complete<OriginFieldFacts> = {
     session: "doc-1", origin: "weur-1", region: "weur", epoch: 12, fence: 460_800_000_000_031, reason: "owner", replicas: ["weur-2", "enam-1"], movedFrom: "weur-4",
-    request: "8f2c1d3e4a5b6c7d-FRA", attempt: 2,
+    request: "8f2c1d3e4a5b6c7d-FRA", attempt: 2, handover: "take",
   };
-  const { fence: _fence, movedFrom: _movedFrom, request: _request, attempt: _attempt, ...stateless } = facts;
+  const { handover: _handover, fence: _fence, movedFrom: _movedFrom, request: _request, attempt: _attempt, ...stateless } = facts;
   expect(LIMPET_FIELD).toBe("Limpet");
   expect(fieldForOrigin(facts)).toBe(toOrigin);
   expect(fieldForOrigin({ ...stateless, session: "Zürich 🐚", reason: "claim", replicas: [] })).toBe(toOriginDisplayString);

@@ -1,0 +1,69 @@
+// What a session needs while it looks for an origin's leg: how a try came out, what becomes of a leg that nobody wants any more, and when
+// trying again is given up.
+
+import { RESTART, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
+import type { PlaceAnswer } from "../core/protocol.ts";
+import type { Opening } from "./connection.ts";
+import { delay, RECONNECT_BACKOFF_MS, RESETS_WINDOW_MS } from "./limits.ts";
+
+export type Refusal = Extract<PlaceAnswer, { kind: "refused" }>;
+
+/** How an arrival or a reconnection came out. */
+export type Connected =
+  | { readonly kind: "connected" }
+  | { readonly kind: "answered"; readonly response: Response }
+  | { readonly kind: "refused"; readonly why: Refusal["why"] }
+  /** Too many others wait for a handshake. */
+  | { readonly kind: "full" }
+  | { readonly kind: "unreachable" };
+
+/** How often each connection has lost its leg lately. */
+export class Resets<Key> {
+  readonly #counts = new Map<Key, { count: number; readonly sinceMs: number }>();
+
+  /** One more; how many there are now within the window. */
+  another(key: Key, nowMs: number): number {
+    const known = this.#counts.get(key);
+    const resets = known && nowMs - known.sinceMs < RESETS_WINDOW_MS ? known : { count: 0, sinceMs: nowMs };
+    resets.count++;
+    this.#counts.set(key, resets);
+    return resets.count;
+  }
+
+  of(key: Key): number {
+    return this.#counts.get(key)?.count ?? 0;
+  }
+
+  forget(key: Key): void {
+    this.#counts.delete(key);
+  }
+}
+
+/** `undefined` when the deadline comes first. */
+export async function unlessLate<T>(work: Promise<T>, deadlineMs: number): Promise<T | undefined> {
+  return (await Promise.race([work, delay(Math.max(0, deadlineMs - Date.now()))])) ?? undefined;
+}
+
+/** A leg that is closed again before it could begin is one that could not be opened. */
+export function hasBegun(opening: Extract<Opening, { kind: "open" }>): boolean {
+  try {
+    opening.begin();
+    return true;
+  } catch (error) {
+    console.error(JSON.stringify({ limpet: "leg-not-begun", error: String(error) }));
+    return false;
+  }
+}
+
+export function discard(opening: Opening): void {
+  if (opening.kind === "open") opening.discard();
+  if (opening.kind === "answered") void opening.response.body?.cancel().catch(() => undefined); // nobody reads it any more
+}
+
+export function farewell(outcome: Exclude<Connected, { kind: "connected" }>): Close {
+  return outcome.kind === "answered" ? STALE_HANDSHAKE : RESTART;
+}
+
+export function backoff(failures: number): number {
+  return RECONNECT_BACKOFF_MS[Math.min(Math.max(0, failures), RECONNECT_BACKOFF_MS.length - 1)] ?? 0;
+}
