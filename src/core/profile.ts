@@ -55,6 +55,7 @@ class FrameMemory implements Memory {
   readonly #rules: FrameRules;
   #frames: readonly Frame[] = [];
   #sentCount = 0;
+  #passedCount = 0;
   #swallow = 0;
 
   constructor(rules: FrameRules) {
@@ -66,13 +67,17 @@ class FrameMemory implements Memory {
   }
 
   heard(): Heard {
-    if (this.#swallow === 0) return "pass";
-    this.#swallow--;
-    return "swallow";
+    if (this.#swallow > 0) {
+      this.#swallow--;
+      return "swallow";
+    }
+    this.#passedCount++;
+    return "pass";
   }
 
   replay(): Replay {
-    this.#swallow = this.#rules.swallow;
+    // What the visitor has not had yet is none that they must not see twice: a leg may be lost before it has answered.
+    this.#swallow = Math.min(this.#rules.swallow, this.#frames.length === 0 ? 0 : this.#passedCount);
     return { origin: this.#frames, visitor: this.#rules.greet(this.#frames) };
   }
 

@@ -19,12 +19,22 @@ test("y-websocket's swallows nothing and mutes the old leg; a prelude's does as 
 
 test("what a connection remembers is replayed at each new leg, and as many answers to it are swallowed", () => {
   const memory = byFrames(prelude(1, 100)).begin();
-  expect(memory.heard("before")).toBe("pass");
+  expect(memory.replay()).toEqual({ origin: [], visitor: [] });
+  expect(["one", "two", "three"].map((frame) => memory.heard(frame))).toEqual(["pass", "pass", "pass"]);
   for (const frame of ["hello", "more"]) memory.sent(frame);
   for (const _leg of ["second", "third"]) {
     expect(memory.replay()).toEqual({ origin: ["hello"], visitor: [] });
     expect(["a", "b", "c"].map((frame) => memory.heard(frame))).toEqual(["swallow", "swallow", "pass"]);
   }
+});
+
+test("answers that the visitor has never had are not swallowed: its leg was lost before they came", () => {
+  const memory = byFrames(prelude(2, 100)).begin();
+  memory.sent("hello");
+  memory.replay();
+  expect(memory.heard("first")).toBe("pass");
+  memory.replay();
+  expect(["first", "second"].map((frame) => memory.heard(frame))).toEqual(["swallow", "pass"]);
 });
 
 describe("a frame's size", () => {
