@@ -5,7 +5,7 @@
 import type { FoundFault } from "./config-faults.ts";
 import { HORIZON_LEAST_MS, isWithin, LIMITS, type Limit } from "./config-limits.ts";
 import { isFields } from "./config-shapes.ts";
-import { bareUrl } from "./config-texts.ts";
+import { bareUrl, openUrlFault } from "./config-texts.ts";
 import { anyOf, didYouMean, quoted } from "./config-words.ts";
 
 /** Words of `home` that a region's id would be taken for. */
@@ -130,12 +130,8 @@ function originFaults(pool: unknown, path: readonly string[], { regionIds, dev }
     if (typeof region === "string" && region !== "" && regionIds) faults.push(...unknownRegion(region, regionIds, [...place, "region"]));
     if (url === undefined) continue;
     // A binding is a way of its own, which is not open to the world.
-    if (!dev && binding === undefined && url.startsWith("http:")) {
-      faults.push({
-        path: [...place, "url"],
-        message: `found ${quoted(url)}; outside dev an origin is reached by https: session keys and cookies travel there`,
-      });
-    }
+    const open = dev || binding !== undefined ? undefined : openUrlFault(url);
+    if (open !== undefined) faults.push({ path: [...place, "url"], message: open });
     const first = seenAt(byAddress, JSON.stringify([url, typeof binding === "string" ? binding : ""]), index);
     if (first !== undefined) {
       faults.push({

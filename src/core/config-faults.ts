@@ -1,5 +1,6 @@
 // The faults of a configuration: collected as paths of keys, shown as text, in the order of the input and each one once.
 
+import type * as v from "valibot";
 import { quoted } from "./config-words.ts";
 
 export interface ConfigFault {
@@ -12,6 +13,10 @@ export interface ConfigFault {
 export interface FoundFault {
   readonly path: readonly (string | number)[];
   readonly message: string;
+}
+
+export function shapeFault(issue: v.BaseIssue<unknown>): FoundFault {
+  return { path: (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key))), message: issue.message };
 }
 
 /** Sorted as the input is written (a missing name after its neighbours; of one place in the order of finding), without repetition. */

@@ -107,6 +107,12 @@ export function originUrlFault(value: unknown): string | undefined {
   return bareUrlFault(value, `an origin's url is like "https://weur-1.example.com"`);
 }
 
+/** Of an address that the open network leads to, outside dev. */
+export function openUrlFault(url: string): string | undefined {
+  if (!url.startsWith("http:")) return undefined;
+  return `found ${quoted(url)}; outside dev an origin is reached by https: session keys and cookies travel there`;
+}
+
 /** The origin of a web page, as a browser's `Origin` header names it. */
 export function webOriginFault(value: unknown): string | undefined {
   return bareUrlFault(value, `a web page's origin is like "https://app.example.com"; to allow all, leave allowedOrigins out`);

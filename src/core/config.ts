@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { poolFaults, regionFaults } from "./config-cross.ts";
 import { routeFaults } from "./config-cross-routes.ts";
-import { inOrder, type ConfigFault, type FoundFault } from "./config-faults.ts";
+import { inOrder, shapeFault, type ConfigFault } from "./config-faults.ts";
 import { resolveConfig } from "./config-resolve.ts";
 import { configSchema } from "./config-schema.ts";
 import { secretFaults } from "./config-cross-secrets.ts";
@@ -64,10 +64,6 @@ export function formatFaults(faults: readonly ConfigFault[]): string {
   const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
   const lines = faults.map(({ path, message }) => `  ${path === "" ? "" : `${path}: `}${message}`);
   return [`The configuration has ${count}:`, ...lines].join("\n");
-}
-
-function shapeFault(issue: v.BaseIssue<unknown>): FoundFault {
-  return { path: (issue.path ?? []).map(({ key }) => (typeof key === "number" ? key : String(key))), message: issue.message };
 }
 
 type DeepReadonly<T> = T extends readonly (infer Item)[]

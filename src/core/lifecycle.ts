@@ -1,5 +1,5 @@
 // Three layers, stored apart, merged by one function: what the configuration says, what an operator ordered, what was observed.
-// A deploy changes the first only, so it never loses an operator's drain.
+// A deploy changes the first only, so it never loses an operator's drain, nor an origin that joined, was changed or left at run time.
 
 import { FULL_SHARE } from "./share.ts";
 import type { SnapshotOrigin } from "./snapshot.ts";
@@ -10,6 +10,18 @@ export interface ConfiguredOrigin {
   readonly weight: number;
   readonly salt: number;
   readonly backup: boolean;
+}
+
+/** What an operator ordered of an origin's membership: all of an origin that is not configured, and of one that is what is to be otherwise. */
+export interface MemberOrder {
+  readonly url: string | undefined;
+  readonly weight: number | undefined;
+  readonly salt: number | undefined;
+  readonly backup: boolean | undefined;
+  /** When it was ordered to leave: it is drained first. */
+  readonly leavingAtMs: number | undefined;
+  /** When its drain was through, and it left the ring. */
+  readonly goneAtMs: number | undefined;
 }
 
 /** An operator's drain. */
@@ -31,13 +43,14 @@ export function newDrain(orderedAtMs: number): DrainOrder {
 
 export interface Layers {
   readonly configured: readonly ConfiguredOrigin[];
+  readonly members: ReadonlyMap<string, MemberOrder>;
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly down: ReadonlySet<string>;
 }
 
 /** The origins of a ring as its next snapshot shows them, sorted by id. */
-export function mergeLayers({ configured, drains, down }: Layers): SnapshotOrigin[] {
-  return configured
+export function mergeLayers({ configured, members, drains, down }: Layers): SnapshotOrigin[] {
+  return membersOf({ configured, members })
     .map(({ id, url, weight, salt, backup }): SnapshotOrigin => {
       const drain = drains.get(id);
       const lifecycle = !drain ? "active" : drain.drainedAtMs === undefined ? "draining" : "drained";
@@ -55,6 +68,32 @@ export function mergeLayers({ configured, drains, down }: Layers): SnapshotOrigi
       };
     })
     .toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Who belongs to the ring, as the first two layers say; in no order. */
+export function membersOf({ configured, members }: Pick<Layers, "configured" | "members">): ConfiguredOrigin[] {
+  const ids = new Set([...configured.map(({ id }) => id), ...members.keys()]);
+  return [...ids].filter((id) => members.get(id)?.goneAtMs === undefined).flatMap((id) => originOf(id, { configured, members }) ?? []);
+}
+
+/** Whether an order is all of an origin: such a one needs no configuration. One that is a part speaks of nobody without it. */
+export function isWhole(order: MemberOrder): boolean {
+  return [order.url, order.weight, order.salt, order.backup].every((field) => field !== undefined);
+}
+
+/** An origin as it is, or was before it left; `undefined` for one that is not configured and never joined. */
+export function originOf(id: string, { configured, members }: Pick<Layers, "configured" | "members">): ConfiguredOrigin | undefined {
+  const written = configured.find((origin) => origin.id === id);
+  const order = members.get(id);
+  const url = order?.url ?? written?.url;
+  if (url === undefined || (!written && order && !isWhole(order))) return undefined;
+  return {
+    id,
+    url,
+    weight: order?.weight ?? written?.weight ?? 1,
+    salt: order?.salt ?? written?.salt ?? 0,
+    backup: order?.backup ?? written?.backup ?? false,
+  };
 }
 
 export interface DrainPolicy {

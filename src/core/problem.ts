@@ -1,6 +1,8 @@
 // Errors as visitors see them: RFC 9457 problem+json with a code, a sentence that says what to do, and a request id; never a stack
 // trace. `Proxy-Status` (RFC 9209) says the same to machines on the way. Each type has a page (PROBLEMS_PATH), made of what stands here.
 
+import type { ConfigFault } from "./config-faults.ts";
+
 interface Problem {
   readonly status: number;
   readonly title: string;
@@ -69,6 +71,18 @@ export const PROBLEMS = {
     title: "This method is not offered here",
     proxyError: "http_request_denied",
     help: "`Allow` lists the methods that are.",
+  },
+  conflict: {
+    status: 409,
+    title: "It cannot be done as things are",
+    proxyError: "http_request_denied",
+    help: "Its `detail` says what stands in the way, and what to do first.",
+  },
+  "content-too-large": {
+    status: 413,
+    title: "The body is too large",
+    proxyError: "http_request_error",
+    help: "The admin API reads bodies up to the size that its `detail` names.",
   },
   "origin-unreachable": {
     status: 503,
@@ -162,9 +176,25 @@ export type ProblemCode = keyof typeof PROBLEMS;
 export const PROBLEMS_PATH = "/_limpet/problems/";
 
 export function requestProblem(code: ProblemCode, detail: string, requestId: string, headers: Readonly<Record<string, string>> = {}): Response {
+  return problemOf(code, { detail, requestId }, headers);
+}
+
+/** A body that was read and is wrong: all of its faults, each with its path, in the sentence and once more for machines. */
+export function faultyProblem(faults: readonly ConfigFault[], requestId: string): Response {
+  const said = faults.map(({ path, message }) => (path === "" ? message : `${path}: ${message}`));
+  const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
+  return problemOf("bad-request", { detail: `The request has ${count}: ${said.join("; ")}.`, requestId, faults }, {});
+}
+
+/** Members of the problem's own stand before those that are an extension (RFC 9457 §3.2). */
+function problemOf(
+  code: ProblemCode,
+  { detail, ...more }: { readonly detail: string; readonly requestId: string; readonly faults?: readonly ConfigFault[] },
+  headers: Readonly<Record<string, string>>,
+): Response {
   const { status, title, proxyError } = PROBLEMS[code];
   return Response.json(
-    { type: PROBLEMS_PATH + code, title, status, detail, code, requestId },
+    { type: PROBLEMS_PATH + code, title, status, detail, code, ...more },
     {
       status,
       headers: {

@@ -2,19 +2,13 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
-import { createMiddleware } from "hono/factory";
 import { poolRegions } from "../core/home.ts";
-import { parseKey } from "../core/identity.ts";
-import { requestProblem } from "../core/problem.ts";
-import type { Env, Settings } from "../platform/env.ts";
-import { keyedHash } from "../platform/keyed-hash.ts";
-import { delay, within } from "../platform/limits.ts";
-import type { OriginStatus, RingStatus, SessionStatus } from "../platform/ring-status.ts";
+import { within } from "../platform/limits.ts";
+import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
-import { findToken } from "./tokens.ts";
-
-/** What the front door hands over with a request. */
-type Admin = { Bindings: { readonly env: Env; readonly settings: Settings; readonly requestId: string } };
+import { originRoutes } from "./admin-origins.ts";
+import { needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import { sessionRoutes } from "./admin-sessions.ts";
 
 /**
  * Stands in the list for a ring whose object did not answer, so that the others are seen. What cannot be known is left out, but for
@@ -27,33 +21,6 @@ interface UnreachableRing {
   readonly origins: readonly [];
 }
 
-/** Longest wait of one long poll. */
-const WAIT_MAX_MS = 60_000;
-const WAIT_STEP_MS = 200;
-
-/** Longest wait for one ring object in a list: it reads its carriers' tables first (PULL_TIMEOUT_MS), and the pages wait 5 s for all. */
-const RING_ANSWER_MS = 4_000;
-
-const READS = ["GET", "HEAD"];
-
-const needs = (scope: "read" | "operate") =>
-  createMiddleware<Admin>(async (c, next) => {
-    const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
-    if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
-    if (!token.scopes.includes(scope)) {
-      return problem(c, "forbidden", `This token has no scope "${scope}".`, {
-        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
-      });
-    }
-    return next();
-  });
-
-/** Stands after a path's own methods. */
-const only = (...methods: readonly string[]) =>
-  createMiddleware<Admin>(async (c) =>
-    problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }),
-  );
-
 export const admin = new Hono<Admin>()
   .basePath("/_limpet")
   .get("/v1/rings", needs("read"), async (c) => c.json({ rings: await allRings(c) }))
@@ -65,33 +32,8 @@ export const admin = new Hono<Admin>()
     return "unreachable" in ring ? unreachable(c) : c.json(ring);
   })
   .all("/v1/rings/:pool/:region", only(...READS))
-  .get("/v1/rings/:pool/:region/origins/:id", needs("read"), async (c) => {
-    const ring = ringOf(c);
-    const wanted = c.req.query("waitFor");
-    if (wanted !== undefined && wanted !== "drained") return problem(c, "bad-request", 'waitFor must be "drained".');
-    const untilMs = Date.now() + Math.min(WAIT_MAX_MS, Math.max(0, Number(c.req.query("timeoutMs") ?? 30_000) || 0));
-    for (;;) {
-      const origin = await answered(ring?.origin(c.req.param("id")));
-      if (!origin) return notFound(c, "origin");
-      if (wanted === undefined || origin.state === wanted) return c.json(origin);
-      if (Date.now() >= untilMs || c.req.raw.signal.aborted) return c.json(origin, 202); // not yet
-      await delay(WAIT_STEP_MS);
-    }
-  })
-  .all("/v1/rings/:pool/:region/origins/:id", only(...READS))
-  .post("/v1/rings/:pool/:region/origins/:id/:order{drain|undrain}", needs("operate"), async (c) => {
-    const ring = ringOf(c);
-    const id = c.req.param("id");
-    const origin: OriginStatus | undefined = await answered(c.req.param("order") === "drain" ? ring?.drain(id) : ring?.undrain(id));
-    return origin ? c.json(origin) : notFound(c, "origin");
-  })
-  .all("/v1/rings/:pool/:region/origins/:id/:order{drain|undrain}", only("POST"))
-  .get("/v1/sessions/:pool/:key", needs("read"), async (c) => {
-    const session = await findSession(c.env.settings, c.env.env, c.req.param("pool"), c.req.param("key"));
-    if (session === "unreachable") return unreachable(c);
-    return session ? c.json(session) : notFound(c, "live session");
-  })
-  .all("/v1/sessions/:pool/:key", only(...READS))
+  .route("/", originRoutes)
+  .route("/", sessionRoutes)
   .all("/v1/*", (c) => notFound(c, "part of the admin API"))
   .get("/dev.json", (c) => (c.env.settings.dev && c.env.env.LIMPET_DEV_INFO ? c.json(JSON.parse(c.env.env.LIMPET_DEV_INFO)) : notFound(c, "page")))
   .all("/*", async (c) => {
@@ -106,18 +48,6 @@ export const admin = new Hono<Admin>()
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });
-
-class RingSilent extends Error {}
-
-/** What a ring object answers; throws `RingSilent` where it fails or takes too long. */
-async function answered<T>(asked: PromiseLike<T> | undefined): Promise<T | undefined> {
-  try {
-    return asked && (await within(Promise.resolve(asked), RING_ANSWER_MS, "ring"));
-  } catch (error) {
-    console.error(JSON.stringify({ limpet: "ring-unreachable", error: String(error) }));
-    throw new RingSilent();
-  }
-}
 
 /** The rings of all pools and regions, with the connections that any ring's carriers hold to each origin. */
 async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRing)[]> {
@@ -142,30 +72,6 @@ async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRin
   });
 }
 
-/** By key or by key hash: in whichever ring of the pool it lives. Where a ring is silent, that none of the others has it says nothing. */
-async function findSession(settings: Settings, env: Env, pool: string, name: string): Promise<SessionStatus | "unreachable" | undefined> {
-  const { config, secrets } = settings;
-  const parsed = parseKey(encodeURIComponent(name)); // the router has decoded it
-  if (!Object.hasOwn(config.pools, pool) || parsed.kind !== "valid") return undefined;
-  const hashes = [await keyedHash(secrets.at(-1) ?? "", pool, parsed.key), ...(/^[0-9a-f]{32}$/.test(name) ? [name] : [])];
-  const asks = poolRegions(config, pool).flatMap((region) =>
-    hashes.map((hash): Promise<SessionStatus | undefined> =>
-      within(ringStub(env, config, pool, region.id).session(hash), RING_ANSWER_MS, `ring ${pool}@${region.id}`),
-    ),
-  );
-  const answers = await Promise.allSettled(asks);
-  const found = answers.find((answer) => answer.status === "fulfilled" && answer.value !== undefined);
-  if (found?.status === "fulfilled") return found.value;
-  return answers.some(({ status }) => status === "rejected") ? "unreachable" : undefined;
-}
-
-function ringOf(c: Context<Admin>): ReturnType<typeof ringStub> | undefined {
-  const { config } = c.env.settings;
-  const [pool, region] = [c.req.param("pool") ?? "", c.req.param("region") ?? ""];
-  if (!Object.hasOwn(config.pools, pool)) return undefined;
-  return poolRegions(config, pool).some(({ id }) => id === region) ? ringStub(c.env.env, config, pool, region) : undefined;
-}
-
 /** A page of ours runs its own scripts and styles and talks to its own router, in nobody's frame. */
 function secured(page: Response, path: string): Response {
   const secure = new Response(page.body, page);
@@ -183,15 +89,3 @@ const PAGE_POLICY = policy({ style: "'self'", connect: "'self'" });
 
 /** The editor writes its styles into the page; the demo's control server, which kills and revives origins, has a port of its own. */
 const TRY_POLICY = policy({ style: "'self' 'unsafe-inline'", connect: "'self' ws: wss: http://127.0.0.1:* http://localhost:*" });
-
-function notFound(c: Context<Admin>, what: string): Response {
-  return problem(c, "not-found", `There is no such ${what}.`);
-}
-
-function unreachable(c: Context<Admin>): Response {
-  return problem(c, "ring-unreachable", "The object of a ring that was asked for did not answer. Try again shortly.", { "retry-after": "2" });
-}
-
-function problem(c: Context<Admin>, code: Parameters<typeof requestProblem>[0], detail: string, headers?: Record<string, string>): Response {
-  return requestProblem(code, detail, c.env.requestId, headers);
-}

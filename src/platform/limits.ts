@@ -57,6 +57,9 @@ export const HALT_MS = 5_000;
 /** A death counts against a session that arrived by re-homing within this time before it. */
 export const BLAMED_WITHIN_MS = 30_000;
 
+/** An operator's longest wait for the move of one session: quiet time, close, and the opening of its new legs mostly take less. */
+export const MOVE_WAIT_MS = 10_000;
+
 /** An origin that accepts a connection's leg and closes it again, this often within the window, is given up: the visitor comes back. */
 export const RESETS_MAX = 6;
 export const RESETS_WINDOW_MS = 30_000;

@@ -40,6 +40,8 @@ export interface MoveOrder {
   readonly to?: string;
   /** Whether a session that has waited for its turn must still go. */
   readonly still?: (row: LiveRow) => boolean;
+  /** Legs are opened anew although the origin stays: its address has changed. */
+  readonly anew?: boolean;
 }
 
 interface Move {
@@ -106,7 +108,7 @@ export class Moves {
   /** Moves sessions of ours to wherever they belong now; returns how many gave up waiting. Those that are being moved already are left alone. */
   async move(rows: readonly LiveRow[], order: MoveOrder): Promise<number> {
     const planned = order.why !== "lost";
-    const free = rows.filter((row) => this.#isFree(row) && !(planned && this.#waiting.has(row.keyHash)));
+    const free = rows.filter((row) => this.#isFree(row) && !(planned && order.why !== "ordered" && this.#waiting.has(row.keyHash)));
     if (free.length === 0) return 0;
     if (!planned) {
       await this.#moveLost(free, order);
@@ -274,11 +276,12 @@ export class Moves {
     const planned = order.why !== "lost";
     const tokens = { count: connections, urgent: !planned };
     const choice = await this.#placing.choose(
-      { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: planned, from: from.origin, tokens },
+      { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: planned, from: order.anew ? undefined : from.origin, tokens },
       true,
     );
     const follows = order.why !== "follow" || (choice.kind === "routed" && choice.origin === this.#state.ringPlaceOf(from));
-    if (choice.kind !== "routed" || choice.reason === "panic" || choice.origin === from.origin || !follows) {
+    const stays = choice.kind !== "routed" || choice.reason === "panic" || !follows || (choice.origin === from.origin && !order.anew);
+    if (stays) {
       this.#state.coming.delete(guestId(coming));
       if (choice.kind === "routed" && choice.reason !== "panic") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
       return choice.kind === "later" ? "later" : "stays";

@@ -27,8 +27,9 @@ import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
+import { Members, type MemberChange } from "./ring-members.ts";
 import { Moves } from "./ring-moves.ts";
-import { Operators } from "./ring-operators.ts";
+import { Operators, type MemberAnswer, type MoveAnswer } from "./ring-operators.ts";
 import { Orders } from "./ring-orders.ts";
 import { OutcomeSums, type Outcomes } from "./outcomes.ts";
 import { Placing } from "./ring-placing.ts";
@@ -58,6 +59,7 @@ export class RingObject extends DurableObject<Env> {
   readonly #callers = new Callers();
   readonly #upkeep: Upkeep;
   readonly #tables: RingTables;
+  readonly #members: Members;
   readonly #operators: Operators;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
@@ -83,23 +85,16 @@ export class RingObject extends DurableObject<Env> {
     this.#orders = new Orders(this.#state, this.#placing, this.#moves);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
-    this.#upkeep = new Upkeep(this.#state, this.#moves, this.#tables, (work) => {
+    const goOn = (work: Promise<void>): Promise<void> => {
       const done = work.then(() => this.#advanceDrains(Date.now()));
       this.ctx.waitUntil(done);
       return done;
-    });
-    this.#operators = new Operators({
-      env,
-      settings,
-      state: this.#state,
-      tables: this.#tables,
-      placing: this.#placing,
-      upkeep: this.#upkeep,
-      moves: this.#moves,
-      quarantine,
-      outcomes: this.#outcomes,
-      announce: () => this.#announce(),
-    });
+    };
+    this.#upkeep = new Upkeep(this.#state, this.#moves, this.#tables, goOn);
+    const host = { env, settings, announce: () => this.#announce(), goOn };
+    const parts = { state: this.#state, tables: this.#tables, placing: this.#placing, upkeep: this.#upkeep, moves: this.#moves };
+    this.#members = new Members({ ...host, ...parts });
+    this.#operators = new Operators({ ...host, ...parts, quarantine, outcomes: this.#outcomes, orders: this.#orders, members: this.#members });
   }
 
   // — asked by carriers —
@@ -238,9 +233,21 @@ export class RingObject extends DurableObject<Env> {
     return this.#operators.origin(origin);
   }
 
+  /** An origin joins, changes or leaves. */
+  async member(origin: string, change: MemberChange): Promise<MemberAnswer> {
+    await this.#up();
+    return this.#operators.member(origin, change);
+  }
+
   async session(keyHash: string): Promise<SessionStatus | undefined> {
     await this.#up();
     return this.#operators.session(keyHash);
+  }
+
+  /** Takes a live session to an origin, or to where the ring says. */
+  async moveSession(keyHash: string, to: string | undefined): Promise<MoveAnswer> {
+    await this.#up();
+    return this.#operators.move(keyHash, to);
   }
 
   // — the clock —
@@ -307,6 +314,7 @@ export class RingObject extends DurableObject<Env> {
     this.#placing.pace.keep((origin) => this.#state.view.byId.has(origin));
     this.#upkeep.followRing();
     this.#prober.watch(this.#state.view.snapshot.origins);
+    this.#members.follow();
     const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
     // Who misses a telling is told the next time; nothing rests on one.
     this.ctx.waitUntil(Promise.allSettled([...tellings, this.#tellNeighbours()]).then(() => undefined));

@@ -1,16 +1,20 @@
 // What operators ask of a ring and order it to do: its status, drains, where a session is. The ring object passes each of them on here once its
 // tables are read, or too late to be waited for.
 
-import { newDrain } from "../core/lifecycle.ts";
+import { unavailability } from "../core/availability.ts";
+import { newDrain, originOf } from "../core/lifecycle.ts";
+import { stayingOrder } from "../core/membership.ts";
 import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
-import { PULL_TIMEOUT_MS, within } from "./limits.ts";
+import { MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
 import type { Moves } from "./ring-moves.ts";
+import type { MemberChange, MemberOutcome, Members } from "./ring-members.ts";
+import type { Orders } from "./ring-orders.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
-import { describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import { describeGone, describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
 import type { RingTables } from "./ring-tables.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
 import { carrierStub } from "./stubs.ts";
@@ -26,9 +30,21 @@ interface Ring {
   readonly moves: Moves;
   readonly quarantine: Quarantine;
   readonly outcomes: OutcomeSums;
+  readonly orders: Orders;
+  readonly members: Members;
   /** Tells everyone who holds a copy of what has changed. */
   readonly announce: () => void;
+  /** Goes on with moves in the background. */
+  readonly goOn: (work: Promise<void>) => Promise<void>;
 }
+
+export type MemberAnswer =
+  Exclude<MemberOutcome, { kind: "done" }> | { readonly kind: "done"; readonly joined: boolean; readonly origin: OriginStatus };
+
+export type MoveAnswer =
+  | { readonly kind: "told"; readonly session: SessionStatus }
+  | { readonly kind: "unknown"; readonly what: "live session" | "origin" }
+  | { readonly kind: "unavailable"; readonly why: string };
 
 export class Operators {
   readonly #ring: Ring;
@@ -74,15 +90,26 @@ export class Operators {
   undrain(origin: string): OriginStatus | undefined {
     const { state, announce } = this.#ring;
     if (state.view.byId.has(origin) && state.drainOf(origin)) {
-      state.setDrain(origin, undefined);
+      state.setMember(origin, stayingOrder(state.memberOrder(origin)), undefined);
       announce();
     }
     return this.origin(origin);
   }
 
+  /** An origin joins, changes or leaves. */
+  member(id: string, change: MemberChange): MemberAnswer {
+    const outcome = this.#ring.members.change(id, change);
+    if (outcome.kind !== "done") return outcome;
+    const origin = this.origin(id);
+    return origin ? { ...outcome, origin } : { kind: "unknown" };
+  }
+
+  /** One that an operator has removed is told of as long as that is remembered. */
   origin(id: string): OriginStatus | undefined {
     const { state, tables, outcomes } = this.#ring;
     const origin = state.view.byId.get(id);
+    const left = origin || state.memberOrder(id)?.goneAtMs === undefined ? undefined : originOf(id, state.membership);
+    if (left) return describeGone(left, state.name.region, outcomes.of(id));
     if (!origin) return undefined;
     const counted = { sessions: state.loadOf(id), connections: tables.connectionsByOrigin().get(id) ?? 0, outcomes: outcomes.of(id) };
     return describeOrigin(origin, state.name.region, counted, Date.now());
@@ -95,5 +122,32 @@ export class Operators {
     const carrier = carrierStub(env, settings.config, state.name, sliceOf(row.lot, state.pool.carriers));
     const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
     return describeSession(row, connections, placing.moving.has(keyHash));
+  }
+
+  /** Takes a live session to an origin and keeps it there, or ends what was ordered for it and takes it to where the ring says. */
+  async move(keyHash: string, to: string | undefined): Promise<MoveAnswer> {
+    const { orders, announce, goOn } = this.#ring;
+    const refusal = await this.#refusalOf(keyHash, to);
+    if (refusal) return refusal;
+    const moved = orders.send(keyHash, to);
+    const done = goOn(moved.then(announce));
+    await within(done, MOVE_WAIT_MS, "move").catch(() => undefined); // it goes on, and the status says so
+    const session = await this.session(keyHash);
+    if (!session) return { kind: "unknown", what: "live session" };
+    if (to !== undefined && session.state === "settled" && session.origin !== to) {
+      return { kind: "unavailable", why: `${to} has not taken the session: it is still at ${session.origin}.` };
+    }
+    return { kind: "told", session };
+  }
+
+  async #refusalOf(keyHash: string, to: string | undefined): Promise<MoveAnswer | undefined> {
+    const { state, placing } = this.#ring;
+    await within(placing.moving.get(keyHash) ?? Promise.resolve(), MOVE_WAIT_MS, "move").catch(() => undefined); // then ours does nothing
+    if (!state.live.get(keyHash)) return { kind: "unknown", what: "live session" };
+    if (to === undefined) return undefined;
+    const target = state.views().flatMap((view) => view.byId.get(to) ?? [])[0];
+    if (!target) return { kind: "unknown", what: "origin" };
+    const why = unavailability(target, Date.now(), new Set());
+    return why && { kind: "unavailable", why: `${to} takes no sessions now: it is ${why}.` };
   }
 }

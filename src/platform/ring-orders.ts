@@ -1,5 +1,5 @@
 // Orders of origins: "this session belongs to that one" (`Limpet: replay`). Compared before it is set: an origin that speaks for a session it
-// has lost meanwhile changes nothing, so that a Worker with old knowledge takes no session back.
+// has lost meanwhile changes nothing, so that a Worker with old knowledge takes no session back. And orders of operators, which always count.
 
 import { unavailability } from "../core/availability.ts";
 import type { Routed } from "../core/decision.ts";
@@ -37,6 +37,24 @@ export class Orders {
     const decision = await this.#placing.find({ ...ref, excluded: [] });
     if (decision.kind === "refused") return { kind: "unavailable" };
     return { kind: "placed", decision: decision.origin.id === to ? { ...decision, reason: "replay" } : decision };
+  }
+
+  /** An operator's word on a live session: it goes to an origin and is kept there, or it goes where the ring says. */
+  async send(keyHash: string, to: string | undefined): Promise<void> {
+    const row = this.#state.live.get(keyHash);
+    if (!row) return;
+    const view = this.#state.views().find((each) => to !== undefined && each.byId.has(to));
+    if (!view || to === undefined) {
+      this.#state.endOrder(keyHash, Infinity);
+      await this.#moves.move([row], { why: "ordered", excluded: NOBODY });
+      return;
+    }
+    const fence = row.origin === to ? row.fence : this.#state.fence(row.fence);
+    if (row.keyed) this.#order(row, { origin: to, region: view.snapshot.region, fence });
+    if (row.origin === to) return;
+    await this.#moveTo(to, keyHash);
+    const after = this.#state.live.get(keyHash);
+    if (after && after.origin !== to && !this.#placing.moving.has(keyHash)) this.#state.endOrder(keyHash, Infinity);
   }
 
   /** It is there already, whatever that origin's state: an order that put it there is renewed. */

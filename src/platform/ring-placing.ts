@@ -41,7 +41,7 @@ export interface Wish extends SessionRef {
   /** By plan it leaves the place that its pin names. (A place that was lost the decision passes over by itself.) */
   readonly leaving?: boolean;
   /** Of a move: where it is now, and what it needs of the next origin's pace. */
-  readonly from?: string;
+  readonly from?: string | undefined;
   readonly tokens?: Tokens | undefined;
 }
 

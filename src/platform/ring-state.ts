@@ -7,7 +7,17 @@ import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
-import { judgeConfig, mergeLayers, type ConfiguredOrigin, type DrainOrder } from "../core/lifecycle.ts";
+import {
+  isWhole,
+  judgeConfig,
+  membersOf,
+  mergeLayers,
+  originOf,
+  type ConfiguredOrigin,
+  type DrainOrder,
+  type MemberOrder,
+} from "../core/lifecycle.ts";
+import { forgotten, type Membership } from "../core/membership.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import { hashText, type KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
@@ -32,6 +42,7 @@ export class RingState {
   readonly coming = new SessionTable<Coming>(guestId);
   readonly #settings: Settings;
   readonly #store: RingStore;
+  readonly #members: Map<string, MemberOrder>;
   readonly #drains: Map<string, DrainOrder>;
   readonly #down: Set<string>;
   readonly #pins: Map<string, Pin>;
@@ -50,6 +61,7 @@ export class RingState {
     this.#store = store;
     this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
+    this.#members = store.members();
     this.#drains = store.drains();
     this.#down = store.down();
     this.#pins = store.pins();
@@ -112,10 +124,33 @@ export class RingState {
     return this.#drains;
   }
 
+  /** An origin that is leaving is gone once it is drained. */
   setDrain(origin: string, drain: DrainOrder | undefined): void {
-    if (drain) this.#drains.set(origin, drain);
-    else this.#drains.delete(origin);
-    this.#store.setDrain(origin, drain);
+    const order = this.#members.get(origin);
+    if (drain?.drainedAtMs !== undefined && order?.leavingAtMs !== undefined) {
+      this.setMember(origin, { ...order, goneAtMs: drain.drainedAtMs }, undefined);
+      return;
+    }
+    this.#writeDrain(origin, drain);
+    this.commit();
+  }
+
+  /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
+  get membership(): Membership {
+    const config = this.#store.config();
+    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.pool.virtualNodes };
+  }
+
+  memberOrder(origin: string): MemberOrder | undefined {
+    return this.#members.get(origin);
+  }
+
+  /** What is ordered of an origin's membership, with the drain that goes with it: one epoch. Of one that is gone nothing else is remembered. */
+  setMember(origin: string, order: MemberOrder | undefined, drain: DrainOrder | undefined): void {
+    this.#writeMember(origin, order);
+    this.#writeDrain(origin, drain);
+    if (order?.goneAtMs !== undefined) this.#forgetDown(origin);
+    for (const id of forgotten(this.membership)) this.#writeMember(id, undefined);
     this.commit();
   }
 
@@ -277,7 +312,7 @@ export class RingState {
   }
 
   #build(): RegionView {
-    const config = this.#store.config();
+    const { configured, members, virtualNodes } = this.membership;
     const previous = this.#view as RegionView | undefined; // not yet there when the constructor builds the first one
     const snapshot: Snapshot = {
       format: 1,
@@ -286,12 +321,12 @@ export class RingState {
       region: this.name.region,
       generation: GENERATION,
       epoch: this.#store.number("epoch"),
-      configRevision: config?.revision ?? 0,
+      configRevision: this.#store.config()?.revision ?? 0,
       writtenAtMs: Date.now(),
-      virtualNodes: config?.virtualNodes ?? this.pool.virtualNodes,
+      virtualNodes,
       hintsVersion: this.#store.number("hintsVersion"),
       kept: FULL_SHARE,
-      origins: mergeLayers({ configured: config?.origins ?? [], drains: this.#drains, down: this.#down }),
+      origins: mergeLayers({ configured, members, drains: this.#drains, down: this.#down }),
     };
     return viewOf(snapshot, previous);
   }
@@ -316,16 +351,21 @@ export class RingState {
       );
     }
     if (verdict !== "take") return false;
-    // A salt once found stays with its origin: only those that are new get one now.
-    const before = new Map(known?.origins.map((origin) => [origin.id, origin]));
+    // A salt once found stays with its origin, of whichever layer: only those that are new get one now, beside all who are there.
+    const before = this.membership;
     const remembered = origins.map((origin) => {
-      const old = before.get(origin.id);
+      const old = originOf(origin.id, before);
       return { ...origin, salt: origin.salt ?? (old?.backup === origin.backup ? old.salt : undefined) }; // backups are another ring
     });
-    this.#store.setConfig({ ...given, virtualNodes, origins: withSalts(remembered, virtualNodes) });
-    const kept = new Set(origins.map((origin) => origin.id));
+    const written = new Set(origins.map(({ id }) => id));
+    const joined = membersOf({ ...before, configured: [] });
+    const salted = withSalts([...remembered, ...joined.filter(({ id }) => !written.has(id))], virtualNodes).slice(0, origins.length);
+    this.#store.setConfig({ ...given, virtualNodes, origins: salted });
+    // What was ordered of an origin that is configured no more, and was not ordered to be there, speaks of nobody.
+    for (const [id, order] of this.#members) if (!written.has(id) && !isWhole(order)) this.#writeMember(id, undefined);
+    const kept = new Set(membersOf(this.membership).map((origin) => origin.id));
     for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
-    for (const id of this.#drains.keys()) if (!kept.has(id)) this.#forgetDrain(id);
+    for (const id of this.#drains.keys()) if (!kept.has(id)) this.#writeDrain(id, undefined);
     return true;
   }
 
@@ -343,8 +383,15 @@ export class RingState {
     this.#store.setDown(id, false);
   }
 
-  #forgetDrain(id: string): void {
-    this.#drains.delete(id);
-    this.#store.setDrain(id, undefined);
+  #writeDrain(id: string, drain: DrainOrder | undefined): void {
+    if (drain) this.#drains.set(id, drain);
+    else this.#drains.delete(id);
+    this.#store.setDrain(id, drain);
+  }
+
+  #writeMember(id: string, order: MemberOrder | undefined): void {
+    if (order) this.#members.set(id, order);
+    else this.#members.delete(id);
+    this.#store.setMember(id, order);
   }
 }

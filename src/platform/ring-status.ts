@@ -1,6 +1,7 @@
 // What operators see of a ring: the shapes of the admin API, made from what the ring object knows.
 
 import type { Reason } from "../core/decision.ts";
+import type { ConfiguredOrigin } from "../core/lifecycle.ts";
 import { shareAt } from "../core/share.ts";
 import type { Tally } from "../core/protocol.ts";
 import type { MoveReason } from "./ring-moves.ts";
@@ -16,7 +17,8 @@ export interface OriginStatus {
   /** Written in the configuration, or found when the origin joined: to be written there, so that nothing but it decides the ring. */
   readonly salt: number;
   readonly backup: boolean;
-  readonly state: SnapshotOrigin["lifecycle"];
+  /** `gone`: an operator has removed it, and it is no longer in the ring. */
+  readonly state: SnapshotOrigin["lifecycle"] | "gone";
   readonly health: SnapshotOrigin["health"];
   /** 0–1, now. */
   readonly share: number;
@@ -72,6 +74,11 @@ export function describeOrigin(
 ): OriginStatus {
   const { id, url, weight, salt, backup, lifecycle, health, share } = origin;
   return { id, url, region, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), ...counted };
+}
+
+/** Nobody watches over it any more. */
+export function describeGone({ id, url, weight, salt, backup }: ConfiguredOrigin, region: string, outcomes: Outcomes): OriginStatus {
+  return { id, url, region, weight, salt, backup, state: "gone", health: "down", share: 0, sessions: 0, connections: 0, outcomes };
 }
 
 export function describeSession({ origin, region, fence, epoch, reason, movedFrom }: LiveRow, connections: number, moving: boolean): SessionStatus {

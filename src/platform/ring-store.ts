@@ -1,6 +1,6 @@
 // What a ring object writes down (SQLite): what must survive an eviction. Synchronous, one small function a fact.
 
-import type { ConfiguredOrigin, DrainOrder } from "../core/lifecycle.ts";
+import type { ConfiguredOrigin, DrainOrder, MemberOrder } from "../core/lifecycle.ts";
 import type { SessionRef } from "../core/protocol.ts";
 
 /** A session that is not where the walk would put it, or will not be at the next epoch. */
@@ -40,6 +40,10 @@ export class RingStore {
     // Beside the pins, not a column of theirs: a version before it goes on reading and writing those.
     sql.exec("CREATE TABLE IF NOT EXISTS orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
     sql.exec("CREATE TABLE IF NOT EXISTS quarantine (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
+    // What is not ordered is NULL: the configuration has the word on it.
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEGER, backup INTEGER, leaving_at_ms INTEGER, gone_at_ms INTEGER)",
+    );
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
@@ -95,6 +99,40 @@ export class RingStore {
     const { orderedAtMs, closedAtMs, closedEpoch, publishedAtMs, drainedAtMs } = drain;
     const values = [orderedAtMs, closedAtMs ?? null, closedEpoch ?? null, publishedAtMs ?? null, drainedAtMs ?? null];
     this.#sql.exec("INSERT INTO drains VALUES (?, ?, ?, ?, ?, ?)", origin, ...values);
+  }
+
+  members(): Map<string, MemberOrder> {
+    type MemberRow = {
+      origin: string;
+      url: string | null;
+      weight: number | null;
+      salt: number | null;
+      backup: number | null;
+      leaving_at_ms: number | null;
+      gone_at_ms: number | null;
+    };
+    const rows = this.#sql.exec<MemberRow>("SELECT * FROM members");
+    return new Map(
+      [...rows].map((row) => [
+        row.origin,
+        {
+          url: row.url ?? undefined,
+          weight: row.weight ?? undefined,
+          salt: row.salt ?? undefined,
+          backup: row.backup === null ? undefined : row.backup === 1,
+          leavingAtMs: row.leaving_at_ms ?? undefined,
+          goneAtMs: row.gone_at_ms ?? undefined,
+        },
+      ]),
+    );
+  }
+
+  setMember(origin: string, order: MemberOrder | undefined): void {
+    this.#sql.exec("DELETE FROM members WHERE origin = ?", origin);
+    if (!order) return;
+    const { url, weight, salt, backup, leavingAtMs, goneAtMs } = order;
+    const values = [url ?? null, weight ?? null, salt ?? null, backup === undefined ? null : Number(backup), leavingAtMs ?? null, goneAtMs ?? null];
+    this.#sql.exec("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?, ?)", origin, ...values);
   }
 
   down(): Set<string> {

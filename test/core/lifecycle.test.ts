@@ -12,7 +12,7 @@ const drained: DrainOrder = { ...published, drainedAtMs: 4 };
 const POLICY: DrainPolicy = { horizonMs: 120_000, drain: { deadlineMs: 60_000, graceMs: 30_000 } };
 
 const one = (drain: DrainOrder | undefined, down: boolean): unknown => {
-  const [origin] = mergeLayers({ configured: [configured("a")], drains: new Map(drain && [["a", drain]]), down: new Set(down ? ["a"] : []) });
+  const [origin] = mergeLayers({ configured: [configured("a")], members: new Map(), drains: new Map(drain && [["a", drain]]), down: new Set(down ? ["a"] : []) });
   return [origin?.lifecycle, origin?.closed, origin?.health];
 };
 
@@ -33,14 +33,14 @@ describe("an origin's way through a drain, with its health beside it", () => {
 });
 
 test("the origins come sorted by id, however they are listed", () => {
-  const layers = { drains: new Map(), down: new Set<string>() };
+  const layers = { members: new Map(), drains: new Map(), down: new Set<string>() };
   for (const listing of [["b", "a", "c"], ["c", "b", "a"]]) {
     expect(mergeLayers({ ...layers, configured: listing.map(configured) }).map(({ id }) => id)).toEqual(["a", "b", "c"]);
   }
 });
 
 test("what an operator ordered and what was seen of an origin that is not configured counts for nothing", () => {
-  const origins = mergeLayers({ configured: [configured("a")], drains: new Map([["gone", ordered]]), down: new Set(["gone"]) });
+  const origins = mergeLayers({ configured: [configured("a")], members: new Map(), drains: new Map([["gone", ordered]]), down: new Set(["gone"]) });
   expect(origins).toEqual([
     {
       id: "a", url: "https://a.example.com", weight: 2, salt: 5, backup: false, lifecycle: "active", closed: false,

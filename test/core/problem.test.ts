@@ -1,7 +1,7 @@
 // What visitors see of an error: a code, a sentence and a request id.
 
 import { expect, test } from "vitest";
-import { requestProblem, type ProblemCode } from "../../src/core/problem.ts";
+import { faultyProblem, requestProblem, type ProblemCode } from "../../src/core/problem.ts";
 
 /** Every code, so that the compiler notices one that was added. */
 const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> = {
@@ -13,6 +13,8 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   unauthorized: [401, "http_request_denied"],
   "session-required": [401, "http_request_denied"],
   "origin-not-allowed": [403, "http_request_denied"],
+  conflict: [409, "http_request_denied"],
+  "content-too-large": [413, "http_request_error"],
   "no-route": [404, "destination_not_found"],
   "not-found": [404, "destination_not_found"],
   "method-not-allowed": [405, "http_request_denied"],
@@ -42,5 +44,21 @@ test.each(Object.entries(CODES).map(([code, [status, proxyError]]) => [code as P
   });
   expect(await response.json()).toEqual({
     type: `/_limpet/problems/${code}`, title: expect.stringMatching(/^[A-Z]/), status, detail: "Try again shortly.", code, requestId: "r-1",
+  });
+});
+
+test("a faulty body is one problem that tells every fault with its path, in a sentence and for machines", async () => {
+  const faults = [
+    { path: "", message: "found nothing" },
+    { path: "url", message: "found 5" },
+  ];
+  expect(await faultyProblem(faults, "r-1").json()).toEqual({
+    type: "/_limpet/problems/bad-request",
+    title: "The request cannot be understood",
+    status: 400,
+    detail: "The request has 2 faults: found nothing; url: found 5.",
+    code: "bad-request",
+    requestId: "r-1",
+    faults,
   });
 });

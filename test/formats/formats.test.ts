@@ -10,7 +10,7 @@ import { cookieName, readClaims, packed, setCookie, type Claims } from "../../sr
 import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { cookieIn } from "../../src/core/identity.ts";
-import { mergeLayers, type DrainOrder } from "../../src/core/lifecycle.ts";
+import { mergeLayers, type DrainOrder, type MemberOrder } from "../../src/core/lifecycle.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
@@ -58,7 +58,7 @@ describe("the snapshot", () => {
     kept: { from: 0.35, to: 0.7, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_180_000 },
     origins: [
       ...mergeLayers({
-        configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
+        members: new Map(), configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
         drains: new Map([["weur-2", { orderedAtMs: 1, closedAtMs: 2, closedEpoch: 2, publishedAtMs: undefined, drainedAtMs: undefined }]]),
         down: new Set(["weur-2"]),
       }),
@@ -311,6 +311,8 @@ describe("the database of a ring object", () => {
     setConfig(config: object): void;
     drains(): Map<string, DrainOrder>;
     setDrain(origin: string, drain: DrainOrder | undefined): void;
+    members(): Map<string, MemberOrder>;
+    setMember(origin: string, order: MemberOrder | undefined): void;
     down(): Set<string>;
     setDown(origin: string, down: boolean): void;
     pins(): Map<string, unknown>;
@@ -330,12 +332,18 @@ describe("the database of a ring object", () => {
   }
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "down", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
   const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
   const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
+  const unsaid = { url: undefined, weight: undefined, salt: undefined, backup: undefined, leavingAtMs: undefined, goneAtMs: undefined };
+  const members = new Map<string, MemberOrder>([
+    ["weur-1", { ...unsaid, weight: 2 }],
+    ["weur-3", { ...unsaid, url: "https://weur-3.example.com", weight: 0.5, salt: 4_294_967_295, backup: true, leavingAtMs: 1_800_000_050_000 }],
+    ["weur-4", { ...unsaid, backup: false, leavingAtMs: 1_800_000_000_000, goneAtMs: 1_800_000_040_000 }],
+  ]);
   const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032, orderedUntilMs: 1_800_000_180_000 };
 
   test("written by the stored version is read", async () => {
@@ -344,6 +352,7 @@ describe("the database of a ring object", () => {
     expect(store.config()).toStrictEqual(config);
     expect(store.drains()).toStrictEqual(new Map([["weur-2", drain]]));
     expect(store.down()).toEqual(new Set(["weur-2"]));
+    expect(store.members()).toStrictEqual(members);
     expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
   });
 
@@ -355,6 +364,7 @@ describe("the database of a ring object", () => {
     store.setConfig(config);
     store.setDrain("weur-2", drain);
     store.setDown("weur-2", true);
+    for (const [id, order] of members) store.setMember(id, order);
     store.setPin(pin);
     expect(contentOf(now)).toEqual(contentOf(then));
   });
@@ -363,6 +373,12 @@ describe("the database of a ring object", () => {
     const db = database(stored("ring-store.sql"));
     db.exec("DROP TABLE orders");
     expect((await openStore(db)).pins()).toStrictEqual(new Map([[KEY_HASH, { ...pin, orderedUntilMs: 0 }]]));
+  });
+
+  test("of a version that knew no orders on membership has none", async () => {
+    const db = database(stored("ring-store.sql"));
+    db.exec("DROP TABLE members");
+    expect((await openStore(db)).members()).toEqual(new Map());
   });
 
   test("is left as it was by whoever opens it again, a later version's number too", async () => {
@@ -383,6 +399,7 @@ describe("the database of a ring object", () => {
     store.setDrain("weur-2", undefined);
     store.setDown("weur-2", false);
     store.deletePin(KEY_HASH);
-    expect([store.drains(), store.down(), store.pins()]).toEqual([new Map(), new Set(), new Map()]);
+    for (const id of members.keys()) store.setMember(id, undefined);
+    expect([store.drains(), store.down(), store.pins(), store.members()]).toEqual([new Map(), new Set(), new Map(), new Map()]);
   });
 });

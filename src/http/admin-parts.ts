@@ -1,0 +1,95 @@
+// What all parts of the admin API share: who may ask, how a ring is asked, how a body is read, and what is answered when that fails.
+
+import type { Context } from "hono";
+import { createMiddleware } from "hono/factory";
+import { poolRegions } from "../core/home.ts";
+import { requestProblem } from "../core/problem.ts";
+import type { Env, Settings } from "../platform/env.ts";
+import { within } from "../platform/limits.ts";
+import { ringStub } from "../platform/stubs.ts";
+import { findToken } from "./tokens.ts";
+
+/** What the front door hands over with a request. */
+export type Admin = { Bindings: { readonly env: Env; readonly settings: Settings; readonly requestId: string } };
+
+/** Longest wait for one ring object in a list: it reads its carriers' tables first (PULL_TIMEOUT_MS), and the pages wait 5 s for all. */
+export const RING_ANSWER_MS = 4_000;
+
+export const READS = ["GET", "HEAD"];
+
+export const needs = (scope: "read" | "operate") =>
+  createMiddleware<Admin>(async (c, next) => {
+    const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
+    if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
+    if (!token.scopes.includes(scope)) {
+      return problem(c, "forbidden", `This token has no scope "${scope}".`, {
+        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
+      });
+    }
+    return next();
+  });
+
+/** Stands after a path's own methods. */
+export const only = (...methods: readonly string[]) =>
+  createMiddleware<Admin>(async (c) =>
+    problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }),
+  );
+
+export function ringOf(c: Context<Admin>): ReturnType<typeof ringStub> | undefined {
+  const { config } = c.env.settings;
+  const [pool, region] = [c.req.param("pool") ?? "", c.req.param("region") ?? ""];
+  if (!Object.hasOwn(config.pools, pool)) return undefined;
+  return poolRegions(config, pool).some(({ id }) => id === region) ? ringStub(c.env.env, config, pool, region) : undefined;
+}
+
+export class RingSilent extends Error {}
+
+/** What a ring object answers; throws `RingSilent` where it fails or takes too long. */
+export async function answered<T>(asked: PromiseLike<T> | undefined, limitMs = RING_ANSWER_MS): Promise<T | undefined> {
+  try {
+    return asked && (await within(Promise.resolve(asked), limitMs, "ring"));
+  } catch (error) {
+    console.error(JSON.stringify({ limpet: "ring-unreachable", error: String(error) }));
+    throw new RingSilent();
+  }
+}
+
+/** Everything that is sent here is a few names and numbers. */
+const BODY_MAX_BYTES = 16 * 1024;
+
+/** The body as JSON (`undefined`: there is none), or the answer to one that is too large or no JSON. */
+export async function jsonOf(c: Context<Admin>): Promise<Response | { readonly value: unknown }> {
+  const bytes = await bytesOf(c.req.raw, BODY_MAX_BYTES);
+  if (!bytes) return problem(c, "content-too-large", `A body has at most ${BODY_MAX_BYTES} bytes here.`);
+  if (bytes.byteLength === 0) return { value: undefined };
+  try {
+    return { value: JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown };
+  } catch {
+    return problem(c, "bad-request", "The body is no JSON in UTF-8."); // what the parser says of it names the engine's own places
+  }
+}
+
+/** `undefined`: there are more. What is not read is not waited for. */
+async function bytesOf({ body, headers }: Request, mostBytes: number): Promise<Uint8Array | undefined> {
+  if (Number(headers.get("content-length") ?? 0) > mostBytes) return undefined;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of (body ?? []) as AsyncIterable<Uint8Array>) {
+    length += chunk.byteLength;
+    if (length > mostBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
+
+export function notFound(c: Context<Admin>, what: string): Response {
+  return problem(c, "not-found", `There is no such ${what}.`);
+}
+
+export function unreachable(c: Context<Admin>): Response {
+  return problem(c, "ring-unreachable", "The object of a ring that was asked for did not answer. Try again shortly.", { "retry-after": "2" });
+}
+
+export function problem(c: Context<Admin>, code: Parameters<typeof requestProblem>[0], detail: string, headers?: Record<string, string>): Response {
+  return requestProblem(code, detail, c.env.requestId, headers);
+}

@@ -1,0 +1,78 @@
+// One live session, as operators see it and move it: by its key, or by the key's hash, as records tell it.
+
+import { Hono, type Context } from "hono";
+import { poolRegions } from "../core/home.ts";
+import { parseKey } from "../core/identity.ts";
+import { parseMove } from "../core/membership.ts";
+import { faultyProblem } from "../core/problem.ts";
+import { keyedHash } from "../platform/keyed-hash.ts";
+import { MOVE_WAIT_MS, within } from "../platform/limits.ts";
+import type { MoveAnswer } from "../platform/ring-operators.ts";
+import type { SessionStatus } from "../platform/ring-status.ts";
+import { ringStub } from "../platform/stubs.ts";
+import { answered, jsonOf, needs, notFound, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
+
+/** A session, and the ring object that it has its home at. */
+interface Found {
+  readonly session: SessionStatus;
+  readonly ring: ReturnType<typeof ringStub>;
+  readonly keyHash: string;
+}
+
+/** The ring object waits for a move that is under way, then for its own, and asks a carrier. */
+const MOVED_MS = 2 * MOVE_WAIT_MS + RING_ANSWER_MS;
+
+const SESSION = "/v1/sessions/:pool/:key";
+
+export const sessionRoutes = new Hono<Admin>()
+  .get(SESSION, needs("read"), async (c) => {
+    const found = await find(c, c.req.param("pool"), c.req.param("key"));
+    if (found === "unreachable") return unreachable(c);
+    return found ? c.json(found.session) : notFound(c, "live session");
+  })
+  .all(SESSION, only(...READS))
+  .post(`${SESSION}/move`, needs("operate"), async (c) => {
+    const body = await jsonOf(c);
+    if (body instanceof Response) return body;
+    const parsed = parseMove(body.value ?? {});
+    if (!parsed.ok) return faultyProblem(parsed.faults, c.env.requestId);
+    const found = await find(c, c.req.param("pool"), c.req.param("key"));
+    if (found === "unreachable") return unreachable(c);
+    if (!found) return notFound(c, "live session");
+    const asked = async (): Promise<MoveAnswer> => found.ring.moveSession(found.keyHash, parsed.value.to);
+    const answer = await answered(asked(), MOVED_MS);
+    return answer ? told(c, answer) : unreachable(c);
+  })
+  .all(`${SESSION}/move`, only("POST"));
+
+function told(c: Context<Admin>, answer: MoveAnswer): Response {
+  switch (answer.kind) {
+    case "told":
+      return c.json(answer.session);
+    case "unknown":
+      return notFound(c, answer.what);
+    case "unavailable":
+      return problem(c, "conflict", answer.why);
+    default:
+      return answer satisfies never;
+  }
+}
+
+/** In whichever ring of the pool it lives. Where a ring is silent, that none of the others has it says nothing. */
+async function find(c: Context<Admin>, pool: string, name: string): Promise<Found | "unreachable" | undefined> {
+  const { env, settings } = c.env;
+  const { config, secrets } = settings;
+  const parsed = parseKey(encodeURIComponent(name)); // the router has decoded it
+  if (!Object.hasOwn(config.pools, pool) || parsed.kind !== "valid") return undefined;
+  const hashes = [await keyedHash(secrets.at(-1) ?? "", pool, parsed.key), ...(/^[0-9a-f]{32}$/.test(name) ? [name] : [])];
+  const asks = poolRegions(config, pool).flatMap((region) =>
+    hashes.map(async (keyHash): Promise<Found | undefined> => {
+      const ring = ringStub(env, config, pool, region.id);
+      const session: SessionStatus | undefined = await within(ring.session(keyHash), RING_ANSWER_MS, `ring ${pool}@${region.id}`);
+      return session && { session, ring, keyHash };
+    }),
+  );
+  const answers = await Promise.allSettled(asks);
+  const found = answers.flatMap((answer) => (answer.status === "fulfilled" ? (answer.value ?? []) : []))[0];
+  return found ?? (answers.some(({ status }) => status === "rejected") ? "unreachable" : undefined);
+}

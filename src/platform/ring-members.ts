@@ -1,0 +1,129 @@
+// Origins that join, change and leave at run time, by an operator's order: each change is one epoch, and the same order twice is one. Who leaves
+// is drained first; sessions whose origin has a new address are moved there as wholes.
+
+import { newDrain, type ConfiguredOrigin } from "../core/lifecycle.ts";
+import { conflictOf, orderFor, standing, UNCHANGED, type OriginChange, type Surroundings, type WantedOrigin } from "../core/membership.ts";
+import type { SnapshotOrigin } from "../core/snapshot.ts";
+import type { Moves } from "./ring-moves.ts";
+import type { RingState } from "./ring-state.ts";
+import type { Upkeep } from "./ring-upkeep.ts";
+
+/** What an operator wants of an origin's membership. */
+export type MemberChange =
+  { readonly kind: "put"; readonly origin: WantedOrigin } | { readonly kind: "patch"; readonly change: OriginChange } | { readonly kind: "remove" };
+
+export type MemberOutcome =
+  /** `joined`: it was not in the ring before. */
+  { readonly kind: "done"; readonly joined: boolean } | { readonly kind: "unknown" } | { readonly kind: "conflict"; readonly why: string };
+
+const NOBODY: ReadonlySet<string> = new Set();
+const DONE: MemberOutcome = { kind: "done", joined: false };
+
+/** What of the ring object membership is changed with. */
+interface Ring {
+  readonly state: RingState;
+  readonly moves: Moves;
+  readonly upkeep: Upkeep;
+  /** Tells everyone who holds a copy of what has changed. */
+  readonly announce: () => void;
+  /** Goes on with moves in the background. */
+  readonly goOn: (work: Promise<void>) => Promise<void>;
+}
+
+export class Members {
+  readonly #ring: Ring;
+  readonly #state: RingState;
+  /** The last known address of each origin of any region. */
+  readonly #addresses = new Map<string, string>();
+
+  constructor(ring: Ring) {
+    this.#ring = ring;
+    this.#state = ring.state;
+  }
+
+  change(id: string, wanted: MemberChange): MemberOutcome {
+    switch (wanted.kind) {
+      case "put":
+        return this.#put(id, wanted.origin);
+      case "patch":
+        return this.#patch(id, wanted.change);
+      case "remove":
+        return this.#remove(id);
+      default:
+        return wanted satisfies never;
+    }
+  }
+
+  /** Takes live sessions to the new address of their origin, ours or another region's: plain requests go there from now on too. */
+  follow(): void {
+    for (const { snapshot } of this.#state.views()) {
+      if (snapshot.epoch === 0) continue; // as configured: its ring may have been told otherwise
+      for (const { id, url } of snapshot.origins) {
+        const before = this.#addresses.get(id);
+        this.#addresses.set(id, url);
+        if (before === undefined || before === url) continue;
+        const there = this.#state.live.rows((row) => row.origin === id);
+        void this.#ring.goOn(this.#ring.moves.move(there, { why: "ordered", excluded: NOBODY, to: id, anew: true }).then(() => undefined)); // the host waits for it
+      }
+    }
+  }
+
+  #put(id: string, wanted: WantedOrigin): MemberOutcome {
+    const origin = standing(id, wanted, this.#state.membership);
+    const leaves = this.#state.memberOrder(id)?.leavingAtMs !== undefined;
+    const drain = leaves ? undefined : this.#state.drainOf(id); // who is brought back takes sessions again; another drain is another order
+    return this.#stand(origin, () => this.#state.setMember(id, orderFor(origin, this.#state.membership.configured), drain), leaves);
+  }
+
+  #patch(id: string, change: OriginChange): MemberOutcome {
+    const known = this.#state.view.byId.get(id);
+    if (!known) return { kind: "unknown" };
+    const { url, weight, salt, backup } = known;
+    const origin = standing(id, { url: change.url ?? url, weight: change.weight ?? weight, salt, backup }, this.#state.membership);
+    const leavingAtMs = this.#state.memberOrder(id)?.leavingAtMs;
+    const order = orderFor(origin, this.#state.membership.configured);
+    const kept = leavingAtMs === undefined ? order : { ...(order ?? UNCHANGED), leavingAtMs };
+    return this.#stand(origin, () => this.#state.setMember(id, kept, this.#state.drainOf(id)), false);
+  }
+
+  /** Makes an origin what it is to be; nothing, where it is that already. */
+  #stand(origin: ConfiguredOrigin, order: () => void, back: boolean): MemberOutcome {
+    const conflict = conflictOf(origin, this.#state.membership, this.#surroundings());
+    if (conflict !== undefined) return { kind: "conflict", why: conflict };
+    const before = this.#state.view.byId.get(origin.id);
+    if (before && isSame(before, origin) && !back) return DONE;
+    order();
+    this.#ring.announce();
+    return { kind: "done", joined: before === undefined };
+  }
+
+  #remove(id: string): MemberOutcome {
+    const order = this.#state.memberOrder(id);
+    if (order?.goneAtMs !== undefined || order?.leavingAtMs !== undefined) return DONE;
+    if (!this.#state.view.byId.has(id)) return { kind: "unknown" };
+    const nowMs = Date.now();
+    const drain = this.#state.drainOf(id) ?? newDrain(nowMs);
+    const leaving = { ...(order ?? UNCHANGED), leavingAtMs: nowMs };
+    if (drain.drainedAtMs === undefined) this.#state.setMember(id, leaving, drain);
+    else this.#state.setMember(id, { ...leaving, goneAtMs: nowMs }, undefined);
+    this.#ring.announce();
+    this.#ring.upkeep.leaveLost();
+    return DONE;
+  }
+
+  /** The pool as far as it is known here: the configuration's other regions, and what neighbours have told of themselves. */
+  #surroundings(): Surroundings {
+    const { name, pool } = this.#state;
+    const views = this.#state.views();
+    const seen = new Set(views.map(({ snapshot }) => snapshot.region));
+    const told = views.flatMap(({ snapshot: { region, origins } }) =>
+      origins.map(({ id, url, lifecycle }) => ({ id, region, url, active: lifecycle === "active" })),
+    );
+    const written = pool.origins.filter(({ region }) => !seen.has(region)).map(({ id, region, url }) => ({ id, region, url, active: true }));
+    return { pool: [...told, ...written], region: name.region };
+  }
+}
+
+function isSame(before: SnapshotOrigin, { url, weight, salt, backup }: ConfiguredOrigin): boolean {
+  return before.url === url && before.weight === weight && before.salt === salt && before.backup === backup;
+}
