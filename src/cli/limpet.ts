@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { CommandFault } from "./fault.ts";
 import { dev } from "./dev.ts";
+import { move } from "./move.ts";
 import { start } from "./start.ts";
 
 const port = (text: string): number => {
@@ -26,6 +27,17 @@ program
   .description("run the router with four collaboration servers, a page to try it and the dashboard")
   .option("--port <number>", "where to listen on 127.0.0.1", port, 8787)
   .action(start);
+
+program
+  .command("move")
+  .description("move one live session to another origin and keep it there, or to where the ring says")
+  .argument("<pool>", "its pool")
+  .argument("<key>", "its key, or that key's hash as the records tell it")
+  .option("--to <origin>", "the origin; without one every order ends, and the session goes where the ring says")
+  .option("--router <url>", "where the router is (LIMPET_URL; default: http://127.0.0.1:8787)")
+  .option("--token <token>", "a token that may operate (LIMPET_TOKEN; of a router on this machine: dev)")
+  .option("--json", "print the session as one line of JSON", false)
+  .action(move);
 
 // When the watchman (bin/limpet.js) is gone, however it ended, nobody is left to work for.
 process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
