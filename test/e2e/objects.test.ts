@@ -126,6 +126,27 @@ test("when the ring object is evicted, it knows its sessions, drains and fences 
   for (const editor of pair) expect(editor.statuses).toEqual(["connected"]);
 });
 
+test("when the ring object is evicted, its members are as operators ordered them", EVICTING, async () => {
+  const order = async (id: string, method: string, body?: object): Promise<number> => {
+    const init = { method, headers: { authorization: "Bearer dev" }, ...(body && { body: JSON.stringify(body) }) };
+    return (await client.fetch(`/_limpet/v1/rings/collab/weur/origins/${id}`, init)).status;
+  };
+  expect(await order("weur-2", "DELETE")).toBe(202);
+  await eventually("weur-2 is gone", async () => (await client.admin<RingView>("rings/collab/weur")).origins.length === 1);
+  expect(await order("weur-3", "PUT", { url: fleet.url("weur-2"), weight: 3 })).toBe(201); // the address of one that is gone is free
+  expect(await order("weur-1", "PATCH", { weight: 2 })).toBe(200);
+  const before = await client.admin<RingView>("rings/collab/weur");
+  await evict("RingObject", "v1:collab@weur#g1");
+  const after = await client.admin<RingView>("rings/collab/weur");
+  expect(after.origins.map(({ id, salt, state }) => [id, salt, state])).toEqual(before.origins.map(({ id, salt }) => [id, salt, "active"]));
+  expect([after.epoch, after.origins.map(({ id }) => id)]).toEqual([before.epoch, ["weur-1", "weur-3"]]);
+  expect(await client.admin<object>("rings/collab/weur/origins/weur-2")).toMatchObject({ state: "gone" });
+  expect((await published("weur")).snapshot.origins.map(({ id, weight }) => [id, weight])).toEqual([
+    ["weur-1", 2],
+    ["weur-3", 3],
+  ]);
+});
+
 test("sessions that went abroad come home once their region has been well for the hold-down, and nobody is disconnected", async () => {
   const { room, pair } = await openAtHome();
   await Promise.all(["weur-1", "weur-2"].map((id) => fleet.kill(id)));

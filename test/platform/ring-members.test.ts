@@ -1,0 +1,162 @@
+// Membership in a ring object: one epoch for each change, on disk before anybody hears of it, and kept whatever a deploy brings.
+
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { expect, test, vi } from "vitest";
+import { newDrain } from "../../src/core/lifecycle.ts";
+import { ownerOf } from "../../src/core/ring.ts";
+import { Members, type MemberChange } from "../../src/platform/ring-members.ts";
+import { RingState } from "../../src/platform/ring-state.ts";
+import { RingStore } from "../../src/platform/ring-store.ts";
+
+const NAMES = ["a", "b"];
+const url = (id: string): string => `https://${id}.example.com`;
+
+/** A ring object's state on its database, as a start of the object makes it, with an operator at hand. */
+function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, configRevision = 1) {
+  const exec = (query: string, ...values: SQLInputValue[]): object[] =>
+    values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
+  const origins = configured.map((id) => ({ id, region: "weur", url: url(id), weight: 1, backup: false }));
+  const abroad = { id: "e", region: "enam", url: url("e"), weight: 1, backup: false };
+  const policy = { balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1 };
+  const pool = { id: "p", virtualNodes: 64, ...policy, origins: [...origins, abroad] };
+  const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
+  const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
+  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  const [announce, move, evacuate] = [vi.fn(), vi.fn(async () => undefined), vi.fn()];
+  const members = new Members({ state, moves: { move }, upkeep: { evacuate }, announce, goOn: async (work: Promise<void>) => work } as never);
+  const epoch = (): number => state.view.snapshot.epoch;
+  /** Says what came of it, and by how much the epoch grew. */
+  const order = (id: string, change: MemberChange): unknown => {
+    const before = epoch();
+    const outcome = members.change(id, change);
+    return [outcome.kind === "done" && outcome.joined ? "joined" : outcome.kind, epoch() - before];
+  };
+  const shown = (): unknown => state.view.snapshot.origins.map(({ id, weight, lifecycle }) => `${id} ${weight} ${lifecycle}`);
+  return { state, members, order, shown, announce, move, evacuate };
+}
+
+const put = (id: string, more: { weight?: number; salt?: number; url?: string } = {}): MemberChange => ({
+  kind: "put",
+  origin: { url: url(id), weight: 1, backup: false, ...more },
+});
+const patch = (change: { weight?: number; url?: string }): MemberChange => ({ kind: "patch", change });
+const REMOVE: MemberChange = { kind: "remove" };
+
+test("each change is one epoch, which is announced; the same order again is none", () => {
+  const { order, shown, announce } = startRing(new DatabaseSync(":memory:"));
+  const steps: [string, MemberChange, unknown[]][] = [
+    ["c", put("c"), ["joined", 1]],
+    ["c", put("c"), ["done", 0]],
+    ["c", patch({ weight: 3 }), ["done", 1]],
+    ["c", patch({ weight: 3 }), ["done", 0]],
+    ["a", patch({ weight: 2 }), ["done", 1]],
+    ["a", put("a", { weight: 2 }), ["done", 0]],
+    ["a", put("a"), ["done", 1]],
+    ["c", REMOVE, ["done", 1]],
+    ["c", REMOVE, ["done", 0]],
+    ["c", patch({ weight: 4 }), ["done", 1]],
+    ["x", patch({ weight: 4 }), ["unknown", 0]],
+    ["x", REMOVE, ["unknown", 0]],
+    ["e", put("c"), ["conflict", 0]],
+  ];
+  for (const [id, change, outcome] of steps) expect([id, change.kind, order(id, change)]).toEqual([id, change.kind, outcome]);
+  expect(announce).toHaveBeenCalledTimes(steps.filter(([, , [, epochs]]) => epochs === 1).length);
+  expect(shown()).toEqual(["a 1 active", "b 1 active", "c 4 draining"]);
+});
+
+test("after an eviction, and after a deploy, everything is as operators ordered it", () => {
+  const db = new DatabaseSync(":memory:");
+  const first = startRing(db);
+  first.order("c", put("c", { salt: 9 }));
+  first.order("a", patch({ weight: 2 }));
+  first.order("b", REMOVE);
+  const seen = first.state.view.snapshot;
+  expect(startRing(db).state.view.snapshot).toEqual({ ...seen, writtenAtMs: expect.any(Number) as number });
+  const deployed = startRing(db, ["a", "b", "d"], 2);
+  expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 active", "d 1 active"]);
+  expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
+  // What was only changed goes with the configuration; what joined by itself stays by itself.
+  expect(startRing(db, ["d"], 3).shown()).toEqual(["c 1 active", "d 1 active"]);
+  expect(startRing(db, ["a", "b", "d"], 4).shown()).toEqual(["a 1 active", "b 1 active", "c 1 active", "d 1 active"]);
+});
+
+test("one that joined and is configured later keeps its points, and is the configuration's again once it is put as that says", () => {
+  const db = new DatabaseSync(":memory:");
+  const first = startRing(db);
+  first.order("c", put("c", { salt: 9, weight: 2 }));
+  const deployed = startRing(db, ["a", "b", "c"], 2);
+  expect(deployed.shown()).toEqual(["a 1 active", "b 1 active", "c 2 active"]);
+  deployed.order("c", put("c"));
+  expect(deployed.state.memberOrder("c")).toBeUndefined();
+  expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
+});
+
+test("who leaves is drained first, and gone with the epoch in which it is; nothing else of it is remembered", () => {
+  const db = new DatabaseSync(":memory:");
+  const { state, order, shown, evacuate } = startRing(db);
+  order("b", REMOVE);
+  expect(evacuate).toHaveBeenCalledWith("b", true);
+  state.setDown("b", true);
+  const { epoch } = state.view.snapshot;
+  state.setDrain("b", { ...newDrain(1), closedAtMs: 2, closedEpoch: epoch, publishedAtMs: 3, drainedAtMs: 4 });
+  expect([shown(), state.view.snapshot.epoch]).toEqual([["a 1 active"], epoch + 1]);
+  expect([state.drainOf("b"), db.prepare("SELECT * FROM down").all()]).toEqual([undefined, []]);
+  expect(startRing(db).shown()).toEqual(["a 1 active"]);
+  expect(order("b", REMOVE)).toEqual(["done", 0]);
+  expect(order("b", put("b"))).toEqual(["joined", 1]);
+  expect(startRing(db).shown()).toEqual(["a 1 active", "b 1 active"]);
+});
+
+test("an operator's drain and a removal are two orders: a PUT ends the removal alone", () => {
+  const { state, order, shown } = startRing(new DatabaseSync(":memory:"));
+  state.setDrain("a", newDrain(1));
+  expect(order("a", put("a", { weight: 2 }))).toEqual(["done", 1]);
+  expect(shown()).toEqual(["a 2 draining", "b 1 active"]);
+  order("a", REMOVE);
+  expect(order("a", put("a", { weight: 2 }))).toEqual(["done", 1]);
+  expect(shown()).toEqual(["a 2 active", "b 1 active"]);
+});
+
+test("live sessions that a joiner would own are pinned where they are, before anybody hears of it", () => {
+  const { state, order, announce } = startRing(new DatabaseSync(":memory:"));
+  const positions = Array.from({ length: 50 }, (_, n) => n * 80_000_000);
+  for (const [n, position] of positions.entries()) {
+    const origin = ownerOf(state.view.ring, position) ?? "";
+    const ref = { keyHash: `k${n}`, position, lot: n, keyed: true };
+    state.live.set({ ...ref, origin, region: "weur", fence: 1, epoch: 1, reason: "owner", movedFrom: undefined });
+  }
+  const pinned: string[] = [];
+  announce.mockImplementation(() => pinned.push(...state.pinnedKeys()));
+  order("c", put("c", { weight: 2 }));
+  const taken = positions.flatMap((position, n) => (ownerOf(state.view.ring, position) === "c" ? [`k${n}`] : []));
+  expect(taken.length).toBeGreaterThan(5);
+  expect(pinned).toEqual(taken);
+});
+
+test("live sessions are taken to their origin's new address, once; of a neighbour's only when it has said so itself", () => {
+  const { state, members, order, move } = startRing(new DatabaseSync(":memory:"));
+  const row = { position: 1, lot: 1, keyed: true, fence: 1, epoch: 1, reason: "owner", movedFrom: undefined } as const;
+  state.live.set({ ...row, keyHash: "here", origin: "a", region: "weur" });
+  state.live.set({ ...row, keyHash: "there", origin: "e", region: "enam" });
+  const moved = (): unknown => {
+    members.follow();
+    return (move.mock.calls.splice(0) as unknown as [{ keyHash: string }[], { to: string }][]).map(([rows, { to }]) => [
+      rows.map(({ keyHash }) => keyHash),
+      to,
+    ]);
+  };
+  expect(moved()).toEqual([]);
+  order("a", patch({ weight: 2 }));
+  expect(moved()).toEqual([]);
+  order("a", patch({ url: url("new") }));
+  expect([moved(), moved()]).toEqual([[[["here"], "a"]], []]);
+  const neighbour = (epoch: number, at: string): void => {
+    const snapshot = state.viewOfRegion("enam")?.snapshot;
+    const origins = snapshot?.origins.map((origin) => ({ ...origin, url: at })) ?? [];
+    if (snapshot) state.takeNeighbour({ ...snapshot, epoch, origins });
+  };
+  neighbour(5, url("told")); // the first word of that ring: its sessions were opened there
+  expect(moved()).toEqual([]);
+  neighbour(6, url("newer"));
+  expect(moved()).toEqual([[["there"], "e"]]);
+});
