@@ -7,28 +7,19 @@ import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
-import {
-  isWhole,
-  judgeConfig,
-  membersOf,
-  mergeLayers,
-  originOf,
-  type ConfiguredOrigin,
-  type DrainOrder,
-  type MemberOrder,
-} from "../core/lifecycle.ts";
+import { isWhole, membersOf, mergeLayers, type DrainOrder, type MemberOrder } from "../core/lifecycle.ts";
 import { forgotten, type Membership } from "../core/membership.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
-import { hashText, type KeyPoint } from "../core/hash.ts";
+import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
 import { PLACEMENT } from "../core/ring.ts";
-import { withSalts } from "../core/salts.ts";
 import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
-import type { Pin, RingStore, StoredConfig } from "./ring-store.ts";
+import { dueConfig } from "./ring-config.ts";
+import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
 export class RingState {
@@ -333,49 +324,16 @@ export class RingState {
 
   /** Takes the code's configuration if it is due; says whether the ring changes by it. */
   #takeConfig(): boolean {
-    const origins = this.pool.origins
-      .filter((origin) => origin.region === this.name.region)
-      .map(({ id, url, weight, salt, backup }) => ({ id, url, weight, salt, backup }));
-    const { virtualNodes } = this.pool;
-    const known = this.#store.config();
-    const given = { revision: this.#settings.config.configRevision, content: this.#contentOf(origins, known) };
-    const verdict = judgeConfig(known, given, this.#settings.dev);
-    if (verdict === "conflict") {
-      console.error(
-        JSON.stringify({
-          limpet: "config-conflict",
-          ...this.name,
-          configRevision: given.revision,
-          what: "equal configRevision, other content: raise configRevision",
-        }),
-      );
-    }
-    if (verdict !== "take") return false;
-    // A salt once found stays with its origin, of whichever layer: only those that are new get one now, beside all who are there.
-    const before = this.membership;
-    const remembered = origins.map((origin) => {
-      const old = originOf(origin.id, before);
-      return { ...origin, salt: origin.salt ?? (old?.backup === origin.backup ? old.salt : undefined) }; // backups are another ring
-    });
-    const written = new Set(origins.map(({ id }) => id));
-    const joined = membersOf({ ...before, configured: [] });
-    const salted = withSalts([...remembered, ...joined.filter(({ id }) => !written.has(id))], virtualNodes).slice(0, origins.length);
-    this.#store.setConfig({ ...given, virtualNodes, origins: salted });
+    const due = dueConfig({ ...this.name, pool: this.pool, settings: this.#settings }, this.#store.config(), this.membership);
+    if (!due) return false;
+    this.#store.setConfig(due);
     // What was ordered of an origin that is configured no more, and was not ordered to be there, speaks of nobody.
+    const written = new Set(due.origins.map(({ id }) => id));
     for (const [id, order] of this.#members) if (!written.has(id) && !isWhole(order)) this.#writeMember(id, undefined);
     const kept = new Set(membersOf(this.membership).map((origin) => origin.id));
     for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
     for (const id of this.#drains.keys()) if (!kept.has(id)) this.#writeDrain(id, undefined);
     return true;
-  }
-
-  /** What was written, to be compared. The secret of where keys stand is in it by a hash alone. */
-  #contentOf(origins: readonly (Omit<ConfiguredOrigin, "salt"> & { readonly salt: number | undefined })[], known: StoredConfig | undefined): string {
-    const { virtualNodes, pointSecret } = this.pool;
-    // Rings that were stored when every salt was written, as 0 by default, have this shorter form.
-    const formerly = JSON.stringify([virtualNodes, origins.map((origin) => ({ ...origin, salt: origin.salt ?? 0 }))]);
-    if (known?.content === formerly && !pointSecret) return formerly;
-    return JSON.stringify([virtualNodes, origins, { points: pointSecret ? hashText(pointSecret.join(), 0) : "public" }]);
   }
 
   #forgetDown(id: string): void {
