@@ -221,6 +221,13 @@ describe("what cannot be is told", () => {
     expect([told.status, told.body["code"] ?? ""]).toEqual([status, code]);
   });
 
+  test("a body that does not say its length is counted as it comes", async () => {
+    const body = new Blob([" ".repeat(17_000)]).stream();
+    const init = { method: "PUT", headers: BEARER, body, duplex: "half" } as RequestInit;
+    const response = await stack.fetch("/_limpet/v1/rings/collab/weur/origins/weur-3", init);
+    expect(response.status).toBe(413);
+  });
+
   test("only those who may operate may order it", async () => {
     for (const method of ["PUT", "PATCH", "DELETE"]) {
       expect((await send("weur/origins/weur-3", method, method === "DELETE" ? undefined : {}, {})).status).toBe(401);

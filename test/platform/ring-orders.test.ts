@@ -1,6 +1,6 @@
 // Orders of origins, with a ring of stand-ins: what is compared, in which order, before anything is remembered.
 
-import { expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Orders } from "../../src/platform/ring-orders.ts";
 import type { RedirectAnswer } from "../../src/core/protocol.ts";
 
@@ -66,4 +66,53 @@ test("a session that is there already stays there, draining or not: others have 
 
 test("an origin that the ring does not know is none", async () => {
   expect(await redirect("a", "constructor")).toMatchObject({ answer: "unknown", ordered: [] });
+});
+
+describe("an operator's word on a live session", () => {
+  /** Says what was ordered, moved and ended. `takes`: the target takes it when it is moved. */
+  async function send(to: string | undefined, { keyed = true, takes = true } = {}): Promise<unknown[]> {
+    let row = { keyHash: "k", position: 1, lot: 2, keyed, origin: "a", region: "weur", fence: 5 };
+    const said: unknown[] = [];
+    const state = {
+      views: () => [{ byId: new Map(["a", "b"].map((id) => [id, { id }])), snapshot: { region: "weur" } }],
+      pool: { session: { idleMs: 1000 } },
+      live: { get: () => row },
+      fence: (seen: number) => seen + 4,
+      order: (_ref: object, place: object) => said.push(["order", place]),
+      endOrder: (keyHash: string, fence: number) => said.push(["end", keyHash, fence]),
+      reconcilePins: () => undefined,
+    };
+    const move = async (rows: readonly { keyHash: string }[], order: { to?: string }): Promise<void> => {
+      said.push(["move", rows.map(({ keyHash }) => keyHash), order.to]);
+      if (takes && order.to !== undefined) row = { ...row, origin: order.to };
+    };
+    await new Orders(state as never, { moving: new Map() } as never, { move } as never).send("k", to);
+    return said;
+  }
+
+  test("is on disk before it is moved", async () => {
+    expect(await send("b")).toEqual([
+      ["order", { origin: "b", region: "weur", fence: 9 }],
+      ["move", ["k"], "b"],
+    ]);
+  });
+
+  test("keeps one that is there already, as it is", async () => {
+    expect(await send("a")).toEqual([["order", { origin: "a", region: "weur", fence: 5 }]]);
+  });
+
+  test("without an origin ends every order, then moves it", async () => {
+    expect(await send(undefined)).toEqual([
+      ["end", "k", Infinity],
+      ["move", ["k"], undefined],
+    ]);
+  });
+
+  test("that cannot be carried out is not kept for later", async () => {
+    expect((await send("b", { takes: false })).at(-1)).toEqual(["end", "k", Infinity]);
+  });
+
+  test("on one that nothing names lasts as long as its connection: nobody could come back to it", async () => {
+    expect(await send("b", { keyed: false })).toEqual([["move", ["k"], "b"]]);
+  });
 });
