@@ -29,6 +29,7 @@ function advised<T>(asked: Promise<T>, advice: string): Promise<T> {
 
 function told(key: string, before: SessionView, { origin, state, connections, fence }: SessionView): string {
   const facts = `(${connections} ${connections === 1 ? "connection" : "connections"}, fence ${fence})`;
+  if (state === "lifted") return `${key} is out of quarantine: its visitors may come back`;
   if (state === "moving") return `${key} is still on its way from ${before.origin} ${facts}`;
   return origin === before.origin ? `${key} stays at ${origin} ${facts}` : `moved ${key} from ${before.origin} to ${origin} ${facts}`;
 }

@@ -118,7 +118,7 @@ export class Operators {
   async session(keyHash: string): Promise<SessionStatus | undefined> {
     const { env, settings, state, placing } = this.#ring;
     const row = state.live.get(keyHash);
-    if (!row) return undefined;
+    if (!row) return this.#quarantinedStatus(keyHash);
     const carrier = carrierStub(env, settings.config, state.name, sliceOf(row.lot, state.pool.carriers));
     const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
     return describeSession(row, connections, placing.moving.has(keyHash));
@@ -126,7 +126,9 @@ export class Operators {
 
   /** Takes a live session to an origin and keeps it there, or ends what was ordered for it and takes it to where the ring says. */
   async move(keyHash: string, to: string | undefined): Promise<MoveAnswer> {
-    const { orders, announce, goOn } = this.#ring;
+    const { orders, announce, goOn, quarantine } = this.#ring;
+    const quarantined = this.#quarantinedStatus(keyHash);
+    if (quarantined && quarantine.lift(keyHash)) return { kind: "told", session: { ...quarantined, state: "lifted" } };
     const refusal = await this.#refusalOf(keyHash, to);
     if (refusal) return refusal;
     const moved = orders.send(keyHash, to);
@@ -138,6 +140,13 @@ export class Operators {
       return { kind: "unavailable", why: `${to} has not taken the session: it is still at ${session.origin}.` };
     }
     return { kind: "told", session };
+  }
+
+  #quarantinedStatus(keyHash: string): SessionStatus | undefined {
+    const { state, quarantine } = this.#ring;
+    const { region, epoch } = state.view.snapshot;
+    const origin = quarantine.of(keyHash, Date.now())?.origin;
+    return origin === undefined ? undefined : { origin, region, fence: 0, epoch, connections: 0, state: "quarantined" };
   }
 
   async #refusalOf(keyHash: string, to: string | undefined): Promise<MoveAnswer | undefined> {

@@ -75,7 +75,7 @@ export class Placing {
   async place(item: PlaceItem, bounded: boolean): Promise<PlaceAnswer> {
     const { keyHash } = item;
     if (this.moving.has(keyHash)) return { kind: "moving", keyHash };
-    if (this.#quarantine.holds(keyHash, Date.now())) {
+    if (this.#quarantine.of(keyHash, Date.now())) {
       return { kind: "refused", keyHash, why: "quarantined", epoch: this.#state.view.snapshot.epoch };
     }
     const known = this.#state.live.get(item.keyHash) ?? this.#adopted(item);

@@ -3,7 +3,7 @@
 // session has done.
 
 import { BLAMED_MAX, BLAMED_WITHIN_MS } from "./limits.ts";
-import type { RingStore } from "./ring-store.ts";
+import type { Quarantined, RingStore } from "./ring-store.ts";
 import type { LiveRow } from "./ring-table.ts";
 
 export interface FaultBudget {
@@ -14,14 +14,14 @@ export interface FaultBudget {
 export class Quarantine {
   readonly #budget: FaultBudget;
   readonly #store: RingStore;
-  readonly #untilMs: Map<string, number>;
+  readonly #held: Map<string, Quarantined>;
   /** Of each session the deaths that count against it; the sessions in the order of their last one. */
   readonly #deathsAtMs = new Map<string, readonly number[]>();
 
   constructor(budget: FaultBudget, store: RingStore) {
     this.#budget = budget;
     this.#store = store;
-    this.#untilMs = store.quarantined();
+    this.#held = store.quarantined();
   }
 
   /** The origin of these sessions has died, and each had a leg there. Those that are out of budget now are quarantined, and returned. */
@@ -35,30 +35,30 @@ export class Quarantine {
         this.#remember(row.keyHash, deaths);
         return false;
       }
-      this.#untilMs.set(row.keyHash, nowMs + this.#budget.windowMs);
-      this.#store.setQuarantine(row.keyHash, nowMs + this.#budget.windowMs);
+      const quarantined = { origin: row.origin, untilMs: nowMs + this.#budget.windowMs };
+      this.#held.set(row.keyHash, quarantined);
+      this.#store.setQuarantine(row.keyHash, quarantined);
       return true;
     });
   }
 
-  holds(keyHash: string, nowMs: number): boolean {
-    const untilMs = this.#untilMs.get(keyHash);
-    if (untilMs === undefined) return false;
-    if (nowMs < untilMs) return true;
+  of(keyHash: string, nowMs: number): Quarantined | undefined {
+    const quarantined = this.#held.get(keyHash);
+    if (!quarantined || nowMs < quarantined.untilMs) return quarantined;
     this.lift(keyHash);
-    return false;
+    return undefined;
   }
 
   /** An operator's word, or the end of its time. `false`: it was not in quarantine. */
   lift(keyHash: string): boolean {
-    if (!this.#untilMs.delete(keyHash)) return false;
+    if (!this.#held.delete(keyHash)) return false;
     this.#store.setQuarantine(keyHash, undefined);
     return true;
   }
 
   /** Key hashes of the sessions that are held now. */
   held(nowMs: number): string[] {
-    return [...this.#untilMs.keys()].filter((keyHash) => this.holds(keyHash, nowMs));
+    return [...this.#held.keys()].filter((keyHash) => this.of(keyHash, nowMs));
   }
 
   #remember(keyHash: string, deaths: readonly number[]): void {

@@ -60,10 +60,12 @@ export interface SessionStatus {
   readonly region: string;
   readonly fence: number;
   readonly epoch: number;
-  readonly reason: Reason;
+  /** None of a session that is in quarantine. */
+  readonly reason?: Reason;
   readonly movedFrom?: string | undefined;
   readonly connections: number;
-  readonly state: "settled" | "moving";
+  /** `quarantined`: its origins kept dying, the named one last; `lifted`: it was until now. */
+  readonly state: "settled" | "moving" | "quarantined" | "lifted";
 }
 
 export function describeOrigin(

@@ -12,6 +12,13 @@ export interface Pin extends SessionRef {
   readonly orderedUntilMs: number;
 }
 
+/** A session that is kept from all origins for a while. */
+export interface Quarantined {
+  /** Which of them died last. */
+  readonly origin: string;
+  readonly untilMs: number;
+}
+
 export interface StoredConfig {
   readonly revision: number;
   readonly content: string;
@@ -39,7 +46,7 @@ export class RingStore {
     );
     // Beside the pins, not a column of theirs: a version before it goes on reading and writing those.
     sql.exec("CREATE TABLE IF NOT EXISTS orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
-    sql.exec("CREATE TABLE IF NOT EXISTS quarantine (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL)");
+    sql.exec("CREATE TABLE IF NOT EXISTS quarantine (key_hash TEXT PRIMARY KEY, origin TEXT NOT NULL, until_ms INTEGER NOT NULL)");
     // What is not ordered is NULL: the configuration has the word on it.
     sql.exec(
       "CREATE TABLE IF NOT EXISTS members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEGER, backup INTEGER, leaving_at_ms INTEGER, gone_at_ms INTEGER)",
@@ -143,14 +150,14 @@ export class RingStore {
     this.#sql.exec(down ? "INSERT OR IGNORE INTO down VALUES (?)" : "DELETE FROM down WHERE origin = ?", origin);
   }
 
-  quarantined(): Map<string, number> {
-    const rows = this.#sql.exec<{ key_hash: string; until_ms: number }>("SELECT * FROM quarantine");
-    return new Map([...rows].map((row) => [row.key_hash, row.until_ms]));
+  quarantined(): Map<string, Quarantined> {
+    const rows = this.#sql.exec<{ key_hash: string; origin: string; until_ms: number }>("SELECT * FROM quarantine");
+    return new Map([...rows].map(({ key_hash: keyHash, origin, until_ms: untilMs }) => [keyHash, { origin, untilMs }]));
   }
 
-  setQuarantine(keyHash: string, untilMs: number | undefined): void {
-    if (untilMs === undefined) this.#sql.exec("DELETE FROM quarantine WHERE key_hash = ?", keyHash);
-    else this.#sql.exec("INSERT OR REPLACE INTO quarantine VALUES (?, ?)", keyHash, untilMs);
+  setQuarantine(keyHash: string, quarantined: Quarantined | undefined): void {
+    if (!quarantined) this.#sql.exec("DELETE FROM quarantine WHERE key_hash = ?", keyHash);
+    else this.#sql.exec("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?)", keyHash, quarantined.origin, quarantined.untilMs);
   }
 
   pins(): Map<string, Pin> {

@@ -4,7 +4,7 @@ CREATE TABLE drains (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, cl
 CREATE TABLE down (origin TEXT PRIMARY KEY);
 CREATE TABLE pins (key_hash TEXT PRIMARY KEY, position INTEGER NOT NULL, lot INTEGER NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL);
 CREATE TABLE orders (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
-CREATE TABLE quarantine (key_hash TEXT PRIMARY KEY, until_ms INTEGER NOT NULL);
+CREATE TABLE quarantine (key_hash TEXT PRIMARY KEY, origin TEXT NOT NULL, until_ms INTEGER NOT NULL);
 CREATE TABLE members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEGER, backup INTEGER, leaving_at_ms INTEGER, gone_at_ms INTEGER);
 
 INSERT INTO meta VALUES ('schema', '1'), ('name', 'v1:collab@weur#g1'), ('epoch', '12'), ('hintsVersion', '4'), ('fenceMark', '460800002560031'), ('published', '12.4');
