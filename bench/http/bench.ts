@@ -3,19 +3,20 @@
 // what counts are the ratios of a round. The visitors and the origin share the machine's cores with whoever is measured: absolute figures are
 // this machine's alone.
 
-import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
+import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Benchmark } from "../run.ts";
-import { median, medianRatio, type Bar, type Row } from "../rows.ts";
-import { bundleGzipBytes } from "./bundle.ts";
+import type { Bar } from "../rows.ts";
+import { bundleGzipBytes } from "../harness/bundle.ts";
+import { ask, isInstalled, startScript, stop, told, type Running } from "../harness/processes.ts";
+import { startHaproxy, startNginx } from "../harness/proxies.ts";
+import { Measured } from "../harness/series.ts";
+import { prepareWorker, startWorkerd, type RunningWorker, type WorkerContestant } from "../harness/workerd.ts";
+import { CONFIG } from "./config.ts";
 import type { Counts } from "./counts.ts";
 import type { Outcome, Task } from "./load.ts";
-import { isInstalled, orEnded, startHaproxy, startNginx, stop, type Running } from "./processes.ts";
-import { prepareWorker, startWorkerd, type RunningWorker, type WorkerContestant } from "./workerd.ts";
 
 const CONNECTIONS = [16, 64];
 const ROUNDS = 5;
@@ -30,9 +31,9 @@ const STARTS = 1 + 9;
 const TASK_SPARE_MS = 180_000;
 
 const WORKERS: Readonly<Record<string, WorkerContestant>> = {
-  "worker-bare": { worker: "bare" },
-  "worker-object": { worker: "object", objects: { Forwarder: "FORWARDER" } },
-  limpet: { worker: "limpet", objects: { RingObject: "RING", CarrierObject: "CARRIER" }, limpet: true },
+  "worker-bare": { entry: workerAt("bare") },
+  "worker-object": { entry: workerAt("object"), objects: { Forwarder: "FORWARDER" } },
+  limpet: { entry: workerAt("limpet"), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config: CONFIG, counts: true },
 };
 
 /** Who is measured under a name, where, and by whose visits. */
@@ -44,15 +45,6 @@ interface Contestant {
   readonly countsPort?: number;
 }
 
-interface Series {
-  readonly contestant: string;
-  readonly connections: number;
-  readonly metric: string;
-  readonly unit: string;
-  /** One for each round. */
-  readonly values: number[];
-}
-
 export async function httpBench(progress: (text: string) => void): Promise<Benchmark> {
   const folder = mkdtempSync(join(tmpdir(), "limpet-bench-"));
   const running: Running[] = [];
@@ -61,14 +53,15 @@ export async function httpBench(progress: (text: string) => void): Promise<Bench
     return process;
   };
   try {
-    const origin = started(startScript("origin.ts"));
-    const [{ ports: originPorts }] = (await orEnded(once(origin.child, "message"), origin.child, "the origin")) as [{ ports: number[] }];
+    const origin = started(startScript(new URL("origin.ts", import.meta.url)));
+    const { ports: originPorts } = await told<{ ports: number[] }>(origin.child);
     const originPort = originPorts[0] ?? 0;
     const files = new Map<string, string>();
-    for (const [name, worker] of Object.entries(WORKERS)) files.set(name, await prepareWorker(folder, worker, originPort));
+    for (const [name, worker] of Object.entries(WORKERS)) files.set(name, await prepareWorker(folder, name, worker, originPort));
     const fileOf = (name: string): string => files.get(name) ?? "";
 
-    const startups = await startupSeries(fileOf, progress);
+    const measured = new Measured("http");
+    await measureStartup(fileOf, measured, progress);
     const contestants: Contestant[] = [{ name: "origin", port: originPort, visits: "known" }];
     for (const [name, start] of Object.entries({ nginx: startNginx, haproxy: startHaproxy })) {
       if (isInstalled(name)) contestants.push({ name, port: started(await start(folder, originPorts)).port, visits: "known" });
@@ -80,60 +73,56 @@ export async function httpBench(progress: (text: string) => void): Promise<Bench
       if (name === "limpet") contestants.push({ name: "limpet-first", port, visits: "first" });
     }
 
-    const visitors = started(startScript("load.ts")).child;
+    const visitors = started(startScript(new URL("load.ts", import.meta.url))).child;
     const limpetPort = contestants.find(({ name }) => name === "limpet")?.port ?? 0;
     progress(`${VISITORS_COUNT} first visits, whose cookies are kept …`);
-    await ask(visitors, { kind: "collect", port: limpetPort, count: VISITORS_COUNT });
-    await ask(visitors, { kind: "verify", port: limpetPort, count: VERIFIED_COUNT });
-    const series = await loadSeries(contestants, visitors, progress);
-    await ask(visitors, { kind: "verify", port: limpetPort, count: VERIFIED_COUNT });
-
-    const rows = [...series.map(rowOf), ...startups.map(rowOf), { ...rowLike("limpet", "bundleGzipBytes", "bytes"), value: await bundleGzipBytes() }];
-    return { rows, bars: barsOf(rows, series) };
+    await visit(visitors, { kind: "collect", port: limpetPort, count: VISITORS_COUNT });
+    await visit(visitors, { kind: "verify", port: limpetPort, count: VERIFIED_COUNT });
+    await measureLoad(contestants, visitors, measured, progress);
+    await visit(visitors, { kind: "verify", port: limpetPort, count: VERIFIED_COUNT });
+    measured.add({ contestant: "limpet", metric: "bundleGzipBytes" }, "bytes", await bundleGzipBytes(CONFIG));
+    return { rows: measured.rows(), bars: barsOf(measured) };
   } finally {
     await Promise.all(running.map(stop));
     rmSync(folder, { recursive: true });
   }
 }
 
-function startScript(name: string): Running {
-  return { child: fork(fileURLToPath(new URL(name, import.meta.url))) };
+function workerAt(name: string): URL {
+  return new URL(`workers/${name}.ts`, import.meta.url);
 }
 
 /** Throws when anything but the expected answer came. */
-async function ask(visitors: ChildProcess, task: Task): Promise<Outcome> {
-  visitors.send(task);
-  const late = AbortSignal.timeout(TASK_SPARE_MS + (task.kind === "load" ? task.forMs : 0));
-  const [outcome] = (await orEnded(once(visitors, "message", { signal: late }), visitors, "the load generator")) as [Outcome];
+async function visit(visitors: ChildProcess, task: Task): Promise<Outcome> {
+  const outcome = await ask<Outcome>(visitors, task, TASK_SPARE_MS + (task.kind === "load" ? task.forMs : 0));
   if (outcome.faults > 0)
     throw new Error(`${outcome.faults} of ${outcome.requests} answers were not the expected one, the first:\n${outcome.firstFault}`);
   return outcome;
 }
 
-async function loadSeries(contestants: readonly Contestant[], visitors: ChildProcess, progress: (text: string) => void): Promise<Series[]> {
+async function measureLoad(
+  contestants: readonly Contestant[],
+  visitors: ChildProcess,
+  measured: Measured,
+  progress: (text: string) => void,
+): Promise<void> {
   progress(`warming up ${contestants.map(({ name }) => name).join(", ")} …`);
-  for (const { port, visits } of contestants) await ask(visitors, { kind: "load", port, connections: CONNECTIONS[0] ?? 1, forMs: WARM_MS, visits });
-  const series: Series[] = [];
+  for (const { port, visits } of contestants) await visit(visitors, { kind: "load", port, connections: CONNECTIONS[0] ?? 1, forMs: WARM_MS, visits });
   for (const connections of CONNECTIONS) {
     progress(`${connections} connections: ${ROUNDS} rounds of ${ROUND_MS / 1000} s each …`);
     for (let round = 0; round < ROUNDS; round++) {
       // Every other round the other way round: nobody always follows the same one.
-      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) await oneRound(contestant, connections, visitors, series);
+      for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) await oneRound(contestant, connections, visitors, measured);
     }
   }
-  return series;
 }
 
-async function oneRound(contestant: Contestant, connections: number, visitors: ChildProcess, series: Series[]): Promise<void> {
+async function oneRound(contestant: Contestant, connections: number, visitors: ChildProcess, measured: Measured): Promise<void> {
   const { name, port, visits, countsPort } = contestant;
   const before = await countsOf(countsPort);
-  const { requests, tookMs, p50Ms, p99Ms } = await ask(visitors, { kind: "load", port, connections, forMs: ROUND_MS, visits });
+  const { requests, tookMs, p50Ms, p99Ms } = await visit(visitors, { kind: "load", port, connections, forMs: ROUND_MS, visits });
   const after = await countsOf(countsPort);
-  const add = (metric: string, unit: string, value: number): void => {
-    const known = series.find((each) => each.contestant === name && each.connections === connections && each.metric === metric);
-    if (known) known.values.push(value);
-    else series.push({ contestant: name, connections, metric, unit, values: [value] });
-  };
+  const add = (metric: string, unit: string, value: number): void => measured.add({ contestant: name, metric, connections }, unit, value);
   add("requestsPerSecond", "1/s", (requests / tookMs) * 1000);
   add("p50Ms", "ms", p50Ms);
   add("p99Ms", "ms", p99Ms);
@@ -147,18 +136,15 @@ async function countsOf(port: number | undefined): Promise<Counts | undefined> {
 }
 
 /** Fresh processes, in turns: how much longer than the barest Worker it takes until one listens, its modules evaluated, and until it answers. */
-async function startupSeries(fileOf: (name: string) => string, progress: (text: string) => void): Promise<Omit<Series, "connections">[]> {
+async function measureStartup(fileOf: (name: string) => string, measured: Measured, progress: (text: string) => void): Promise<void> {
   progress(`startupMs: ${STARTS} fresh processes each …`);
-  const startup: Omit<Series, "connections"> = { contestant: "limpet", metric: "startupMs", unit: "ms", values: [] };
-  const first = { ...startup, metric: "firstAnswerMs", values: [] as number[] };
   for (let start = 0; start < STARTS; start++) {
     const limpet = await startedAndAnswered(fileOf("limpet"));
     const bare = await startedAndAnswered(fileOf("worker-bare"));
     if (start === 0) continue;
-    startup.values.push(limpet.listeningAfterMs - bare.listeningAfterMs);
-    first.values.push(limpet.answeredAfterMs - bare.answeredAfterMs);
+    measured.add({ contestant: "limpet", metric: "startupMs" }, "ms", limpet.listeningAfterMs - bare.listeningAfterMs);
+    measured.add({ contestant: "limpet", metric: "firstAnswerMs" }, "ms", limpet.answeredAfterMs - bare.answeredAfterMs);
   }
-  return [startup, first];
 }
 
 async function startedAndAnswered(file: string): Promise<{ listeningAfterMs: number; answeredAfterMs: number }> {
@@ -174,26 +160,10 @@ async function startedAndAnswered(file: string): Promise<{ listeningAfterMs: num
   }
 }
 
-function rowLike(
-  contestant: string,
-  metric: string,
-  unit: string,
-): Omit<Row, "value"> & { bench: string; contestant: string; metric: string; unit: string } {
-  return { bench: "http", contestant, metric, unit };
-}
-
-function rowOf({ contestant, metric, values, unit, ...further }: Omit<Series, "connections">): Row {
-  return { ...rowLike(contestant, metric, unit), value: median(values), ...further };
-}
-
 /** What Limpet promises of plain HTTP. */
-function barsOf(rows: readonly Row[], series: readonly Series[]): Bar[] {
-  const values = (contestant: string, metric: string, connections: number): readonly number[] =>
-    series.find((each) => each.contestant === contestant && each.metric === metric && each.connections === connections)?.values ?? [];
-  const ratioOf = (metric: string, contestant: string, other: string, connections: number): number =>
-    medianRatio(values(contestant, metric, connections), values(other, metric, connections));
+function barsOf(measured: Measured): Bar[] {
   const faster = (contestant: string, other: string, least: number, connections: number): Bar => {
-    const found = ratioOf("requestsPerSecond", contestant, other, connections);
+    const found = measured.ratio({ contestant, metric: "requestsPerSecond", connections }, other);
     return {
       what: `requests/s of ${contestant}, ${connections} connections, ≥ ${least} × ${other}`,
       found: `${found.toFixed(2)} ×`,
@@ -201,11 +171,16 @@ function barsOf(rows: readonly Row[], series: readonly Series[]): Bar[] {
     };
   };
   const most = (metric: string, limit: number): Bar => {
-    const found = Math.max(...rows.filter((row) => row.contestant === "limpet" && row.metric === metric).map(({ value }) => value));
+    const found = Math.max(
+      ...measured
+        .rows()
+        .filter((row) => row.contestant === "limpet" && row.metric === metric)
+        .map(({ value }) => value),
+    );
     return { what: `${metric} ≤ ${limit}`, found: String(Number(found.toPrecision(4))), met: found <= limit };
   };
   const p99 = (connections: number): Bar => {
-    const found = ratioOf("p99Ms", "limpet", "worker-bare", connections);
+    const found = measured.ratio({ contestant: "limpet", metric: "p99Ms", connections }, "worker-bare");
     return { what: `p99 of limpet, ${connections} connections, ≤ 1.2 × worker-bare`, found: `${found.toFixed(2)} ×`, met: found <= 1.2 };
   };
   return [

@@ -1,20 +1,21 @@
 // Workers on workerd itself, one process for each contestant: no development proxy and no entry Worker in front. Whatever a Worker fetches
-// goes to the one origin, by plain HTTP; its URLs are https, as Limpet demands outside development.
+// goes to the one origin, by plain HTTP or its upgrade; its URLs are https, as Limpet demands outside development.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { bundleWorker } from "./bundle.ts";
+import { bundled } from "./bundle.ts";
 import { orEnded, type Running } from "./processes.ts";
 
 export interface WorkerContestant {
-  /** The file in bench/http/workers. */
-  readonly worker: string;
+  readonly entry: URL;
   /** Durable Object classes, and the binding of each. */
   readonly objects?: Readonly<Record<string, string>>;
-  /** Has KV, a secret, and an entrypoint that tells its counts. */
-  readonly limpet?: boolean;
+  /** Limpet's configuration: with one it is Limpet, and has KV and a secret. */
+  readonly config?: object;
+  /** Has an entrypoint that tells its counts. */
+  readonly counts?: boolean;
 }
 
 export interface RunningWorker extends Running {
@@ -32,12 +33,14 @@ const SECRET = "only-for-the-benchmark-0123456789abcdef";
 const COMPATIBILITY_DATE =
   /^compatibility_date = "([\d-]+)"$/m.exec(readFileSync(new URL("../../wrangler.toml", import.meta.url), "utf8"))?.[1] ?? "";
 
-/** Writes a contestant's bundle and configuration; the configuration's path. */
-export async function prepareWorker(folder: string, contestant: WorkerContestant, originPort: number): Promise<string> {
-  const place = join(folder, contestant.worker);
+const KV = new URL("workers/kv.ts", import.meta.url);
+
+/** Writes a contestant's bundle and configuration into a folder of its name; the configuration's path. */
+export async function prepareWorker(folder: string, name: string, contestant: WorkerContestant, originPort: number): Promise<string> {
+  const place = join(folder, name);
   mkdirSync(place);
-  writeFileSync(join(place, "worker.js"), await bundleWorker(contestant.worker));
-  if (contestant.limpet) writeFileSync(join(place, "kv.js"), await bundleWorker("kv"));
+  writeFileSync(join(place, "worker.js"), await bundled(contestant.entry, contestant.config));
+  if (contestant.config) writeFileSync(join(place, "kv.js"), await bundled(KV, undefined));
   const file = join(place, "workerd.capnp");
   writeFileSync(file, configOf(contestant, originPort));
   return file;
@@ -66,9 +69,9 @@ export async function startWorkerd(configFile: string): Promise<RunningWorker> {
   return { child, port: ports.get("http") ?? 0, countsPort: ports.get("counts") ?? 0, listeningAfterMs };
 }
 
-function configOf({ objects = {}, limpet = false }: WorkerContestant, originPort: number): string {
+function configOf({ objects = {}, config, counts = false }: WorkerContestant, originPort: number): string {
   const bindings = Object.entries(objects).map(([className, binding]) => `(name = "${binding}", durableObjectNamespace = "${className}")`);
-  if (limpet) bindings.push('(name = "AFFINITY", kvNamespace = "kv")', `(name = "LIMPET_SECRET", text = "${SECRET}")`);
+  if (config) bindings.push('(name = "AFFINITY", kvNamespace = "kv")', `(name = "LIMPET_SECRET", text = "${SECRET}")`);
   const namespaces = Object.keys(objects).map((className) => `(className = "${className}", uniqueKey = "${className}", enableSql = true)`);
   const worker = (module: string, more: string): string =>
     `(compatibilityDate = "${COMPATIBILITY_DATE}", modules = [(name = "${module}", esModule = embed "${module}")], ${more})`;
@@ -79,11 +82,11 @@ const config :Workerd.Config = (
     (name = "origin", external = (address = "127.0.0.1:${originPort}", http = ())),
     (name = "disk", disk = (writable = true)),
     (name = "worker", worker = ${worker("worker.js", `${storage}bindings = [${bindings.join(", ")}], globalOutbound = "origin"`)}),
-    ${limpet ? `(name = "kv", worker = ${worker("kv.js", "")}),` : ""}
+    ${config ? `(name = "kv", worker = ${worker("kv.js", "")}),` : ""}
   ],
   sockets = [
     (name = "http", address = "127.0.0.1:0", http = (), service = "worker"),
-    (name = "counts", address = "127.0.0.1:0", http = (), service = (name = "worker"${limpet ? ', entrypoint = "counts"' : ""})),
+    (name = "counts", address = "127.0.0.1:0", http = (), service = (name = "worker"${counts ? ', entrypoint = "counts"' : ""})),
   ],
 );
 `;

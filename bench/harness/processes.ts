@@ -1,0 +1,81 @@
+// Processes that a benchmark starts: its origin, its load generator, whoever is measured. Each is ended by its own handle.
+
+import { fork, spawnSync, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createServer, connect } from "node:net";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export interface Running {
+  readonly child: ChildProcess;
+}
+
+const READY_WITHIN_MS = 10_000;
+
+/** What is awaited, unless a process ends first that should not. */
+export async function orEnded<T>(awaited: Promise<T>, child: ChildProcess, name: string): Promise<T> {
+  const settled = new AbortController();
+  const ended = once(child, "exit", { signal: settled.signal }).then(([code]: (number | null)[]): never => {
+    throw new Error(`${name} ended (${code}); what it said stands above`);
+  });
+  try {
+    return await Promise.race([awaited, ended]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/** A script of a benchmark, in a process of its own. */
+export function startScript(script: URL): Running {
+  return { child: fork(fileURLToPath(script)) };
+}
+
+/** What a script answers to a task; rejects when it ends, or says nothing in time. */
+export async function ask<Outcome>(child: ChildProcess, task: object, withinMs: number): Promise<Outcome> {
+  child.send(task);
+  return told<Outcome>(child, withinMs);
+}
+
+/** The next that a script tells of itself. The benchmark's own scripts: what they say has the shape that they were written to say. */
+export async function told<Message>(child: ChildProcess, withinMs = READY_WITHIN_MS): Promise<Message> {
+  const late = AbortSignal.timeout(withinMs);
+  const [message] = (await orEnded(once(child, "message", { signal: late }), child, basename(child.spawnargs.at(-1) ?? ""))) as [Message];
+  return message;
+}
+
+export async function stop({ child }: Running): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = once(child, "exit");
+  child.kill();
+  await gone;
+}
+
+export function isInstalled(program: string): boolean {
+  return spawnSync(program, ["-v"]).error === undefined;
+}
+
+/** A port that nobody had a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : 0;
+}
+
+/** Resolves once somebody listens there. */
+export async function accepts(port: number): Promise<void> {
+  for (const untilMs = performance.now() + READY_WITHIN_MS; performance.now() < untilMs;) {
+    if (await connects(port)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nobody listens on port ${port}`);
+}
+
+function connects(port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const socket = connect(port, "127.0.0.1");
+  socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
+}
