@@ -3,6 +3,7 @@
 
 import { parseArgs } from "node:util";
 import { httpBench } from "./http/bench.ts";
+import { liveBench } from "./live/bench.ts";
 import { ringBench } from "./ring/bench.ts";
 import { printBars, printRows, writeRows, type Bar, type Row } from "./rows.ts";
 
@@ -14,6 +15,7 @@ export interface Benchmark {
 const BENCHMARKS: Readonly<Record<string, (progress: (text: string) => void) => Promise<Benchmark>>> = {
   ring: ringBench,
   http: httpBench,
+  live: liveBench,
 };
 
 const USAGE = `Usage: npm run bench -- NAME [--json FILE], NAME one of: ${Object.keys(BENCHMARKS).join(", ")}`;

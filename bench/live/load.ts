@@ -1,0 +1,109 @@
+// The visitors, in a process of their own. Their connections are opened under a contestant's name and stay open, idle while others take their
+// turn. Each that is driven has one frame under way. Sent a `Task`, answers an `Outcome`; ends with its parent.
+
+import { Connection } from "./client.ts";
+
+export type Task =
+  /** So many more. */
+  | { readonly kind: "open"; readonly name: string; readonly port: number; readonly connections: number }
+  /** For so long, and at least one round trip each: `every` connection, or every so many-th. */
+  | { readonly kind: "drive"; readonly name: string; readonly frameBytes: number; readonly forMs: number; readonly every: number }
+  | { readonly kind: "close"; readonly name: string };
+
+export interface Outcome {
+  /** How many connections are open under the name. */
+  readonly connections: number;
+  readonly roundTrips: number;
+  readonly tookMs: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly faults: readonly string[];
+}
+
+/** Handshakes under way at once. */
+const OPENING = 50;
+const visitors = new Map<string, Connection[]>();
+let nextId = 0;
+/** Longer than any round's round trips; grows where they are more. */
+let latenciesMs = new Float64Array(1_000_000);
+
+if (process.argv[1] === import.meta.filename) {
+  process.on("message", (task: Task) => void perform(task));
+  process.once("disconnect", () => process.exit());
+}
+
+async function perform(task: Task): Promise<void> {
+  const connections = visitors.get(task.name) ?? [];
+  visitors.set(task.name, connections);
+  const faults: string[] = [];
+  const startedAtMs = performance.now();
+  let roundTrips = 0;
+  try {
+    if (task.kind === "open") await open(connections, task);
+    else if (task.kind === "drive") roundTrips = await drive(connections, task, faults);
+    else close(connections);
+  } catch (error) {
+    faults.push(String(error));
+  }
+  const tookMs = performance.now() - startedAtMs;
+  for (const { fault } of connections) if (fault !== undefined && !faults.includes(fault)) faults.push(fault);
+  const open_ = connections.filter(({ fault }) => fault === undefined).length;
+  process.send?.({ connections: open_, roundTrips, tookMs, ...quantiles(roundTrips), faults } satisfies Outcome);
+}
+
+async function open(connections: Connection[], { port, connections: count }: { port: number; connections: number }): Promise<void> {
+  let left = count;
+  const opener = async (): Promise<void> => {
+    while (left-- > 0) connections.push(await Connection.open(port, nextId++));
+  };
+  await Promise.all(Array.from({ length: Math.min(OPENING, count) }, opener));
+}
+
+/** How many round trips there were. */
+function drive(
+  connections: readonly Connection[],
+  { frameBytes, forMs, every }: Extract<Task, { kind: "drive" }>,
+  faults: string[],
+): Promise<number> {
+  const driven = connections.filter((_, index) => index % every === 0);
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const untilMs = performance.now() + forMs;
+  let underWay = driven.length;
+  let roundTrips = 0;
+  const over = (): void => {
+    if (--underWay === 0) resolve(roundTrips);
+  };
+  const onFault = (what: string): void => {
+    faults.push(what);
+    over();
+  };
+  for (const connection of driven) {
+    connection.prepare(frameBytes);
+    const onAnswer = (tookMs: number): void => {
+      note(roundTrips++, tookMs);
+      if (performance.now() < untilMs) connection.send(onAnswer, onFault);
+      else over();
+    };
+    connection.send(onAnswer, onFault);
+  }
+  return promise;
+}
+
+function close(connections: Connection[]): void {
+  for (const connection of connections.splice(0)) connection.close();
+}
+
+function note(index: number, tookMs: number): void {
+  if (index === latenciesMs.length) {
+    const longer = new Float64Array(latenciesMs.length * 2);
+    longer.set(latenciesMs);
+    latenciesMs = longer;
+  }
+  latenciesMs[index] = tookMs;
+}
+
+function quantiles(count: number): Pick<Outcome, "p50Ms" | "p99Ms"> {
+  const sorted = latenciesMs.subarray(0, count).toSorted();
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
+  return { p50Ms: at(0.5), p99Ms: at(0.99) };
+}
