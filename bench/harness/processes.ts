@@ -11,6 +11,7 @@ export interface Running {
 }
 
 const READY_WITHIN_MS = 10_000;
+const STOPPED_WITHIN_MS = 2_000;
 
 /** What is awaited, unless a process ends first that should not. */
 export async function orEnded<T>(awaited: Promise<T>, child: ChildProcess, name: string): Promise<T> {
@@ -43,11 +44,14 @@ export async function told<Message>(child: ChildProcess, withinMs = READY_WITHIN
   return message;
 }
 
+/** Asks it to end, and ends it where it waits for connections that nobody closes any more. */
 export async function stop({ child }: Running): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = once(child, "exit");
   child.kill();
+  const late = setTimeout(() => child.kill("SIGKILL"), STOPPED_WITHIN_MS);
   await gone;
+  clearTimeout(late);
 }
 
 export function isInstalled(program: string): boolean {

@@ -1,8 +1,8 @@
 // As many live connections as are promised, held by one process of Limpet, one in a hundred of them busy. In the end every single one must still
 // give back a frame.
 
-import { readFileSync } from "node:fs";
-import { stop } from "../harness/processes.ts";
+import { readdirSync, readFileSync } from "node:fs";
+import { stop, type Running } from "../harness/processes.ts";
 import type { Measured } from "../harness/series.ts";
 import { RELAY, type Contestant } from "./contestants.ts";
 import { residentBytes } from "./memory.ts";
@@ -13,9 +13,10 @@ export const HELD_CONNECTIONS = 10_000;
 const ACTIVE_EVERY = 100;
 const ACTIVE_MS = 10_000;
 const FRAME_BYTES = 128;
-/** A relayed connection is two sockets of the process that relays; beside them it has some files of its own. */
-const FILES_PER_CONNECTION = 2;
-const OTHER_FILES = 100;
+/** Opened first, to count what a connection takes. */
+const COUNTED_CONNECTIONS = 100;
+/** What the process may still open beside its connections. */
+const SPARE_FILES = 100;
 
 export interface Held {
   readonly connections: number;
@@ -24,16 +25,20 @@ export interface Held {
 }
 
 export async function measureHeld({ start }: Contestant, visitors: Visitors, measured: Measured, progress: (text: string) => void): Promise<Held> {
-  const filesMax = openFilesMax();
-  const connections = Math.min(HELD_CONNECTIONS, Math.floor((filesMax - OTHER_FILES) / FILES_PER_CONNECTION));
-  const because = connections < HELD_CONNECTIONS ? `a process may have ${filesMax} files open here, and each connection is two` : undefined;
-  progress(`${connections} connections held, one in ${ACTIVE_EVERY} busy for ${ACTIVE_MS / 1000} s${because === undefined ? "" : ` (${because})`} …`);
   const process = await start();
   try {
-    const before = residentBytes(process);
-    await visitors.open(RELAY, process.port, connections);
+    const before = { bytes: residentBytes(process), files: openFiles(process) };
+    await visitors.open(RELAY, process.port, COUNTED_CONNECTIONS);
+    const filesEach = Math.round((openFiles(process) - before.files) / COUNTED_CONNECTIONS);
+    const filesMax = openFilesMax();
+    const connections = Math.min(HELD_CONNECTIONS, Math.floor((filesMax - before.files - SPARE_FILES) / filesEach));
+    const because = connections < HELD_CONNECTIONS ? `${filesEach} files each, and a process may have ${filesMax} open here` : undefined;
+    progress(
+      `${connections} connections held, one in ${ACTIVE_EVERY} busy for ${ACTIVE_MS / 1000} s${because === undefined ? "" : ` (${because})`} …`,
+    );
+    await visitors.open(RELAY, process.port, connections - COUNTED_CONNECTIONS);
     const { roundTrips, tookMs, p50Ms, p99Ms } = await visitors.drive(RELAY, FRAME_BYTES, ACTIVE_MS, ACTIVE_EVERY);
-    const bytes = (residentBytes(process) - before) / connections;
+    const bytes = (residentBytes(process) - before.bytes) / connections;
     const { connections: held } = await visitors.drive(RELAY, FRAME_BYTES, 0);
     await visitors.close(RELAY);
     const add = (metric: string, unit: string, value: number): void =>
@@ -47,6 +52,11 @@ export async function measureHeld({ start }: Contestant, visitors: Visitors, mea
   } finally {
     await stop(process);
   }
+}
+
+/** A connection is two sockets, and the runtime keeps each open under two numbers (workerd 1.20261117). */
+function openFiles({ child }: Running): number {
+  return readdirSync(`/proc/${child.pid}/fd`).length;
 }
 
 /** What this process may have open, and all that it starts: Node has raised the soft limit to the hard one. */
