@@ -44,6 +44,8 @@ export const WEIGH_MS = 200;
 /** How long `enter` waits for the legs: its answer says whether they opened. */
 export const ENTERED_WITHIN_MS = 3_000;
 
+/** Sessions of a planned move that were looked at and found no turn, before it begins anew with the idlest: beyond them nobody is looked for. */
+export const LATER_MAX = 32;
 /** Before a planned move asks again for tokens that it did not get, and when it gives up asking: its turn comes again with the clock's. */
 export const LATER_MS = 100;
 export const NO_PROGRESS_MS = 10_000;

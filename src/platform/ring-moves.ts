@@ -15,6 +15,7 @@ import {
   ENTERED_WITHIN_MS,
   GROUP_MAX,
   HALT_MS,
+  LATER_MAX,
   LATER_MS,
   MOVING_CONNECTIONS_MAX,
   NO_PROGRESS_MS,
@@ -130,21 +131,25 @@ export class Moves {
     const weights = await this.#weigh(slice, rows);
     const framesOf = (row: LiveRow): number => weights.get(row.keyHash)?.frames ?? 0;
     const queue = rows.toSorted((a, b) => framesOf(a) - framesOf(b)); // idle ones first
+    const later: LiveRow[] = []; // those that found no turn: before the others when the queue is gone through again
     const running = new Set<Promise<void>>();
     let connections = 0;
     let progressAtMs = Date.now();
-    while (queue.length > 0) {
+    while (queue.length + later.length > 0) {
       if (connections >= MOVING_CONNECTIONS_MAX) {
         await Promise.race(running);
         continue;
       }
+      if (queue.length === 0 || later.length >= LATER_MAX) {
+        if (Date.now() - progressAtMs > NO_PROGRESS_MS) break;
+        await delay(LATER_MS);
+        queue.unshift(...later.splice(0));
+      }
       const group = queue.splice(0, GROUP_MAX).filter((row) => this.#mustGo(row, order));
       const chosen = await Promise.all(group.map((row) => this.#target(row, order, weights.get(row.keyHash)?.connections ?? 1)));
       const moves = chosen.filter((each) => typeof each === "object");
-      const later = group.filter((_, index) => chosen[index] === "later");
-      queue.push(...later);
+      later.push(...group.filter((_, index) => chosen[index] === "later"));
       if (moves.length > 0) progressAtMs = Date.now();
-      else if (later.length > 0 && Date.now() - progressAtMs > NO_PROGRESS_MS) break;
       for (const together of Map.groupBy(moves, (move) => move.to.origin).values()) {
         const count = together.reduce((sum, move) => sum + move.connections, 0);
         connections += count;
@@ -154,10 +159,9 @@ export class Moves {
         });
         running.add(work);
       }
-      if (moves.length === 0 && later.length > 0) await delay(LATER_MS);
     }
     await Promise.all(running);
-    return queue.length;
+    return queue.length + later.length;
   }
 
   /** Sessions of one carrier that go to one origin together: one waits for the slowest of them. Never rejects. */
