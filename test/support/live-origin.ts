@@ -38,6 +38,8 @@ export interface Will {
   handshakeMs: number;
   /** Handshakes are answered with this status. */
   refuse: number | undefined;
+  /** The same for those whose path and query have this in them. */
+  refuseTarget: { readonly includes: string; readonly status: number } | undefined;
   /** Handshakes are never answered. */
   hangs: boolean;
   /** How late each frame is answered; answers keep their order. */
@@ -89,6 +91,7 @@ export class LiveOrigin {
   readonly will: Will = {
     handshakeMs: 0,
     refuse: undefined,
+    refuseTarget: undefined,
     hangs: false,
     answerMs: () => 0,
     deafToClose: false,
@@ -130,6 +133,11 @@ export class LiveOrigin {
     await server?.kill();
   }
 
+  /** Cuts the legs of all sessions, or of one, and lives on. */
+  cut(session?: string): void {
+    for (const { socket } of this.open(session)) socket.terminate();
+  }
+
   /** Legs that are open now. */
   open(session?: string): Leg[] {
     return this.legs.filter((leg) => !leg.closed && (session === undefined || leg.session === session));
@@ -159,7 +167,8 @@ export class LiveOrigin {
     else if (handshakeMs > 0) await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, handshakeMs))]);
     this.#cap?.leave();
     if (socket.destroyed || !this.alive) return;
-    const { refuse } = this.will;
+    const { refuseTarget } = this.will;
+    const refuse = refuseTarget && request.url?.includes(refuseTarget.includes) ? refuseTarget.status : this.will.refuse;
     if (refuse !== undefined) return void socket.end(`HTTP/1.1 ${refuse} No\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno`);
     this.#sockets.handleUpgrade(request, socket, head, (connection) => this.#serve(request, connection));
   }
