@@ -56,10 +56,12 @@ export class Handover {
   async take(to: Placement): Promise<boolean> {
     const state = this.#state;
     if (!state) return true;
-    if (this.#taking?.fence !== to.fence) this.#taking = { fence: to.fence, taken: this.#offer(to, state) };
-    const taken = await this.#taking.taken;
+    const taking = this.#taking?.fence === to.fence ? this.#taking : { fence: to.fence, taken: this.#offer(to, state) };
+    this.#taking = taking;
+    const taken = await taking.taken;
+    if (this.#taking !== taking) return taken; // another of those who waited for it was first, or a later placement's began
     if (taken) this.forget();
-    else if (this.#taking.fence === to.fence) this.#taking = undefined; // the next try asks again
+    else this.#taking = undefined; // the next try asks again
     return taken;
   }
 

@@ -10,6 +10,8 @@ export interface Door {
   refuse(count: number): void;
   /** Connections stay open, but nothing passes either way: an origin that hangs. */
   freeze(frozen: boolean): void;
+  /** The same for those that are open now alone: what comes anew passes. */
+  freezeOpen(): void;
   close(): void;
 }
 
@@ -52,6 +54,9 @@ export async function openDoor(originUrl: string): Promise<Door> {
         if (now) socket.pause();
         else socket.resume();
       }
+    },
+    freezeOpen: () => {
+      for (const socket of open) socket.pause();
     },
     close: () => {
       server.close();

@@ -140,9 +140,9 @@ export class LiveOrigin {
     for (const { socket } of this.open(session)) socket.terminate();
   }
 
-  /** Legs that are open now. */
+  /** Legs that are open now, and have not been told to close (unless they are deaf to it). */
   open(session?: string): Leg[] {
-    return this.legs.filter((leg) => !leg.closed && (session === undefined || leg.session === session));
+    return this.legs.filter(({ closed, socket, session: of }) => !closed && socket.readyState === socket.OPEN && (session ?? of) === of);
   }
 
   #serverOf(): Server {
