@@ -9,7 +9,7 @@ let stack: LiveStack;
 const SESSIONS = 12;
 
 beforeEach(async () => {
-  stack = await LiveStack.start({ ids: ["o0", "o1", "o2"], pool: { pace: { perOriginPerSecond: 500 } }, route: { quietMs: 60 } });
+  stack = await LiveStack.start({ ids: ["o0", "o1", "o2"], pool: { pace: { perOriginPerSecond: 500 } }, route: { quietMs: 200 } });
   for (const { will } of stack.origins) will.answerMs = () => Math.random() * 30;
 });
 
