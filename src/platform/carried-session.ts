@@ -255,8 +255,13 @@ export class CarriedSession implements ConnectionEvents {
     if (this.#resets.of(connection) > 1 && this.#placement) await this.#doubt(this.#placement); // a second reset: the ring object probes
     for (let turn = 0; !connection.over; turn++) {
       const refusal = await this.#settled(deadlineMs);
+      if (connection.over) break;
       const placement = this.#placement;
       if (refusal && (first || Date.now() >= deadlineMs)) return { kind: "refused", why: refusal.why };
+      if (this.#pause) {
+        if (Date.now() >= deadlineMs) return { kind: "unreachable" }; // it has left its place, and is nowhere yet
+        continue;
+      }
       if (!placement || refusal) {
         if (Date.now() >= deadlineMs) return { kind: "unreachable" };
         await delay(backoff(turn));

@@ -1,0 +1,78 @@
+// A carried session's move at the moments that the model (carried-session-planned, -faults) has found to matter: one story each.
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ARRIVAL_DEADLINE_MS } from "../../src/platform/limits.ts";
+import { CarriedWorld, type Setting } from "./carried/carried-world.ts";
+import { stubSockets } from "./carried/globals.ts";
+
+const SETTING: Setting = {
+  resume: { mode: "transparent", prelude: { frames: 1, bytes: 1_000, swallow: 0, mute: false } },
+  manner: { dialMs: 2, latencyMs: 3, answerMs: 5, closeMs: 0, flushes: false },
+  visitorLatencyMs: 8,
+  ringLatencyMs: 2,
+};
+const PLANNED = { planned: true, gapMs: 0, patienceMs: 60_000, by: 1 };
+
+let world: CarriedWorld;
+let restore: () => void;
+
+function begin(setting: Partial<Setting> = {}): void {
+  world = new CarriedWorld({ ...SETTING, ...setting });
+  restore = world.clock.install();
+}
+const move = (wish: Partial<typeof PLANNED> = {}): void => void world.background.push(world.ring.move({ ...PLANNED, ...wish }, () => world.session));
+const placeNow = (): string | undefined => world.session?.placement?.origin;
+
+beforeEach(() => {
+  stubSockets(() => SETTING.visitorLatencyMs);
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+});
+afterEach(() => {
+  restore();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+test("what is sent while the session moves is held back, and handled in order at the new origin", async () => {
+  begin();
+  const visitor = world.join();
+  await world.clock.pass(50);
+  world.send(visitor, 2);
+  await world.clock.pass(50);
+  move({ gapMs: 300 });
+  await world.clock.pass(250);
+  world.send(visitor, 3);
+  await world.clock.pass(50);
+  expect(world.heldBytes).toBeGreaterThan(0);
+  await world.clock.pass(1_000);
+  expect(world.legsOf(visitor).map(({ origin, handled }) => [origin, handled])).toEqual([
+    ["o0", ["0:0", "0:1"]],
+    ["o1", ["0:0", "0:2", "0:3", "0:4"]],
+  ]);
+  expect([world.heldBytes, world.violations, visitor.told]).toEqual([0, [], undefined]);
+});
+
+test("whoever waits for the end of a move longer than they may is refused, not brought to the place that was left", async () => {
+  begin();
+  world.join();
+  await world.clock.pass(50);
+  move({ gapMs: ARRIVAL_DEADLINE_MS + 500 });
+  await world.clock.pass(200);
+  const late = world.join();
+  await world.clock.pass(ARRIVAL_DEADLINE_MS + 100);
+  expect([late.outcome?.kind, world.violations]).toEqual(["unreachable", []]);
+  await world.clock.pass(2_000);
+  expect([placeNow(), world.violations]).toEqual(["o1", []]);
+});
+
+test("for a visitor who goes while their next leg is awaited nobody is dialled", async () => {
+  begin();
+  const visitor = world.join();
+  await world.clock.pass(101);
+  move({ by: 0 });
+  world.leave(visitor, 1000);
+  await world.clock.pass(7);
+  move({ gapMs: 1 }); // its dial is cut off, and a moment later it is over
+  await world.clock.pass(20);
+  expect(world.violations).toEqual([]);
+});
