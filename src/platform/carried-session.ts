@@ -264,7 +264,7 @@ export class CarriedSession implements ConnectionEvents {
       }
       if (!placement || refusal) {
         if (Date.now() >= deadlineMs) return { kind: "unreachable" };
-        await delay(backoff(turn));
+        await delay(backoff(turn, deadlineMs));
         continue;
       }
       const opening = await this.#dial(connection, lane, placement, deadlineMs);
@@ -289,7 +289,7 @@ export class CarriedSession implements ConnectionEvents {
       if (Date.now() >= deadlineMs) return { kind: "unreachable" };
       const doubted = await this.#failed(placement, deadlineMs);
       if (doubted && first) return { kind: "refused", why: doubted.why };
-      if (this.#placement.fence === placement.fence) await delay(backoff(this.#failures - 1));
+      if (this.#placement.fence === placement.fence) await delay(backoff(this.#failures - 1, deadlineMs));
     }
     return { kind: "unreachable" };
   }

@@ -64,6 +64,8 @@ export function farewell(outcome: Exclude<Connected, { kind: "connected" }>): Cl
   return outcome.kind === "answered" ? STALE_HANDSHAKE : RESTART;
 }
 
-export function backoff(failures: number): number {
-  return RECONNECT_BACKOFF_MS[Math.min(Math.max(0, failures), RECONNECT_BACKOFF_MS.length - 1)] ?? 0;
+/** How long to wait before the next try, and never past the deadline. */
+export function backoff(failures: number, deadlineMs: number): number {
+  const waitMs = RECONNECT_BACKOFF_MS[Math.min(Math.max(0, failures), RECONNECT_BACKOFF_MS.length - 1)] ?? 0;
+  return Math.max(0, Math.min(waitMs, deadlineMs - Date.now()));
 }

@@ -76,3 +76,13 @@ test("for a visitor who goes while their next leg is awaited nobody is dialled",
   await world.clock.pass(20);
   expect(world.violations).toEqual([]);
 });
+
+test("a visitor who arrives has an answer at the deadline, whatever is being waited for then", async () => {
+  begin({ ringLatencyMs: 1_238 });
+  for (const origin of world.origins) origin.becomes("refusing");
+  world.ring.keepsPlacing = true;
+  const visitor = world.join();
+  await world.clock.pass(2 * ARRIVAL_DEADLINE_MS);
+  expect(visitor.outcome?.kind).toBe("unreachable");
+  expect((visitor.settledAtMs ?? 0) - visitor.joinedAtMs).toBeLessThanOrEqual(ARRIVAL_DEADLINE_MS);
+});

@@ -18,6 +18,8 @@ export interface MoveWish {
 export class FakeRing {
   placement: Placement | undefined;
   refuses = false;
+  /** It places whatever it knows of the origins. */
+  keepsPlacing = false;
   moving = false;
   /** Between the order to leave and `enter`: nobody may be dialled. */
   away = false;
@@ -76,7 +78,7 @@ export class FakeRing {
     if (this.moving) return { kind: "moving", keyHash };
     if (this.refuses) return refused;
     const known = (this.placement ??= live as Placement | undefined);
-    const isWell = ({ id, health }: FakeOrigin): boolean => health === "well" && !excluded.includes(id);
+    const isWell = ({ id, health }: FakeOrigin): boolean => this.keepsPlacing || (health === "well" && !excluded.includes(id));
     const stays = known && (!excluded.includes(known.origin) || (!unreached && this.#healthOf(known.origin) === "well"));
     if (stays) return { kind: "placed", placement: known };
     const origin = this.#origins.find(isWell);
