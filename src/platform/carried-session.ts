@@ -50,6 +50,8 @@ export class CarriedSession implements ConnectionEvents {
   #placement: Placement | undefined;
   /** Whether a leg has opened at the present placement. */
   #reached = false;
+  /** The newest placement that we were told to leave, known here or not. */
+  #leftFence = 0;
   #failures = 0;
   #asking: Promise<Refusal | undefined> | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
@@ -91,7 +93,8 @@ export class CarriedSession implements ConnectionEvents {
   /** First phase of a move: holds the visitors' frames and takes every leg off the old origin. Resolves when all have left. */
   async leave({ fence, planned }: LeaveItem): Promise<LeftItem> {
     const left: LeftItem = { keyHash: this.ref.keyHash, connections: this.#connections.size, reached: this.#reached };
-    if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already
+    this.#leftFence = Math.max(this.#leftFence, fence);
+    if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already, or have not heard of it yet
     const placement = this.#placement;
     const pause = this.#beginPause();
     this.#abortDials(); // what is on its way to the old origin must not begin there any more
@@ -347,7 +350,7 @@ export class CarriedSession implements ConnectionEvents {
     // The cookie's claim speaks of the time before: once the session is placed it counts no more.
     const claim = this.#placement ? undefined : this.#claim;
     const unreached = excluded.length > 0 && !this.hasLeg && this.#failures >= (this.#reached ? FAILURES_REACHED : FAILURES_UNREACHED);
-    const [pause, entered] = [this.#pause, this.#entered.promise];
+    const [pause, entered, leftFence] = [this.#pause, this.#entered.promise, this.#leftFence];
     const item: PlaceItem = {
       ...this.ref,
       claim,
@@ -360,11 +363,17 @@ export class CarriedSession implements ConnectionEvents {
       await Promise.race([entered, delay(ASK_AGAIN_MS)]);
       return undefined;
     }
+    const { placement } = answer;
+    const isNewer = placement.fence > (this.#placement?.fence ?? 0);
     // Everyone left while it was asked: the ring object has just placed a session that is none.
-    if (this.#over) this.#host.emptied(this.ref, answer.placement.fence);
-    else if (pause && this.#pause === pause && answer.placement.fence === this.#placement?.fence)
+    if (this.#over) this.#host.emptied(this.ref, placement.fence);
+    else if (isNewer && placement.fence > leftFence && placement.fence <= this.#leftFence) {
+      // It crossed the order to leave that place, which came first: as if it had come after.
+      this.#placement = placement;
+      this.#beginPause();
+    } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence)
       this.#resume(); // nobody moves it any more
-    else this.enter(answer.placement);
+    else this.enter(placement);
     return undefined;
   }
 }

@@ -86,3 +86,15 @@ test("a visitor who arrives has an answer at the deadline, whatever is being wai
   expect(visitor.outcome?.kind).toBe("unreachable");
   expect((visitor.settledAtMs ?? 0) - visitor.joinedAtMs).toBeLessThanOrEqual(ARRIVAL_DEADLINE_MS);
 });
+
+test("a place that is heard of only after the order to leave it is not gone to", async () => {
+  begin({ ringLatencyMs: 2 });
+  world.join();
+  await world.clock.pass(3); // it is placed, and the answer is on its way
+  move({ gapMs: 300 });
+  await world.clock.pass(200);
+  expect([placeNow(), world.violations]).toEqual(["o0", []]);
+  await world.clock.pass(1_000);
+  expect([placeNow(), world.violations]).toEqual(["o1", []]);
+  expect(world.origins.map(({ legs }) => legs.length)).toEqual([0, 1, 0]);
+});

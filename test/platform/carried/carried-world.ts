@@ -154,7 +154,7 @@ export class CarriedWorld {
       this.session = undefined;
       this.emptiedCount++;
     }
-    if (fence !== undefined && this.session === undefined) this.ring.end(fence);
+    if (fence !== undefined && this.session === undefined) this.background.push(this.ring.end(fence));
   }
 
   #arrived(visitor: Visitor, outcome: Connected): void {

@@ -23,8 +23,6 @@ export class FakeRing {
   moving = false;
   /** Between the order to leave and `enter`: nobody may be dialled. */
   away = false;
-  /** Fences of the placements that it was told are over. */
-  readonly ended: number[] = [];
   readonly #origins: readonly FakeOrigin[];
   readonly #latencyMs: number;
   #fence = 100;
@@ -41,8 +39,9 @@ export class FakeRing {
     return answer;
   }
 
-  end(fence: number): void {
-    this.ended.push(fence);
+  /** Told in its turn: after what was asked before. */
+  async end(fence: number): Promise<void> {
+    await delay(this.#latencyMs);
     if (this.placement?.fence === fence) this.placement = undefined;
   }
 
