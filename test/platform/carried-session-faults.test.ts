@@ -54,7 +54,7 @@ const anyMove = fc.record({
   do: is("move"),
   planned: fc.boolean(),
   gapMs: fc.oneof(fc.constant(0), fc.nat(400), fc.nat(20_000)),
-  patienceMs: fc.oneof(fc.constant(60_000), fc.nat(2_000)),
+  patienceMs: fc.oneof(fc.constant(60_000), fc.nat(150), fc.nat(2_000)),
   by,
 });
 const anyEvent: fc.Arbitrary<Event> = fc.oneof(
@@ -83,10 +83,11 @@ const anySetting: fc.Arbitrary<Setting> = fc.record({
     .record({ frames: fc.nat(2), mute: fc.boolean() })
     .map((rules) => ({ mode: "transparent" as const, prelude: { ...rules, bytes: 1_000, swallow: 0 } })),
   manner: fc.record({
-    dialMs: fc.oneof(fc.constant(0), fc.nat(900), fc.nat(3_000)),
+    dialMs: fc.oneof(fc.constant(0), fc.nat(50), fc.nat(3_000)),
     latencyMs: fc.nat(20),
     answerMs: fc.oneof(fc.nat(50), fc.nat(1_000)),
     closeMs: fc.oneof(fc.nat(20), fc.nat(5_000)),
+    closeCode: fc.constantFrom(1000, 1005, 1012),
     flushes: fc.boolean(),
   }),
   visitorLatencyMs: fc.nat(20),

@@ -51,6 +51,7 @@ const anySetting: fc.Arbitrary<Setting> = fc.record({
     latencyMs: fc.nat(20),
     answerMs: fc.nat(50),
     closeMs: fc.oneof(fc.nat(20), fc.nat(1_900)),
+    closeCode: fc.constantFrom(1000, 1005, 1012),
     flushes: fc.boolean(),
   }),
   visitorLatencyMs: fc.nat(20),

@@ -1,13 +1,13 @@
 // A carried session's move at the moments that the model (carried-session-planned, -faults) has found to matter: one story each.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { ARRIVAL_DEADLINE_MS } from "../../src/platform/limits.ts";
+import { ARRIVAL_DEADLINE_MS, MOVE_DEADLINE_MS } from "../../src/platform/limits.ts";
 import { CarriedWorld, type Setting } from "./carried/carried-world.ts";
 import { stubSockets } from "./carried/globals.ts";
 
 const SETTING: Setting = {
   resume: { mode: "transparent", prelude: { frames: 1, bytes: 1_000, swallow: 0, mute: false } },
-  manner: { dialMs: 2, latencyMs: 3, answerMs: 5, closeMs: 0, flushes: false },
+  manner: { dialMs: 2, latencyMs: 3, answerMs: 5, closeMs: 0, closeCode: 1012, flushes: false },
   visitorLatencyMs: 8,
   ringLatencyMs: 2,
 };
@@ -97,4 +97,34 @@ test("a place that is heard of only after the order to leave it is not gone to",
   await world.clock.pass(1_000);
   expect([placeNow(), world.violations]).toEqual(["o1", []]);
   expect(world.origins.map(({ legs }) => legs.length)).toEqual([0, 1, 0]);
+});
+
+test("a move that the ring object has lost ends where it began, and nobody is disconnected", async () => {
+  begin();
+  const visitor = world.join();
+  await world.clock.pass(50);
+  move({ gapMs: 60_000 });
+  await world.clock.pass(1_000);
+  world.send(visitor, 2);
+  world.ring.forget();
+  await world.clock.pass(MOVE_DEADLINE_MS);
+  expect(world.legsOf(visitor).map(({ origin, handled }) => [origin, handled])).toEqual([
+    ["o0", []],
+    ["o0", ["0:0", "0:1"]],
+  ]);
+  expect(visitor.told).toBeUndefined();
+});
+
+test("a visitor who goes frees the slot of a dial that hangs", async () => {
+  begin();
+  const visitors = Array.from({ length: 5 }, () => world.join());
+  await world.clock.pass(50);
+  world.origins[1]?.becomes("hanging");
+  move();
+  await world.clock.pass(500);
+  for (const visitor of visitors.slice(1)) world.leave(visitor, 1000);
+  await world.clock.pass(50);
+  const waiting = ["o1", "o1", "o1", "o1", "o2"].map((origin) => world.handshakes.take("arrivals", origin, new AbortController().signal));
+  expect(world.handshakes.waitingCount).toBe(0);
+  await Promise.all(waiting);
 });

@@ -50,9 +50,10 @@ export class CarriedWorld {
   readonly violations: string[] = [];
   readonly background: Promise<unknown>[] = [];
   session: CarriedSession | undefined;
-  /** Sessions that began and that said they were empty. */
+  /** Sessions that began; how often they said that they were empty, and how many asks were answered after that: each of those is told, too. */
   begunCount = 0;
   emptiedCount = 0;
+  lateCount = 0;
   heldBytes = 0;
   readonly #setting: Setting;
   #newestDialled = 0;
@@ -137,10 +138,18 @@ export class CarriedWorld {
 
   #begin(): CarriedSession {
     this.begunCount++;
+    let gone = false;
     const host: SessionHost = {
       handshakes: this.handshakes,
-      place: (item) => this.ring.place(item),
-      emptied: (_, fence) => this.#emptied(session, fence),
+      place: async (item) => {
+        const answer = await this.ring.place(item);
+        if (gone && answer.kind === "placed") this.lateCount++;
+        return answer;
+      },
+      emptied: (_, fence) => {
+        gone = true;
+        this.#emptied(session, fence);
+      },
       changed: () => undefined,
       resumed: () => undefined,
     };
@@ -150,10 +159,8 @@ export class CarriedWorld {
 
   /** As the carrier object does it. */
   #emptied(session: CarriedSession, fence: number | undefined): void {
-    if (this.session === session) {
-      this.session = undefined;
-      this.emptiedCount++;
-    }
+    this.emptiedCount++;
+    if (this.session === session) this.session = undefined;
     if (fence !== undefined && this.session === undefined) this.background.push(this.ring.end(fence));
   }
 

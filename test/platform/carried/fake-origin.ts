@@ -34,7 +34,9 @@ export interface Manner {
   readonly dialMs: number;
   readonly latencyMs: number;
   readonly answerMs: number;
+  /** When and with what it answers a close. */
   readonly closeMs: number;
+  readonly closeCode: number;
   /** Whether answers that are not ready when it is told to close are given before, or never. */
   readonly flushes: boolean;
 }
@@ -127,7 +129,7 @@ export class FakeOrigin {
     if (leg.far.cut) return;
     if (this.#manner.flushes) for (const answer of pending) say(leg, answer);
     pending.clear();
-    setTimeout(() => leg.far.close(leg.far.closed?.code === 1006 ? 1005 : leg.far.closed?.code, ""), this.#manner.closeMs);
+    setTimeout(() => leg.far.close(this.#manner.closeCode), this.#manner.closeMs);
   }
 
   #whenLooking(look: () => void): void {

@@ -37,7 +37,7 @@ export async function allGone(world: CarriedWorld): Promise<void> {
   await world.clock.pass(40_000);
   await Promise.all(world.background);
   expect(world.session).toBeUndefined();
-  expect(world.emptiedCount).toBe(world.begunCount);
+  expect(world.emptiedCount).toBe(world.begunCount + world.lateCount);
   expect(world.ring.placement).toBeUndefined();
   expect(world.heldBytes).toBe(0);
   expect(world.origins.flatMap((origin) => origin.openLegs().map(({ fence }) => fence))).toEqual([]);
