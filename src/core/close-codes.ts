@@ -15,6 +15,11 @@ export const QUARANTINED: Close = { code: 1013, reason: "the origins of this ses
 /** Sent where a bound was passed and frames may be lost otherwise. */
 export const overloaded = (reason: string): Close => ({ code: 1013, reason });
 
+/** How a connection that broke off is seen (RFC 6455 §7.1.5): no close frame came. */
+export const LOST: Close = { code: 1006, reason: "the connection was lost" };
+/** The answer to a close that nobody may send. */
+const PROTOCOL_ERROR: Close = { code: 1002, reason: "" };
+
 /** Greatest length of a close reason: 125 bytes of a control frame less 2 of the code (RFC 6455 §5.5). */
 const REASON_MAX_BYTES = 125 - 2;
 
@@ -25,6 +30,30 @@ const REASON_MAX_BYTES = 125 - 2;
 export function relayed(received: Close): Close | undefined {
   if (received.code === 1005 || received.code === 0) return undefined;
   return { code: isSendable(received.code) ? received.code : 1011, reason: shortened(received.reason) };
+}
+
+/** What its sender is answered where the other side has no answer of its own. */
+export function answerTo(received: Close): Close | undefined {
+  if (received.code === 1005 || received.code === 0) return undefined;
+  return isSendable(received.code) ? relayed(received) : PROTOCOL_ERROR;
+}
+
+/** Whether a received close stands for a peer that said what nobody may: it is told so itself. A lost one is another matter. */
+export function isFaulty({ code }: Close): boolean {
+  return code !== 0 && code !== 1005 && code !== 1006 && !isSendable(code);
+}
+
+/**
+ * What the runtime's `error` event stands for. It ends a connection whose peer broke the protocol by itself, says so to that peer (1002, or 1009
+ * for a message of more than 32 MiB), and tells us in a text alone (workerd 1.20261117); an error without that text is a lost connection.
+ */
+export function brokenProtocol(message: string): Close | undefined {
+  const code = /protocolError\.statusCode = (\d{4})/.exec(message)?.[1];
+  if (code === undefined) return undefined;
+  return {
+    code: 1011,
+    reason: code === "1009" ? "the other side sent a message of more than 32 MiB" : "the other side broke the WebSocket protocol",
+  };
 }
 
 export function isSendable(code: number): boolean {

@@ -30,6 +30,14 @@ export function handshakeFault({ request: { method }, given }: Arrival): string 
   return given["sec-websocket-key"] !== undefined ? undefined : "A WebSocket handshake needs a Sec-WebSocket-Key.";
 }
 
+/**
+ * Each leg is compressed by itself: the visitor's by the runtime, the origin's where it takes the offer too. Only the offer is the visitor's:
+ * windows and whatever else is negotiated belong to one connection (RFC 7692 §7).
+ */
+function offersCompression(given: Readonly<HeaderRecord>): boolean {
+  return /(^|,)\s*permessage-deflate\s*($|[;,])/i.test(given["sec-websocket-extensions"] ?? "");
+}
+
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
   const { env, settings, request, url, requestId } = arrival;
   const {
@@ -57,7 +65,10 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   };
   const headers = new Headers(originHeaders(arrival, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));
-  if (isUpgrade(arrival.given)) headers.set("upgrade", "websocket");
+  if (isUpgrade(arrival.given)) {
+    headers.set("upgrade", "websocket");
+    if (offersCompression(arrival.given)) headers.set("sec-websocket-extensions", "permessage-deflate");
+  }
   const own = takeOwnSubprotocol(headers, identified.route);
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));

@@ -46,6 +46,8 @@ export interface Identified {
 export type Identification =
   | Identified
   | { readonly kind: "no-route" }
+  /** A page of this web origin may not use the route. */
+  | { readonly kind: "foreign"; readonly origin: string }
   | { readonly kind: "missing" }
   | { readonly kind: "unverifiable" }
   | { readonly kind: "unusable"; readonly fault: string };
@@ -77,6 +79,8 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const pool = match && config.pools[match.route.pool];
   if (!match || !pool) return { kind: "no-route" };
   const { route } = match;
+  const foreign = foreignPage(route, unverified);
+  if (foreign !== undefined) return { kind: "foreign", origin: foreign };
 
   const issues = route.session.some((source) => source.kind === "issue");
   const remembers = issues || route.home.kind === "visitor";
@@ -100,6 +104,14 @@ export async function identify(settings: Settings, unverified: UnverifiedFacts):
   const sameSource = source.kind !== "issue" && opened?.source === source.kind;
   const claims = sameSource && opened.keyHash !== (await hasher.hash()) ? undefined : opened;
   return identified(settings, route, pool, { key, hasher, source, tag, claims, issued, cookie: cookie !== undefined });
+}
+
+/** The web origin of a page that the route does not allow, before anything is asked or opened. A page's own GETs say none; its sockets always do. */
+function foreignPage({ allowedOrigins }: Route, { header }: UnverifiedFacts): string | undefined {
+  if (!allowedOrigins) return undefined;
+  const origin = header("origin");
+  if (origin === null) return header("upgrade")?.toLowerCase() === "websocket" ? "not given" : undefined;
+  return allowedOrigins.includes(origin) ? undefined : origin;
 }
 
 const NO_TOKENS: ReadonlyMap<JwtSource, string> = new Map();

@@ -6,7 +6,7 @@ import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
 import { carryHttp } from "./plain.ts";
-import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
+import { factsOf, identify, locate, placeOf } from "./request.ts";
 
 /** One request at the front door. */
 export interface Arrival {
@@ -26,6 +26,8 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
   const { settings, requestId, given } = arrival;
   const identified = await identify(settings, factsOf(arrival));
   if (identified.kind === "no-route") return undefined;
+  if (identified.kind === "foreign")
+    return requestProblem("origin-not-allowed", `The page's origin is ${identified.origin}; this route allows others.`, requestId);
   if (identified.kind === "unusable") return requestProblem("invalid-session-key", `The path names a session, but ${identified.fault}.`, requestId);
   if (identified.kind === "missing") {
     const detail = "This route serves only requests that name their session, and this one names none, or none that is valid.";
@@ -37,20 +39,10 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
   }
   if (isLoop(given["via"]))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
-  const foreign = foreignPage(arrival, identified);
-  if (foreign !== undefined) return requestProblem("origin-not-allowed", `The page's origin is ${foreign}; this route allows others.`, requestId);
   if (isUpgrade(given)) {
     const fault = handshakeFault(arrival);
     if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
   }
   const home = locate(settings, identified, () => placeOf(arrival));
   return isLive(arrival) ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home);
-}
-
-/** The web origin of a page that the route does not allow. A page's own GETs say none; its sockets always do. */
-function foreignPage({ given }: Arrival, { route: { allowedOrigins } }: Identified): string | undefined {
-  if (!allowedOrigins) return undefined;
-  const pageOrigin = given["origin"];
-  if (pageOrigin === undefined) return isUpgrade(given) ? "not given" : undefined;
-  return allowedOrigins.includes(pageOrigin) ? undefined : pageOrigin;
 }

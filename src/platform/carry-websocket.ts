@@ -1,24 +1,31 @@
 // Carrying a WebSocket: the visitor's leg stays, the origin's may be replaced. Order is kept: what the visitor sends while there is no
-// leg is held back, and flushed after what the profile replays. Both legs are half-open, so that each side's close is answered by us.
+// leg is held back, and flushed after what the profile replays. Both legs are half-open: a close is passed on and answered by the other
+// side, and until that answer both hear what the other still says, as they would of each other. docs/carrying.md has the table.
 
-import { overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
+import { answerTo, brokenProtocol, isFaulty, LOST, overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
 import { frameBytes, type Frame, type Memory, type Profile } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
-import { delay, HELD_BYTES_MAX, HELD_FRAMES_MAX, QUIET_MAX_MS, SOCKET_BUFFER_MAX_BYTES } from "./limits.ts";
+import { delay, HELD_BYTES_MAX, HELD_FRAMES_MAX, QUIET_MAX_MS } from "./limits.ts";
+import { Outlet } from "./outlet.ts";
 
 interface Leg {
-  readonly socket: WebSocket;
-  /** Cuts it: a peer that hangs never answers a close, and its socket would stay for good. */
-  readonly abort: AbortController;
+  readonly outlet: Outlet;
+  /** Ends its TCP connection without a word. */
+  readonly cut: () => void;
   /** Nothing it says is delivered any more. */
   muted: boolean;
   /** Set while we wait for its close. */
   closed: (() => void) | undefined;
+  /** Its connection is cut when it has not answered our close by then. */
+  cutting: ReturnType<typeof setTimeout> | undefined;
 }
+
+const MOVING: Close = { code: 1012, reason: "this session moves to another origin" };
+const GOING: Close = { code: 1001, reason: "" };
 
 export class WebSocketConnection implements Connection {
   readonly #handshake: Handshake;
@@ -27,8 +34,9 @@ export class WebSocketConnection implements Connection {
   readonly #profile: Profile | undefined;
   readonly #events: ConnectionEvents;
   readonly #budget: Budget;
-  #visitor: WebSocket | undefined;
+  #visitor: Outlet | undefined;
   #answer: Response | undefined;
+  #subprotocol: string | null = null;
   #leg: Leg | undefined;
   readonly #memory: Memory | undefined;
   #held: Frame[] = [];
@@ -39,8 +47,13 @@ export class WebSocketConnection implements Connection {
   /** When the last frame passed, either way, and when the origin's last did. */
   #lastFrameAtMs = 0;
   #lastOriginFrameAtMs = 0;
-  /** The visitor's own close: frames held back are still delivered before it. */
+  /** The visitor's own close: frames held back are still delivered before it, and the origin's answer is waited for (bounded). */
   #visitorClose: Close | undefined;
+  /** The origin's own close, which the visitor has been told and will answer (bounded). */
+  #originClose: Close | undefined;
+  /** The visitor's close has been passed to the leg, or the leg's to the visitor: nothing is moved or dialled any more. */
+  #parting = false;
+  #partingTimer: ReturnType<typeof setTimeout> | undefined;
   #over = false;
   #endedWithLeg = false;
 
@@ -74,7 +87,13 @@ export class WebSocketConnection implements Connection {
       return { kind: "unreachable" };
     }
     const socket = response.webSocket;
-    if (socket) return { kind: "open", begin: () => this.#begin(socket, response, abort), discard: () => discardSocket(socket) };
+    if (socket) {
+      const leg: Leg = { outlet: new Outlet(socket), cut: () => abort.abort(), muted: false, closed: undefined, cutting: undefined };
+      if (!this.#visitor || response.headers.get(SUBPROTOCOL) === this.#subprotocol)
+        return { kind: "open", begin: () => this.#begin(leg, response), discard: () => this.#discard(leg) };
+      this.#discard(leg); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
+      return { kind: "answered", response: new Response(null, { status: 426 }) };
+    }
     if (!isGatewayFault(response.status)) return { kind: "answered", response };
     await response.body?.cancel();
     return { kind: "unreachable" };
@@ -95,6 +114,7 @@ export class WebSocketConnection implements Connection {
   }
 
   hold(): void {
+    if (this.#parting) return;
     if (!this.#holding) this.#holdingSinceMs = Date.now();
     this.#holding = true;
   }
@@ -116,23 +136,24 @@ export class WebSocketConnection implements Connection {
   async closeLeg(): Promise<void> {
     const leg = this.#leg;
     if (!leg) return;
+    if (this.#parting) return this.#finish();
     const { promise, resolve } = Promise.withResolvers<void>();
     leg.closed = resolve;
-    closeSocket(leg.socket, { code: 1012, reason: "this session moves to another origin" });
+    leg.outlet.close(MOVING);
     await Promise.race([promise, delay(this.#closeDeadlineMs)]);
-    if (this.#leg === leg) this.#leg = undefined;
+    if (this.#leg === leg) {
+      this.#leg = undefined;
+      leg.cut();
+    }
     leg.muted = true;
-    leg.abort.abort(); // a peer that hangs would keep its socket
   }
 
   dropLeg(): void {
     const leg = this.#leg;
     if (!leg) return;
+    if (this.#parting) return this.#finish();
     this.#leg = undefined;
-    leg.muted = true;
-    leg.closed?.();
-    closeSocket(leg.socket, { code: 1012, reason: "this session moves to another origin" });
-    this.#cutUnlessClosed(leg);
+    this.#takeLeave(leg, MOVING);
   }
 
   lastWords(): readonly Frame[] {
@@ -140,23 +161,23 @@ export class WebSocketConnection implements Connection {
   }
 
   hear(frames: readonly Frame[]): void {
-    for (const frame of frames) if (this.#visitor && !this.#over) sendBounded(this.#visitor, frame);
+    for (const frame of frames) if (!this.#over) this.#visitor?.send(frame);
   }
 
   end(close: Close): void {
     if (this.#over) return;
-    if (this.#visitor) closeSocket(this.#visitor, close);
+    this.#visitor?.close(this.#visitorClose ? answerTo(this.#visitorClose) : close);
     this.#finish();
   }
 
-  #begin(socket: WebSocket, response: Response, abort: AbortController): void {
-    const leg: Leg = { socket, abort, muted: false, closed: undefined };
+  #begin(leg: Leg, response: Response): void {
     this.#leg = leg;
     this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
+    const { socket } = leg.outlet;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", (event) => this.#fromOrigin(leg, event.data as Frame)); // binaryType rules blobs out
-    socket.addEventListener("close", (event) => this.#originClosed(leg, { code: event.code, reason: event.reason }));
-    socket.addEventListener("error", () => this.#originClosed(leg, { code: 1006, reason: "" }));
+    socket.addEventListener("close", (event) => this.#originClosed(leg, closeOf(event)));
+    socket.addEventListener("error", (event) => this.#originFailed(leg, brokenProtocol(event.message)));
     socket.accept({ allowHalfOpen: true });
     if (this.#visitor) {
       this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.length);
@@ -165,21 +186,22 @@ export class WebSocketConnection implements Connection {
     this.#flush(leg);
   }
 
-  #replay(leg: Leg, visitor: WebSocket): void {
+  #replay(leg: Leg, visitor: Outlet): void {
     const replay = this.#memory?.replay();
-    for (const frame of replay?.origin ?? []) sendBounded(leg.socket, frame);
+    for (const frame of replay?.origin ?? []) leg.outlet.send(frame);
     if (this.#visitorClose) return; // nobody is there to be greeted: what they sent last is still delivered
-    for (const frame of replay?.visitor ?? []) sendBounded(visitor, frame);
+    for (const frame of replay?.visitor ?? []) visitor.send(frame);
   }
 
   #acceptVisitor(response: Response): void {
     const pair = new WebSocketPair();
     const visitor = pair[1];
-    this.#visitor = visitor;
+    this.#visitor = new Outlet(visitor);
+    this.#subprotocol = response.headers.get(SUBPROTOCOL);
     visitor.binaryType = "arraybuffer";
     visitor.addEventListener("message", (event) => this.#fromVisitor(event.data as Frame)); // binaryType rules blobs out
-    visitor.addEventListener("close", (event) => this.#visitorClosed({ code: event.code, reason: event.reason }));
-    visitor.addEventListener("error", () => this.#visitorClosed({ code: 1006, reason: "" }));
+    visitor.addEventListener("close", (event) => this.#visitorClosed(closeOf(event)));
+    visitor.addEventListener("error", (event) => this.#visitorLost(brokenProtocol(event.message) ?? LOST));
     visitor.accept({ allowHalfOpen: true });
     this.#answer = new Response(null, { status: 101, webSocket: pair[0], headers: responseHeaders(response.headers) });
   }
@@ -198,14 +220,16 @@ export class WebSocketConnection implements Connection {
     this.#memory?.sent(frame);
     this.#frameCount++;
     this.#lastFrameAtMs = Date.now();
-    if (!sendBounded(leg.socket, frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
+    if (!leg.outlet.send(frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
   }
 
   #flush(leg: Leg): void {
     const held = this.#takeHeld();
     this.#holding = false;
     for (const frame of held) if (!this.#over) this.#toOrigin(leg, frame);
-    if (this.#visitorClose && !this.#over) this.#finish(this.#visitorClose);
+    if (this.#over || !this.#visitorClose) return;
+    if (this.#visitorClose.code === 1006) this.#finish(this.#visitorClose);
+    else this.#passVisitorClose(leg, this.#visitorClose);
   }
 
   #fromOrigin(leg: Leg, frame: Frame): void {
@@ -215,47 +239,111 @@ export class WebSocketConnection implements Connection {
     const heard = this.#memory?.heard(frame);
     if (heard === "swallow") return;
     if (heard === "refused") return this.end(STALE_HANDSHAKE);
-    if (!sendBounded(this.#visitor, frame)) this.end(overloaded("you read too slowly: please reconnect"));
+    if (!this.#visitor.send(frame)) this.end(overloaded("you read too slowly: please reconnect"));
   }
 
   /** A close may be followed by an error, and the other way round: only the first counts. */
   #originClosed(leg: Leg, close: Close): void {
-    closeSocket(leg.socket, relayed(close));
-    leg.closed?.();
-    if (this.#leg !== leg || this.#over) return;
-    this.#leg = undefined;
-    if (leg.closed) return; // we asked for it
-    if (close.code === 1006 || this.#facts.rehomeOn.includes(close.code)) return this.#events.lost(this);
-    if (this.#visitor) closeSocket(this.#visitor, relayed(close));
-    this.#finish();
+    if (close.code === 1006 && leg.cutting !== undefined) clearTimeout(leg.cutting);
+    if (this.#leg !== leg || this.#over || leg.closed) {
+      leg.outlet.close(answerTo(close));
+      if (this.#leg === leg) this.#leg = undefined;
+      leg.closed?.(); // we asked for it
+      if (close.code >= APPLICATION_CODES && !leg.muted) this.end(relayed(close) ?? GOING); // its own word has crossed ours: a visitor that was sent away is not brought back
+      return;
+    }
+    if (this.#originClose) return;
+    if (this.#visitorClose && this.#parting) return this.#answerVisitor(close);
+    if (close.code === 1006 || this.#facts.rehomeOn.includes(close.code)) {
+      leg.outlet.close(answerTo(close));
+      this.#leg = undefined;
+      return this.#events.lost(this);
+    }
+    this.#passOriginClose(leg, close);
+  }
+
+  /** A leg that broke the protocol is not dialled again: the same message would come again. */
+  #originFailed(leg: Leg, fault: Close | undefined): void {
+    if (!fault || this.#leg !== leg || leg.closed || this.#parting) return this.#originClosed(leg, LOST);
+    this.end(fault);
+  }
+
+  /** The application's own word, passed on: what the visitor has sent until it knew still arrives, and so does its answer. */
+  #passOriginClose(leg: Leg, close: Close): void {
+    if (isFaulty(close)) {
+      leg.outlet.close(answerTo(close));
+      return this.end(relayed(close) ?? GOING);
+    }
+    if (this.#holding) this.#flush(leg);
+    if (this.#over) return;
+    if (this.#visitorClose) return this.#answerVisitor(close); // both at once
+    this.#originClose = close;
+    this.#visitor?.close(relayed(close));
+    this.#part(() => this.#finish(close));
   }
 
   #visitorClosed(close: Close): void {
     if (this.#over || this.#visitorClose) return;
-    if (this.#visitor) closeSocket(this.#visitor, relayed(close));
-    if (this.#held.length > 0) this.#visitorClose = close;
-    else this.#finish(close);
+    if (close.code === 1006) return this.#visitorLost(LOST);
+    this.#visitorClose = close;
+    if (this.#originClose) return this.#finish(close);
+    if (isFaulty(close) || !(this.#leg || this.#held.length > 0)) return this.#answerVisitor(close);
+    if (this.#leg && this.#held.length === 0) return this.#passVisitorClose(this.#leg, close);
+    this.#part(() => this.#visitor?.close(answerTo(close)), { holding: true });
+  }
+
+  /** Nobody is left to hear anything; what was held back is still delivered. */
+  #visitorLost(close: Close): void {
+    if (this.#over || this.#visitorClose) return;
+    this.#visitorClose = LOST;
+    this.#visitor?.close(answerTo(LOST));
+    if (this.#held.length === 0) this.#finish(this.#originClose ?? close);
+  }
+
+  #passVisitorClose(leg: Leg, close: Close): void {
+    leg.outlet.close(relayed(close));
+    this.#part(() => this.#answerVisitor(close));
+  }
+
+  #answerVisitor(close: Close): void {
+    this.#visitor?.close(answerTo(close.code === 1006 && this.#visitorClose ? this.#visitorClose : close));
+    this.#finish(this.#visitorClose);
+  }
+
+  /** Waits for the other side's answer, no longer than a closed leg may take. */
+  #part(late: () => void, { holding = false } = {}): void {
+    this.#parting = !holding;
+    if (this.#partingTimer !== undefined) clearTimeout(this.#partingTimer);
+    this.#partingTimer = setTimeout(late, this.#closeDeadlineMs);
   }
 
   #finish(toOrigin?: Close): void {
     if (this.#over) return;
     this.#over = true;
+    if (this.#partingTimer !== undefined) clearTimeout(this.#partingTimer);
     this.#takeHeld();
     const leg = this.#leg;
     this.#leg = undefined;
-    this.#endedWithLeg = leg !== undefined;
-    if (leg) {
-      leg.muted = true;
-      leg.closed?.();
-      closeSocket(leg.socket, toOrigin ? relayed(toOrigin) : { code: 1001, reason: "" });
-      this.#cutUnlessClosed(leg);
-    }
+    this.#endedWithLeg = leg !== undefined && !this.#originClose;
+    if (leg) this.#takeLeave(leg, toOrigin ? relayed(toOrigin) : GOING);
     this.#events.ended(this);
   }
 
-  /** A peer that hangs answers no close, and its socket would stay. */
-  #cutUnlessClosed(leg: Leg): void {
-    setTimeout(() => leg.abort.abort(), this.#closeDeadlineMs);
+  /** Nothing of this leg is heard any more. It is told, and cut if it does not answer: else it would stay for as long as its origin likes. */
+  #takeLeave(leg: Leg, close: Close | undefined): void {
+    leg.muted = true;
+    leg.closed?.();
+    leg.outlet.close(close);
+    leg.cutting = setTimeout(leg.cut, this.#closeDeadlineMs);
+  }
+
+  #discard(leg: Leg): void {
+    try {
+      leg.outlet.socket.accept({ allowHalfOpen: true });
+    } catch {
+      // It was accepted already, or is closed: closing it is all that is left.
+    }
+    this.#takeLeave(leg, MOVING);
   }
 
   #takeHeld(): Frame[] {
@@ -267,33 +355,11 @@ export class WebSocketConnection implements Connection {
   }
 }
 
-/** `false` when the reader is so slow that its buffer is full. `bufferedAmount` exists since workerd 1.20261117. */
-function sendBounded(socket: WebSocket, frame: Frame): boolean {
-  const { bufferedAmount } = socket as { bufferedAmount?: number };
-  if (bufferedAmount !== undefined && bufferedAmount > SOCKET_BUFFER_MAX_BYTES) return false;
-  try {
-    socket.send(frame);
-  } catch {
-    // It is closing: its close event follows and says what becomes of the connection.
-  }
-  return true;
-}
+/** From here on codes are the application's alone (RFC 6455 §7.4.2). */
+const APPLICATION_CODES = 3000;
 
-function discardSocket(socket: WebSocket): void {
-  try {
-    socket.accept({ allowHalfOpen: true });
-  } catch {
-    // It was accepted already, or is closed: closing it is all that is left.
-  }
-  closeSocket(socket, { code: 1012, reason: "this session moves to another origin" });
-}
+const SUBPROTOCOL = "sec-websocket-protocol";
 
-/** Closes, or answers a close; `undefined` sends no code. */
-function closeSocket(socket: WebSocket, close: Close | undefined): void {
-  try {
-    if (close) socket.close(close.code, close.reason);
-    else socket.close();
-  } catch {
-    // It is closed already: nothing is left to say.
-  }
+function closeOf({ code, reason }: CloseEvent): Close {
+  return code === 1006 ? LOST : { code, reason };
 }

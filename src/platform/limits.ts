@@ -77,6 +77,8 @@ export const HELD_BYTES_MAX_PER_CARRIER = 32 * 1024 * 1024;
 
 /** Bytes waiting in a socket for a slow reader; past it that reader is told (1013). */
 export const SOCKET_BUFFER_MAX_BYTES = 8 * 1024 * 1024;
+/** Bytes sent between two looks at what is waiting: each look is a crossing into the runtime. What was sent since comes on top of the bound. */
+export const SOCKET_LOOK_BYTES = 256 * 1024;
 
 /** Sessions asked about in one call: a storm of 10,000 is a few dozen calls. */
 export const BATCH_MAX = 256;

@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isSendable, overloaded, relayed, RESTART } from "../../src/core/close-codes.ts";
+import { answerTo, brokenProtocol, isFaulty, isSendable, LOST, overloaded, relayed, RESTART } from "../../src/core/close-codes.ts";
 
 test.each<[from: number, to: number, sendable: boolean]>([
   [0, 999, false],
@@ -30,6 +30,30 @@ test.each<[what: string, received: number, sent: number | undefined]>([
   expect(relayed({ code: received, reason: "why" })).toEqual(sent === undefined ? undefined : { code: sent, reason: "why" });
 });
 
+test.each<[what: string, received: number, answer: number | undefined, faulty: boolean]>([
+  ["no code", 1005, undefined, false],
+  ["the runtime's own word for none", 0, undefined, false],
+  ["a normal close", 1000, 1000, false],
+  ["the application's own", 4001, 4001, false],
+  ["a lost peer, which hears nothing anyway", 1006, 1002, false],
+  ["a code that stands for no close frame", 1015, 1002, true],
+  ["a reserved code", 1004, 1002, true],
+  ["a code below all", 999, 1002, true],
+  ["a code of no registry, which the runtime would send", 2000, 1002, true],
+  ["a code beyond all", 5000, 1002, true],
+])("%s: %i is answered with %s", (_, received, answer, faulty) => {
+  expect(answerTo({ code: received, reason: "" })).toEqual(answer === undefined ? undefined : { code: answer, reason: "" });
+  expect(isFaulty({ code: received, reason: "" })).toBe(faulty);
+});
+
+test("a peer that broke the protocol is told from one that was lost by the runtime's text alone", () => {
+  const said = (code: number): string =>
+    `Uncaught Error: WebSocket protocol error; protocolError.statusCode = ${code}; protocolError.description = Message is too large: 2 > 1`;
+  expect(brokenProtocol(said(1009))).toEqual({ code: 1011, reason: "the other side sent a message of more than 32 MiB" });
+  expect(brokenProtocol(said(1002))?.reason).toBe("the other side broke the WebSocket protocol");
+  for (const other of ["", "Uncaught ", "Uncaught Error: Network connection lost."]) expect(brokenProtocol(other)).toBeUndefined();
+});
+
 describe("a reason", () => {
   const reasonOf = (reason: string): string | undefined => relayed({ code: 4000, reason })?.reason;
 
@@ -55,8 +79,10 @@ describe("a reason", () => {
 });
 
 test("our own closes can be sent", () => {
-  for (const { code, reason } of [RESTART, overloaded("too many frames are held")]) {
+  const said = [1002, 1009].flatMap((code) => brokenProtocol(`protocolError.statusCode = ${code}`) ?? []);
+  for (const { code, reason } of [RESTART, overloaded("too many frames are held"), ...said]) {
     expect(isSendable(code)).toBe(true);
     expect(relayed({ code, reason })).toEqual({ code, reason });
   }
+  expect(relayed(LOST)).toEqual({ code: 1011, reason: LOST.reason });
 });

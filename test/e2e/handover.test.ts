@@ -57,12 +57,12 @@ test("a planned move carries the state: given once the old legs are closed, take
   stack.expectOneOwner();
 });
 
-test.each([
+test.each<[what: string, give: () => string | number | undefined]>([
   ["is too large", () => "x".repeat(1_001)],
   ["is refused with 404", () => 404],
   ["is refused with 500", () => 500],
   ["never comes", () => undefined],
-] as const)("a state that %s: the visitors are told to come back, and nothing is offered to the new origin", async (_, give) => {
+])("a state that %s: the visitors are told to come back, and nothing is offered to the new origin", async (_, give) => {
   const pair = await start();
   stack.origin("o0").will.give = give;
   await stack.drain("o0");
