@@ -8,7 +8,7 @@
 
 import { createDecoder, hasContent, readVarString, readVarUint, readVarUint8Array } from "lib0/decoding";
 import { createEncoder, toUint8Array, writeVarString, writeVarUint, writeVarUint8Array } from "lib0/encoding";
-import type { Frame, FrameRules } from "./profile.ts";
+import { REMEMBERED_MAX_BYTES, type Frame, type FrameRules } from "./profile.ts";
 
 /** Kinds of frames, and of sync messages: y-protocols' `messageYjs…`. */
 const SYNC = 0;
@@ -39,6 +39,7 @@ export const yWebsocket: FrameRules = {
     return own === undefined || own.state === "null" ? [] : [awarenessFrame({ ...own, state: "null" })];
   },
   swallow: 0,
+  bytesMax: REMEMBERED_MAX_BYTES,
   mute: true,
 };
 

@@ -11,29 +11,37 @@ export interface Profile {
 }
 
 export interface Memory {
-  /** `false`: this connection cannot bear a replaced leg, or not any more; its visitor is told to come back instead. */
+  /** `false`: this connection cannot bear a replaced leg, now or ever; its visitor is told to come back instead. */
   readonly bearable: boolean;
-  /** A frame of the visitor's is handed to the origin. Never called for what is replayed. */
-  sent(frame: Frame): void;
+  /** `false` from a replay until the new origin has taken it. So long the visitor's frames are held back, and an origin that closes refuses. */
+  readonly ready: boolean;
+  /** A frame of the visitor's is about to be handed to the origin. Never called for what is replayed, nor while not `ready`. */
+  sent(frame: Frame): Passage;
   /** A frame of the present origin's, before the visitor gets it. */
-  heard(frame: Frame): Heard;
+  heard(frame: Frame): Passage | "refused";
   /** A new leg begins: what each side is told before anything else passes. */
-  replay(): Replay;
+  replay(): Told;
+  /** What the old origin is told before its leg is closed by us, so that it does not take the visitor for lost. */
+  farewell(): readonly Frame[];
   /** What the visitors that stay must be told when this one has left without its origin hearing of it. */
   lastWords(): readonly Frame[];
 }
 
-export type Heard =
+/** What becomes of a frame. `refused`: the new origin does not take the replay, and the visitor must come back with a fresh handshake. */
+export type Passage =
   | "pass"
   /** An answer to the replay, which the visitor must not see twice. */
   | "swallow"
-  /** The new origin does not take the replay: the visitor must come back with a fresh handshake. */
-  | "refused";
+  /** These are passed on instead. */
+  | Told;
 
-export interface Replay {
+export interface Told {
   readonly origin: readonly Frame[];
   readonly visitor: readonly Frame[];
 }
+
+/** What a connection may remember in all; past it a profile gives up rather than replay with a hole. */
+export const REMEMBERED_MAX_BYTES = 262_144;
 
 /** Rules of a protocol for which it is enough to remember some of the visitor's frames. */
 export interface FrameRules {
@@ -43,6 +51,8 @@ export interface FrameRules {
   readonly greet: (memory: readonly Frame[]) => readonly Frame[];
   /** How many of the new origin's answers to the replay the visitor must not see. */
   readonly swallow: number;
+  /** A connection whose memory is larger cannot bear a replaced leg. */
+  readonly bytesMax: number;
   readonly mute: boolean;
 }
 
@@ -51,22 +61,28 @@ export function byFrames(rules: FrameRules): Profile {
 }
 
 class FrameMemory implements Memory {
-  readonly bearable = true;
+  readonly ready = true;
   readonly #rules: FrameRules;
   #frames: readonly Frame[] = [];
   #sentCount = 0;
   #passedCount = 0;
   #swallow = 0;
+  #bearable = true;
 
   constructor(rules: FrameRules) {
     this.#rules = rules;
   }
 
-  sent(frame: Frame): void {
-    this.#frames = this.#rules.remember(this.#frames, frame, this.#sentCount++);
+  get bearable(): boolean {
+    return this.#bearable;
   }
 
-  heard(): Heard {
+  sent(frame: Frame): Passage {
+    if (this.#bearable) this.#remember(frame);
+    return "pass";
+  }
+
+  heard(): Passage {
     if (this.#swallow > 0) {
       this.#swallow--;
       return "swallow";
@@ -75,14 +91,25 @@ class FrameMemory implements Memory {
     return "pass";
   }
 
-  replay(): Replay {
+  replay(): Told {
     // What the visitor has not had yet is none that they must not see twice: a leg may be lost before it has answered.
     this.#swallow = Math.min(this.#rules.swallow, this.#frames.length === 0 ? 0 : this.#passedCount);
     return { origin: this.#frames, visitor: this.#rules.greet(this.#frames) };
   }
 
+  farewell(): readonly Frame[] {
+    return [];
+  }
+
   lastWords(): readonly Frame[] {
     return this.#rules.greet(this.#frames);
+  }
+
+  #remember(frame: Frame): void {
+    const frames = this.#rules.remember(this.#frames, frame, this.#sentCount++);
+    if (frames === this.#frames) return;
+    this.#bearable = frames.reduce((sum, each) => sum + frameBytes(each), 0) <= this.#rules.bytesMax;
+    this.#frames = this.#bearable ? frames : [];
   }
 }
 

@@ -25,6 +25,7 @@ export function preludeRules(prelude: {
     },
     greet: () => [],
     swallow: prelude.swallow,
+    bytesMax: prelude.bytes,
     mute: prelude.mute,
   };
 }

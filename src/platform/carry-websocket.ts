@@ -4,7 +4,7 @@
 
 import { answerTo, brokenProtocol, isFaulty, LOST, overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
-import { frameBytes, type Frame, type Memory, type Profile } from "../core/profile.ts";
+import { frameBytes, type Frame, type Memory, type Profile, type Told } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
@@ -43,6 +43,8 @@ export class WebSocketConnection implements Connection {
   #heldBytes = 0;
   #holding = true;
   #holdingSinceMs = 0;
+  /** The leg is there, and its origin has not yet taken the replay: what is held is flushed when it has. */
+  #awaiting = false;
   #frameCount = 0;
   /** When the last frame passed, either way, and when the origin's last did. */
   #lastFrameAtMs = 0;
@@ -117,6 +119,7 @@ export class WebSocketConnection implements Connection {
     if (this.#parting) return;
     if (!this.#holding) this.#holdingSinceMs = Date.now();
     this.#holding = true;
+    this.#awaiting = false;
   }
 
   async quiet(): Promise<void> {
@@ -139,6 +142,7 @@ export class WebSocketConnection implements Connection {
     if (this.#parting) return this.#finish();
     const { promise, resolve } = Promise.withResolvers<void>();
     leg.closed = resolve;
+    this.#farewell(leg);
     leg.outlet.close(MOVING);
     await Promise.race([promise, delay(this.#closeDeadlineMs)]);
     if (this.#leg === leg) {
@@ -153,6 +157,7 @@ export class WebSocketConnection implements Connection {
     if (!leg) return;
     if (this.#parting) return this.#finish();
     this.#leg = undefined;
+    this.#farewell(leg);
     this.#takeLeave(leg, MOVING);
   }
 
@@ -183,7 +188,12 @@ export class WebSocketConnection implements Connection {
       this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.length);
       this.#replay(leg, this.#visitor);
     } else this.#acceptVisitor(response);
-    this.#flush(leg);
+    this.#awaiting = true;
+    this.#flushIfTaken(leg);
+  }
+
+  #farewell(leg: Leg): void {
+    for (const frame of this.#memory?.farewell() ?? []) leg.outlet.send(frame);
   }
 
   #replay(leg: Leg, visitor: Outlet): void {
@@ -217,13 +227,24 @@ export class WebSocketConnection implements Connection {
   }
 
   #toOrigin(leg: Leg, frame: Frame): void {
-    this.#memory?.sent(frame);
     this.#frameCount++;
     this.#lastFrameAtMs = Date.now();
+    const sent = this.#memory?.sent(frame) ?? "pass";
+    if (sent !== "pass") return sent === "swallow" ? undefined : this.#tell(leg, sent);
     if (!leg.outlet.send(frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
   }
 
+  #tell(leg: Leg, { origin, visitor }: Told): void {
+    for (const frame of origin) if (!leg.outlet.send(frame)) return this.end(overloaded("the origin reads too slowly: please reconnect"));
+    this.hear(visitor);
+  }
+
+  #flushIfTaken(leg: Leg): void {
+    if (this.#awaiting && this.#memory?.ready !== false) this.#flush(leg);
+  }
+
   #flush(leg: Leg): void {
+    this.#awaiting = false;
     const held = this.#takeHeld();
     this.#holding = false;
     for (const frame of held) if (!this.#over) this.#toOrigin(leg, frame);
@@ -236,10 +257,11 @@ export class WebSocketConnection implements Connection {
     this.#frameCount++;
     this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
     if (leg.muted || this.#over || !this.#visitor) return;
-    const heard = this.#memory?.heard(frame);
-    if (heard === "swallow") return;
+    const heard = this.#memory?.heard(frame) ?? "pass";
     if (heard === "refused") return this.end(STALE_HANDSHAKE);
-    if (!this.#visitor.send(frame)) this.end(overloaded("you read too slowly: please reconnect"));
+    if (heard === "pass" && !this.#visitor.send(frame)) return this.end(overloaded("you read too slowly: please reconnect"));
+    if (heard !== "pass" && heard !== "swallow") this.#tell(leg, heard);
+    if (this.#awaiting && !this.#over) this.#flushIfTaken(leg);
   }
 
   /** A close may be followed by an error, and the other way round: only the first counts. */
@@ -258,6 +280,10 @@ export class WebSocketConnection implements Connection {
       leg.outlet.close(answerTo(close));
       this.#leg = undefined;
       return this.#events.lost(this);
+    }
+    if (this.#awaiting) {
+      leg.outlet.close(answerTo(close));
+      return this.end(STALE_HANDSHAKE); // its answer to the replay
     }
     this.#passOriginClose(leg, close);
   }

@@ -37,6 +37,15 @@ test("answers that the visitor has never had are not swallowed: its leg was lost
   expect(["first", "second"].map((frame) => memory.heard(frame))).toEqual(["swallow", "pass"]);
 });
 
+test("a memory past its bound is given up, and its connection cannot bear a replaced leg from then on", () => {
+  const rules = { ...prelude(9, 100), bytesMax: 9, remember: (memory: readonly Frame[], frame: Frame) => [...memory, frame] };
+  const memory = byFrames(rules).begin();
+  for (const bytes of [4, 5]) memory.sent(binary(bytes));
+  expect([memory.bearable, memory.replay().origin.length]).toEqual([true, 2]);
+  for (const bytes of [1, 0]) memory.sent(binary(bytes));
+  expect([memory.bearable, memory.replay().origin.length]).toEqual([false, 0]);
+});
+
 describe("a frame's size", () => {
   test.each<[frame: Frame, bytes: number]>([["", 0], ["abc", 6], ["🐚", 4], [binary(0), 0], [binary(5), 5]])("of %j", (frame, bytes) => {
     expect(frameBytes(frame)).toBe(bytes);
