@@ -142,8 +142,10 @@ export interface Handover {
   readonly timeoutMs: number;
 }
 
+export type ProfileName = "y-websocket" | "hocuspocus";
+
 /** What is replayed at a new origin leg. */
-type Replayed = { readonly profile: "y-websocket" } | { readonly prelude: Prelude };
+type Replayed = { readonly profile: ProfileName } | { readonly prelude: Prelude };
 
 export type Resume =
   | { readonly mode: "restart" }

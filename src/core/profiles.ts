@@ -1,14 +1,20 @@
 // Which profile a route has: a built-in one by its name, or the user's own prelude.
 
-import type { Resume } from "./config-types.ts";
+import type { ProfileName, Resume } from "./config-types.ts";
 import { byFrames, frameBytes, type FrameRules, type Profile } from "./profile.ts";
+import { hocuspocus } from "./profile-hocuspocus.ts";
 import { yWebsocket } from "./profile-y-websocket.ts";
 
 /** The profile of a route, `undefined` for one whose protocol cannot bear a replaced leg (`restart`). */
 export function profileOf(resume: Resume): Profile | undefined {
   if (resume.mode === "restart") return undefined;
-  return byFrames("profile" in resume ? yWebsocket : preludeRules(resume.prelude));
+  return "profile" in resume ? BUILT_IN[resume.profile] : byFrames(preludeRules(resume.prelude));
 }
+
+const BUILT_IN: Readonly<Record<ProfileName, Profile>> = {
+  "y-websocket": byFrames(yWebsocket),
+  hocuspocus,
+};
 
 /** The user's own: the first `frames` frames, up to the first that does not fit into `bytes` any more: a replay never has a hole. */
 export function preludeRules(prelude: {

@@ -1,6 +1,7 @@
 // Which profile a route has, and the bounds of a prelude.
 
 import { describe, expect, test } from "vitest";
+import type { ProfileName } from "../../src/core/config-types.ts";
 import { byFrames, frameBytes, type Frame } from "../../src/core/profile.ts";
 import { preludeRules, profileOf } from "../../src/core/profiles.ts";
 
@@ -11,10 +12,13 @@ test("a protocol that cannot bear a replaced leg has none", () => {
   expect(profileOf({ mode: "restart" })).toBeUndefined();
 });
 
-test("y-websocket's swallows nothing and mutes the old leg; a prelude's does as it is told", () => {
-  expect(profileOf({ mode: "transparent", profile: "y-websocket" })).toMatchObject({ mute: true });
+test("a prelude mutes the old leg as it is told", () => {
   expect(profileOf({ mode: "transparent", prelude: { frames: 1, bytes: 1, swallow: 2, mute: false } })).toMatchObject({ mute: false });
   expect(prelude(1, 1).greet(["x"])).toEqual([]);
+});
+
+test.each<[profile: ProfileName, mute: boolean]>([["y-websocket", true], ["hocuspocus", true]])("%s is built in; old legs are muted: %s", (profile, mute) => {
+  expect(profileOf({ mode: "transparent", profile })).toMatchObject({ mute });
 });
 
 test("what a connection remembers is replayed at each new leg, and as many answers to it are swallowed", () => {
