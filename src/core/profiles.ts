@@ -2,6 +2,7 @@
 
 import type { ProfileName, Resume } from "./config-types.ts";
 import { byFrames, frameBytes, type FrameRules, type Profile } from "./profile.ts";
+import { graphqlWs } from "./profile-graphql-ws.ts";
 import { hocuspocus } from "./profile-hocuspocus.ts";
 import { yWebsocket } from "./profile-y-websocket.ts";
 
@@ -14,6 +15,7 @@ export function profileOf(resume: Resume): Profile | undefined {
 const BUILT_IN: Readonly<Record<ProfileName, Profile>> = {
   "y-websocket": byFrames(yWebsocket),
   hocuspocus,
+  "graphql-ws": graphqlWs,
 };
 
 /** The user's own: the first `frames` frames, up to the first that does not fit into `bytes` any more: a replay never has a hole. */
