@@ -194,7 +194,7 @@ const handover = closed("how state is handed over", {
 
 const resume = closed("how a connection resumes", {
   mode: choice(["restart", "transparent", "handover"]),
-  profile: v.optional(choice(["y-websocket", "hocuspocus", "graphql-ws"], { mqtt: "a profile" })),
+  profile: v.optional(choice(["y-websocket", "hocuspocus", "graphql-ws", "mqtt"])),
   prelude: v.optional(prelude),
   handover: v.optional(handover),
 });

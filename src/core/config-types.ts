@@ -142,7 +142,7 @@ export interface Handover {
   readonly timeoutMs: number;
 }
 
-export type ProfileName = "y-websocket" | "hocuspocus" | "graphql-ws";
+export type ProfileName = "y-websocket" | "hocuspocus" | "graphql-ws" | "mqtt";
 
 /** What is replayed at a new origin leg. */
 type Replayed = { readonly profile: ProfileName } | { readonly prelude: Prelude };

@@ -4,6 +4,7 @@ import type { ProfileName, Resume } from "./config-types.ts";
 import { byFrames, frameBytes, type FrameRules, type Profile } from "./profile.ts";
 import { graphqlWs } from "./profile-graphql-ws.ts";
 import { hocuspocus } from "./profile-hocuspocus.ts";
+import { mqtt } from "./profile-mqtt.ts";
 import { yWebsocket } from "./profile-y-websocket.ts";
 
 /** The profile of a route, `undefined` for one whose protocol cannot bear a replaced leg (`restart`). */
@@ -16,6 +17,7 @@ const BUILT_IN: Readonly<Record<ProfileName, Profile>> = {
   "y-websocket": byFrames(yWebsocket),
   hocuspocus,
   "graphql-ws": graphqlWs,
+  mqtt,
 };
 
 /** The user's own: the first `frames` frames, up to the first that does not fit into `bytes` any more: a replay never has a hole. */

@@ -17,7 +17,7 @@ test("a prelude mutes the old leg as it is told", () => {
   expect(prelude(1, 1).greet(["x"])).toEqual([]);
 });
 
-test.each<[profile: ProfileName, mute: boolean]>([["y-websocket", true], ["hocuspocus", true], ["graphql-ws", false]])("%s is built in; old legs are muted: %s", (profile, mute) => {
+test.each<[profile: ProfileName, mute: boolean]>([["y-websocket", true], ["hocuspocus", true], ["graphql-ws", false], ["mqtt", false]])("%s is built in; old legs are muted: %s", (profile, mute) => {
   expect(profileOf({ mode: "transparent", profile })).toMatchObject({ mute });
 });
 
