@@ -103,7 +103,7 @@ class SessionMemory implements Memory {
     if (!this.#bearable) return PASS;
     try {
       const step = look(packet);
-      if (this.#outgoing.tooMany || this.#incoming.tooMany || this.#room < 0) this.#giveUp();
+      if (this.#outgoing.tooMany || this.#incoming.tooMany) this.#giveUp();
       return step;
     } catch {
       this.#giveUp(); // a packet that breaks off is the other side's to judge

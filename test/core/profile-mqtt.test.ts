@@ -241,6 +241,15 @@ describe("bounds", () => {
     expect(memory.bearable).toBe(true);
   });
 
+  test("what is over takes no room, however much there was", () => {
+    for (let n = 1; n <= 4_000; n++) {
+      send(publish(n, 1, "t", "x".repeat(200)), subscribe(n + 4_000, `t/${n}`));
+      hear(ack("puback", n), suback(n + 4_000, 0x80));
+    }
+    send(publish(9_000, 1));
+    expect([memory.bearable, moved()]).toEqual([true, { onward: [], back: ["publish 9000 dup qos1 t x"] }]);
+  });
+
   test.each<[what: string, act: (n: number) => void]>([
     ["messages of the visitor's", (n) => send(publish(1 + (n % 60_000), 1))],
     ["messages to the visitor", (n) => hear(publish(1 + (n % 60_000), 1))],
