@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { Server } from "socket.io";
 import { io, type Socket } from "socket.io-client";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { liveOrigin, startLive, type LiveOrigin, type LiveStack } from "../support/live-origin.ts";
+import { liveOrigin, startLive, type LiveOrigin, type LiveStack } from "../support/protocol-origin.ts";
 import { eventually } from "../support/stack.ts";
 
 let stack: LiveStack<LiveOrigin>;
