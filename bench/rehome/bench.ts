@@ -1,0 +1,111 @@
+// What visitors feel when origins go, come and die under live sessions: eight origins in two regions, two visitors a session, one event after
+// another (events.ts), and a ledger of every frame (ledger.ts says what counts as lost and so on).
+// Chosen: at most 4,000 frames/s and two a second from each visitor, one push a second on each leg; checks every 500 ms, time-out 500 ms,
+// three in a row; a hold-down of 1 s before a region's sessions come home; the default pace. A first frame, the hello, is the prelude.
+// Of a contestant that undoes by itself (Limpet) the way back is judged too, and of every event only gaps of visitors whom it touched.
+// NGINX and HAProxy (nginx.ts, haproxy.ts) give no fence, so that their store takes everything; their clients reconnect (visitor.ts).
+// Everybody shares this machine's cores: gaps are this machine's, what was lost is not.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isInstalled } from "../harness/processes.ts";
+import type { Benchmark } from "../run.ts";
+import type { Row } from "../rows.ts";
+import { barsOf } from "./bars.ts";
+import type { Contestant } from "./contestant.ts";
+import { Course, type EventOutcome } from "./course.ts";
+import { Crowd } from "./crowd.ts";
+import { EVENTS, ORIGIN_IDS, regionOf, type FleetEvent } from "./events.ts";
+import { Fleet } from "./fleet.ts";
+import { quantile } from "./gaps.ts";
+import { startHaproxy } from "./haproxy.ts";
+import { Ledger } from "./ledger.ts";
+import { limpetConfig, startLimpet, type LimpetConfig, type Placed } from "./limpet.ts";
+import { startNginx } from "./nginx.ts";
+import { salted } from "./places.ts";
+import { Store } from "./store.ts";
+
+const SESSIONS = 1_000;
+const FRAMES_PER_SECOND = 4_000;
+const VISITOR_FRAMES_PER_SECOND_MAX = 2;
+const PUSHES_PER_SECOND = 1;
+const VIRTUAL_NODES = 256;
+/** Points of each distribution of gaps, for the picture. */
+const QUANTILES = [...Array.from({ length: 50 }, (_, index) => index / 50), 0.99, 0.995, 1];
+
+const CONTESTANTS = ["limpet", "nginx", "haproxy"] as const;
+
+export interface RehomeOptions {
+  readonly sessions?: number;
+  readonly contestants?: readonly (typeof CONTESTANTS)[number][];
+  readonly events?: readonly FleetEvent["name"][];
+  /** Limpet's `hold`: with `true` sessions do not come back by themselves. */
+  readonly hold?: boolean;
+}
+
+export async function rehomeBench(progress: (text: string) => void, options: RehomeOptions = {}): Promise<Benchmark> {
+  const { contestants = CONTESTANTS } = options;
+  const outcomes = new Map<string, EventOutcome[]>();
+  for (const name of contestants) {
+    if (name === "limpet" || isInstalled(name)) outcomes.set(name, await courseOf(name, options, progress));
+    else progress(`${name} is not installed here, and is left out`);
+  }
+  const rows = [...outcomes].flatMap(([contestant, all]) => all.flatMap((outcome) => rowsOf(contestant, outcome)));
+  const points = [...outcomes].flatMap(([contestant, all]) => all.flatMap((outcome) => pointsOf(contestant, outcome)));
+  return { rows, points, bars: barsOf(rows) };
+}
+
+async function courseOf(name: string, options: RehomeOptions, progress: (text: string) => void): Promise<EventOutcome[]> {
+  const { sessions = SESSIONS, hold = false, events } = options;
+  const folder = mkdtempSync(join(tmpdir(), "limpet-bench-"));
+  const [store, ledger] = [new Store(), new Ledger()];
+  const fleet = new Fleet(folder, PUSHES_PER_SECOND, store, ledger);
+  const crowd = new Crowd(sessions, FRAMES_PER_SECOND, VISITOR_FRAMES_PER_SECOND_MAX);
+  let contestant: Contestant | undefined;
+  try {
+    await Promise.all(ORIGIN_IDS.map((id) => fleet.start(id)));
+    const origins = ORIGIN_IDS.map((id) => ({ id, region: regionOf(id), url: `http://127.0.0.1:${fleet.portOf(id)}` }));
+    const config = limpetConfig(origins, hold);
+    contestant = await start(name, folder, origins, config);
+    progress(`${name}: ${sessions} sessions of two visitors, each a frame every ${Math.round(crowd.everyMs)} ms …`);
+    await crowd.begin(contestant.url);
+    const members = salted(
+      origins.map((origin) => ({ ...origin, weight: 1, state: "active", health: "healthy" })),
+      VIRTUAL_NODES,
+    );
+    const follows = contestant.members !== undefined && !hold;
+    const course = new Course({ contestant, fleet, crowd, store, ledger, sessions, follows, config: limpetConfig(origins, true), progress }, members);
+    return await course.run(EVENTS.filter((event) => events?.includes(event.name) ?? true));
+  } finally {
+    await crowd.stop();
+    await contestant?.stop();
+    await fleet.stop();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function start(name: string, folder: string, origins: readonly Placed[], config: LimpetConfig): Promise<Contestant> {
+  if (name === "limpet") return startLimpet(folder, config);
+  return name === "nginx" ? startNginx(folder, origins) : startHaproxy(folder, origins);
+}
+
+function rowsOf(contestant: string, { event, figures }: EventOutcome): Row[] {
+  return Object.entries(figures).map(([name, value]) => ({ bench: "rehome", contestant, metric: event + name, value, unit: unitOf(name) }));
+}
+
+function pointsOf(contestant: string, { event, gapsMs }: EventOutcome): Row[] {
+  return QUANTILES.map((share) => ({
+    bench: "rehome",
+    contestant,
+    metric: `${event}GapMs`,
+    value: quantile(gapsMs, share),
+    unit: "ms",
+    quantile: share,
+  }));
+}
+
+function unitOf(metric: string): string {
+  if (metric.endsWith("Ms")) return "ms";
+  return metric.endsWith("Share") ? "1" : "count";
+}
