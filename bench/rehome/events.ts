@@ -90,10 +90,7 @@ export const EVENTS: readonly FleetEvent[] = [
     name: "failback",
     origins: ENAM,
     deadly: false,
-    act: async ({ fleet, contestant }) => {
-      await Promise.all(ENAM.map((id) => fleet.start(id)));
-      await contestant.forgive();
-    },
+    act: async ({ fleet }) => void (await Promise.all(ENAM.map((id) => fleet.start(id)))),
     change: changing(ENAM, { health: "healthy" }),
   },
 ];

@@ -56,7 +56,6 @@ async function order(path: string, line: string): Promise<void> {
 function configOf(socket: string, port: number, origins: readonly Placed[]): string {
   return `global
   nbthread 1
-  maxconn 16384
   stats socket ${socket} level admin
 defaults
   mode http

@@ -1,7 +1,7 @@
 // NGINX as its users run it for affinity: a consistent hash of the path over the origins of both regions, a failed one tried again after ten
 // seconds (its default), every change a new configuration and a reload. Old workers keep their connections for `worker_shutdown_timeout`,
-// which users set so that reloads end: a second here, so that runs do. Sockets silent for five seconds are cut (every origin pushes each
-// second): nothing else in NGINX notices an origin that hangs.
+// which users set so that reloads end: a second here, so that runs do. It checks nobody: of an origin that hangs it learns when a handshake
+// is not answered in time, and what its visitors still send keeps the open sockets open.
 
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";

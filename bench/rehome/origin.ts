@@ -36,8 +36,8 @@ interface Leg {
   readonly number: number;
   readonly fence: number | undefined;
   visitor: number | undefined;
-  /** When the last of its frames is handled. */
-  busyUntilMs: number;
+  /** Frames that are not handled yet, each with its time. */
+  readonly queue: { readonly visitor: number; readonly n: number; readonly atMs: number }[];
   pushes: number;
 }
 
@@ -61,7 +61,7 @@ sockets.on("connection", (socket, request) => {
   const session = told.get("session")?.[0];
   if (typeof session === "string" && request.url !== `/s/${session}`) throw new Error(`the leg of ${session} came to ${request.url}`);
   const leg = { socket, number: process.pid * LEGS_PER_PROCESS + legCount++, fence: typeof fence === "number" ? fence : undefined };
-  serve({ ...leg, visitor: undefined, busyUntilMs: 0, pushes: 0 }, request.url ?? "");
+  serve({ ...leg, visitor: undefined, queue: [], pushes: 0 }, request.url ?? "");
 });
 server.listen(Number(port), "127.0.0.1", () => {
   const address = server.address();
@@ -96,12 +96,26 @@ function serve(leg: Leg, path: string): void {
 /** After its time, in the order in which the leg's frames came. */
 function handle(leg: Leg, visitor: number, n: number): void {
   if (leg.visitor !== visitor) return; // said no hello: it is never answered
-  const nowMs = performance.now();
-  leg.busyUntilMs = Math.max(leg.busyUntilMs, nowMs + Math.random() * ANSWER_WITHIN_MS);
-  setTimeout(() => {
-    waiting.push({ leg, commit: { visitor, n, leg: leg.number, fence: leg.fence } });
-    committing ??= setTimeout(commit, COMMIT_EVERY_MS);
-  }, leg.busyUntilMs - nowMs);
+  const atMs = Math.max(leg.queue.at(-1)?.atMs ?? 0, performance.now() + Math.random() * ANSWER_WITHIN_MS);
+  leg.queue.push({ visitor, n, atMs });
+  if (leg.queue.length === 1) wait(leg);
+}
+
+/** One timer a leg: two that are due at once may come in either order. */
+function wait(leg: Leg): void {
+  const [next] = leg.queue;
+  if (!next) return;
+  setTimeout(
+    () => {
+      for (const nowMs = performance.now(); (leg.queue[0]?.atMs ?? Infinity) <= nowMs;) {
+        const due = leg.queue.shift();
+        if (due) waiting.push({ leg, commit: { visitor: due.visitor, n: due.n, leg: leg.number, fence: leg.fence } });
+      }
+      if (waiting.length > 0) committing ??= setTimeout(commit, COMMIT_EVERY_MS);
+      wait(leg);
+    },
+    Math.max(0, next.atMs - performance.now()),
+  );
 }
 
 function commit(): void {

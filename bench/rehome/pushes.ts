@@ -41,12 +41,13 @@ export class Pushes {
     const push = `push ${leg}.${n} to ${visitor}`;
     if (book.visitor !== visitor) return this.#report("duplicated", `${push} was for ${book.visitor}`, atMs);
     if (n < book.next && !book.missing.delete(n)) return this.#report("duplicated", `${push} came twice`, atMs);
-    if (n < book.next) this.#report("reordered", `${push} came after ${book.next - 1}`, atMs);
+    const latest = this.#latest.get(visitor);
+    const followed = latest !== undefined && latest.order > book.order;
+    if (!followed) this.#latest.set(visitor, book);
+    if (followed) this.#report("reordered", `${push} came from a leg that another had followed`, atMs);
+    else if (n < book.next) this.#report("reordered", `${push} came after ${book.next - 1}`, atMs);
     for (; book.next < n; book.next++) book.missing.set(book.next, atMs);
     book.next = Math.max(book.next, n + 1);
-    const latest = this.#latest.get(visitor);
-    if (!latest || latest.order <= book.order) this.#latest.set(visitor, book);
-    else this.#report("reordered", `${push} came from a leg that another had followed`, atMs);
   }
 
   /** What never came; nothing is missing at the end of a leg whose origin died or hung. */

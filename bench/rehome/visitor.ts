@@ -1,5 +1,5 @@
-// One visitor: a WebSocket that reconnects, as clients do today (a queue while there is no socket, back-off with jitter, no resending), and
-// the notes of all that went out and came. One that goes by itself, between events, notes no close.
+// One visitor: a WebSocket that reconnects, as clients do today (a queue while there is no socket, back-off with jitter, no resending, a new
+// socket when nothing was heard for long), and the notes of all that went out and came. One that goes between events notes no close.
 
 import { WebSocket } from "ws";
 import { numbersIn, pathOf } from "./names.ts";
@@ -20,7 +20,9 @@ export interface Notes {
 
 const BACKOFF_FIRST_MS = 100;
 const BACKOFF_MAX_MS = 2_000;
-const HANDSHAKE_TIMEOUT_MS = 5_000;
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Short: libraries give a silent socket up after 30 to 45 s. */
+const SILENCE_MAX_MS = 10_000;
 
 export class Visitor {
   readonly #visitor: number;
@@ -37,6 +39,7 @@ export class Visitor {
   readonly #outstanding = new Map<number, number>();
   /** When the latest frame that was answered went out. */
   freshAtMs = 0;
+  #heardAtMs = 0;
 
   constructor(visitor: number, url: string, notes: Notes) {
     this.#visitor = visitor;
@@ -56,6 +59,8 @@ export class Visitor {
   say(nowMs: number): void {
     const n = this.#next++;
     this.#notes.made.push(this.#visitor, n, nowMs);
+    const open = this.#socket?.readyState === WebSocket.OPEN;
+    if (open && nowMs - this.#heardAtMs > SILENCE_MAX_MS) this.#socket?.terminate();
     if (this.#socket?.readyState === WebSocket.OPEN) this.#send(this.#socket, n, nowMs);
     else this.#queue.push(n);
   }
@@ -88,6 +93,7 @@ export class Visitor {
     socket.on("open", () => {
       opened = true;
       this.#failures = 0;
+      this.#heardAtMs = Date.now();
       socket.send(`h${this.#visitor}`);
       const nowMs = Date.now();
       for (const n of this.#queue.splice(0)) this.#send(socket, n, nowMs);
@@ -112,6 +118,7 @@ export class Visitor {
 
   #heard(frame: string): void {
     const nowMs = Date.now();
+    this.#heardAtMs = nowMs;
     const [whose, n] = numbersIn(frame);
     if (frame.startsWith("p")) return void this.#notes.pushed.push(this.#visitor, whose, n, nowMs);
     this.#notes.answered.push(this.#visitor, whose, n, nowMs);

@@ -1,0 +1,230 @@
+// The ledger of the benchmark `rehome` finds every fault that it is there for: a story in which all is well is told once, and then each time
+// with one thing wrong. A ledger that finds nothing in a broken story is worth nothing.
+
+import { describe, expect, test } from "vitest";
+import { longestGapMs, quantile } from "../../bench/rehome/gaps.ts";
+import { Ledger, type Deaths, type Judgement } from "../../bench/rehome/ledger.ts";
+import { Store } from "../../bench/rehome/store.ts";
+
+const VISITOR = 4; // of session 2, with visitor 5
+const OTHER = 5;
+const OLD = 1;
+const NEW = 2;
+/** The move: hold at 1,000, the new leg at 1,100. */
+const MOVE = { fromMs: 900, toMs: 2_000 };
+
+type Step = (ledger: Ledger) => void;
+type Story = Readonly<Record<string, Step>>;
+
+const frame =
+  (n: number, madeAtMs: number): Step =>
+  (ledger) => {
+    ledger.made(VISITOR, n, madeAtMs);
+    ledger.sent(VISITOR, n, madeAtMs);
+  };
+const handled =
+  (n: number, atMs: number): Step =>
+  (ledger) =>
+    ledger.handled(VISITOR, n, atMs);
+const answered =
+  (n: number, atMs: number, whose = VISITOR): Step =>
+  (ledger) =>
+    ledger.answered(VISITOR, whose, n, atMs);
+const pushed =
+  (leg: number, n: number, atMs: number): Step =>
+  (ledger) =>
+    ledger.pushed(VISITOR, leg, n, atMs);
+const opened =
+  (leg: number, origin: string, atMs: number): Step =>
+  (ledger) =>
+    ledger.legOpened({ leg, visitor: VISITOR, origin, atMs });
+
+/** A planned move, in the middle of which a frame is held. */
+const WELL: Story = {
+  oldLeg: opened(OLD, "weur-1", 100),
+  frame0: frame(0, 910),
+  handled0: handled(0, 920),
+  answer0: answered(0, 921),
+  oldPush0: pushed(OLD, 0, 930),
+  oldPush1: pushed(OLD, 1, 940),
+  oldEnd: (ledger) => ledger.legEnded(OLD, 2, 1_050),
+  frame1: frame(1, 1_010), // held
+  newLeg: opened(NEW, "weur-2", 1_100),
+  handled1: handled(1, 1_110),
+  answer1: answered(1, 1_112),
+  newPush0: pushed(NEW, 0, 1_200),
+  frame2: frame(2, 1_500),
+  handled2: handled(2, 1_510),
+  answer2: answered(2, 1_511),
+};
+const NOTHING = { visitorCloses: 0, lost: 0, unanswered: 0, duplicated: 0, reordered: 0 };
+
+function judged(story: Story, deaths?: Deaths, period = MOVE): Omit<Judgement, "examples"> {
+  const ledger = new Ledger();
+  for (const step of Object.values(story)) step(ledger);
+  const { examples, ...counts } = ledger.judge(period, deaths);
+  expect(examples.length > 0).toBe(counts.lost + counts.duplicated + counts.reordered > 0);
+  return counts;
+}
+
+function without(...names: readonly string[]): Story {
+  for (const name of names) expect(Object.keys(WELL)).toContain(name);
+  return Object.fromEntries(Object.entries(WELL).filter(([name]) => !names.includes(name)));
+}
+
+describe("a planned move", () => {
+  test("where nothing is wrong nothing is found", () => {
+    expect(judged(WELL)).toEqual(NOTHING);
+  });
+
+  test.each<[string, Story, Partial<Judgement>]>([
+    ["a held frame that never came to an origin is lost", without("handled1", "answer1"), { lost: 1 }],
+    ["an answer that never came is a frame lost, though it was handled", without("answer0"), { lost: 1 }],
+    ["a push that a later one of its leg overtook for good is lost", without("oldPush0"), { lost: 1 }],
+    ["the last push of a leg whose origin lives is lost too", without("oldPush1"), { lost: 1 }],
+    ["all of a leg's pushes may be lost", without("oldPush0", "oldPush1"), { lost: 2 }],
+    ["the first push of a new leg is missed when the second comes", { ...without("newPush0"), late: pushed(NEW, 1, 1_300) }, { lost: 1 }],
+    ["a frame handled twice is doubled", { ...WELL, again: handled(1, 1_120) }, { duplicated: 1 }],
+    ["a frame answered twice is doubled", { ...WELL, again: answered(1, 1_120) }, { duplicated: 1 }],
+    ["a frame handled and answered twice is one fault", { ...WELL, handled: handled(1, 1_120), answered: answered(1, 1_121) }, { duplicated: 1 }],
+    ["a push that comes twice is doubled", { ...WELL, again: pushed(NEW, 0, 1_210) }, { duplicated: 1 }],
+    ["an answer to somebody else's frame is nobody's", { ...WELL, wrong: answered(7, 1_210, OTHER) }, { duplicated: 1 }],
+    ["somebody else's push is nobody's", { ...WELL, wrong: (ledger) => ledger.pushed(OTHER, NEW, 1, 1_210) }, { duplicated: 1 }],
+    ["held frames handled in another order are out of order", { ...without("handled1"), late: handled(1, 1_520) }, { reordered: 1 }],
+    ["answers in another order are out of order", { ...without("answer1"), late: answered(1, 1_520) }, { reordered: 1 }],
+    ["pushes in another order are out of order", { ...WELL, oldPush0: pushed(OLD, 1, 930), oldPush1: pushed(OLD, 0, 940) }, { reordered: 1 }],
+    ["a late push is one fault", { ...without("oldPush0"), late: pushed(OLD, 0, 1_250) }, { reordered: 1 }],
+    ["what the old origin says after the new one is out of order", { ...without("oldPush1"), late: pushed(OLD, 1, 1_250) }, { reordered: 1 }],
+    ["a close is a close", { ...WELL, close: (ledger) => ledger.closed(VISITOR, 1_000) }, { visitorCloses: 1 }],
+  ])("%s", (_, story, found) => {
+    expect(judged(story)).toEqual({ ...NOTHING, ...found });
+  });
+
+  test("a frame that waits for a socket is not lost", () => {
+    const waiting: Step = (ledger) => ledger.made(VISITOR, 1, 1_010);
+    expect(judged({ ...without("frame1", "handled1", "answer1"), waiting })).toEqual(NOTHING);
+  });
+
+  test("what is outside the period belongs to another", () => {
+    expect(judged(without("answer0"), undefined, { fromMs: 911, toMs: 2_000 })).toEqual(NOTHING);
+    expect(judged(without("answer0"), undefined, { fromMs: 100, toMs: 910 })).toEqual(NOTHING);
+    expect(judged({ ...WELL, again: handled(1, 2_000) })).toEqual(NOTHING);
+  });
+});
+
+describe("an origin that dies", () => {
+  const deaths = (heldByMs: number, origin = "weur-1"): Deaths => ({ origins: new Set([origin]), atMs: 1_000, heldByMs });
+  const dead = without("answer0", "oldPush1", "oldEnd");
+  const later = (n: number, atMs: number): Story => ({ ...without("frame1", "handled1", "answer1"), later: frame(n, atMs) });
+
+  test("leaves unanswered what it had been sent, and no push is missed at its end", () => {
+    expect(judged(dead, deaths(1_050))).toEqual({ ...NOTHING, unanswered: 1 });
+  });
+
+  test("excuses nobody else's losses", () => {
+    expect(judged(dead, deaths(1_050, "enam-1"))).toEqual({ ...NOTHING, lost: 1 });
+    expect(judged(without("answer0", "oldPush1"), deaths(1_050, "enam-1"))).toEqual({ ...NOTHING, lost: 2 });
+  });
+
+  test("excuses nothing that was sent after the hold must have begun", () => {
+    expect(judged(later(1, 1_049), deaths(1_050))).toEqual({ ...NOTHING, unanswered: 1 });
+    expect(judged(later(1, 1_050), deaths(1_050))).toEqual({ ...NOTHING, lost: 1 });
+  });
+
+  test("excuses nothing that was sent after the next leg, however late the router is believed to have known", () => {
+    expect(judged(later(1, 1_099), deaths(Infinity))).toEqual({ ...NOTHING, unanswered: 1 });
+    expect(judged(later(1, 1_100), deaths(Infinity))).toEqual({ ...NOTHING, lost: 1 });
+  });
+
+  test("excuses nothing that was sent after the visitor's socket was closed", () => {
+    const story = { ...later(1, 1_060), close: (ledger: Ledger) => ledger.closed(VISITOR, 1_060) };
+    expect(judged(story, deaths(Infinity))).toEqual({ ...NOTHING, visitorCloses: 1, lost: 1 });
+  });
+
+  test("excuses no hole in the middle of what it pushed", () => {
+    expect(judged(without("answer0", "oldPush0", "oldEnd"), deaths(1_050))).toEqual({ ...NOTHING, unanswered: 1, lost: 1 });
+  });
+});
+
+describe("whom an event touched", () => {
+  const touched = (story: Story, origin: string): boolean => {
+    const ledger = new Ledger();
+    for (const step of Object.values(story)) step(ledger);
+    return ledger.touched(MOVE, new Set([origin])).has(VISITOR);
+  };
+  const staying = without("newLeg");
+
+  test("visitors of its origins, those on a new leg, and those who were closed", () => {
+    expect(touched(staying, "weur-1")).toBe(true);
+    expect(touched(staying, "enam-1")).toBe(false);
+    expect(touched(WELL, "enam-1")).toBe(true);
+    expect(touched({ ...staying, close: (ledger) => ledger.closed(VISITOR, 1_000) }, "enam-1")).toBe(true);
+  });
+});
+
+describe("gaps", () => {
+  test("last from making a frame to the next answer to any", () => {
+    expect(longestGapMs([900, 1_000, 1_500], [921, 1_112, 1_511], MOVE, 9_000)).toBe(112);
+    expect(longestGapMs([900, 1_000, 1_500], [921, 1_511], MOVE, 9_000)).toBe(511);
+  });
+
+  test("last until now where nothing came, and count only in their period", () => {
+    expect(longestGapMs([900, 1_000], [921], MOVE, 9_000)).toBe(8_000);
+    expect(longestGapMs([899, 2_000], [], MOVE, 9_000)).toBe(0);
+  });
+
+  test("of 100 the 99th is p99, and the last the greatest", () => {
+    const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
+    expect([0, 0.5, 0.99, 1].map((share) => quantile(hundred, share))).toEqual([1, 50, 99, 100]);
+  });
+});
+
+describe("the store", () => {
+  const writer = (origin: string, fence: number | undefined, leg = 1): { origin: string; fence: number | undefined; leg: number } => ({
+    origin,
+    fence,
+    leg,
+  });
+
+  test("refuses a fence lower than its session's highest, and takes others'", () => {
+    const store = new Store();
+    expect(store.take(VISITOR, writer("weur-1", 10), 0)).toBe(true);
+    expect(store.take(OTHER, writer("weur-2", 11), 1)).toBe(true);
+    expect(store.take(VISITOR, writer("weur-1", 10), 2)).toBe(false);
+    expect(store.take(VISITOR + 2, writer("weur-1", 10), 2)).toBe(true);
+    expect(store.refusedCount).toBe(1);
+    expect(store.placeOf(VISITOR)).toEqual({ origin: "weur-1", atMs: 0 });
+  });
+
+  test("refuses it as soon as the next origin has begun", () => {
+    const store = new Store();
+    store.claim(OTHER, 11);
+    expect(store.take(VISITOR, writer("weur-1", 10), 0)).toBe(false);
+    expect(store.take(VISITOR, writer("weur-2", 11), 0)).toBe(true);
+  });
+
+  test("finds a session that two origins served at once: by one fence, or where there is none", () => {
+    for (const fence of [undefined, 10]) {
+      const store = new Store();
+      store.take(VISITOR, writer("weur-1", fence, 1), 100);
+      store.take(OTHER, writer("weur-2", fence, 2), 200);
+      expect(store.splitSessions(0)).toEqual([]);
+      store.take(VISITOR, writer("weur-1", fence, 1), 300);
+      store.take(OTHER, writer("weur-2", fence, 2), 400);
+      expect(store.splitSessions(0)).toEqual([2]);
+      expect(store.splitSessions(300)).toEqual([2]);
+      expect(store.splitSessions(301)).toEqual([]);
+    }
+  });
+
+  test("one after the other is no split, nor is one origin on many legs, nor a session that comes back", () => {
+    const store = new Store();
+    store.take(VISITOR, writer("weur-1", 10, 1), 100);
+    store.take(VISITOR, writer("weur-1", 11, 2), 200);
+    store.take(VISITOR, writer("weur-2", 12, 3), 300);
+    store.take(OTHER, writer("weur-2", 12, 4), 400);
+    store.take(VISITOR, writer("weur-1", 13, 5), 500);
+    store.take(OTHER, writer("weur-1", 13, 6), 600);
+    expect(store.splitSessions(0)).toEqual([]);
+  });
+});
