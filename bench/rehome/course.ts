@@ -43,7 +43,7 @@ const HOLD_SLACK_MS = 250;
 const SHOWS_AFTER_MS = 3_000;
 /** After which a wait is given up, and said to be. */
 const SETTLE_LIMIT_MS = 30_000;
-const SETTLE_LEAST_MS = 8_000;
+const SETTLE_LEAST_MS = 5_000;
 /** All waits of one contestant: past it each is given the least. */
 const COURSE_LIMIT_MS = 150_000;
 const LAST_ANSWERS_MS = 2_000;

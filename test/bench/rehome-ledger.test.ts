@@ -88,7 +88,8 @@ describe("a planned move", () => {
     ["a frame answered twice is doubled", { ...WELL, again: answered(1, 1_120) }, { duplicated: 1 }],
     ["a frame handled and answered twice is one fault", { ...WELL, handled: handled(1, 1_120), answered: answered(1, 1_121) }, { duplicated: 1 }],
     ["a push that comes twice is doubled", { ...WELL, again: pushed(NEW, 0, 1_210) }, { duplicated: 1 }],
-    ["an answer to somebody else's frame is nobody's", { ...WELL, wrong: answered(7, 1_210, OTHER) }, { duplicated: 1 }],
+    ["an answer to somebody else's frame is nobody's", { ...without("answer2"), wrong: answered(2, 1_511, OTHER) }, { duplicated: 1, lost: 1 }],
+    ["nor is an answer to a frame that there never was", { ...WELL, wrong: answered(7, 1_600) }, { duplicated: 1 }],
     ["somebody else's push is nobody's", { ...WELL, wrong: (ledger) => ledger.pushed(OTHER, NEW, 1, 1_210) }, { duplicated: 1 }],
     ["held frames handled in another order are out of order", { ...without("handled1"), late: handled(1, 1_520) }, { reordered: 1 }],
     ["answers in another order are out of order", { ...without("answer1"), late: answered(1, 1_520) }, { reordered: 1 }],
@@ -119,6 +120,12 @@ describe("an origin that dies", () => {
 
   test("leaves unanswered what it had been sent, and no push is missed at its end", () => {
     expect(judged(dead, deaths(1_050))).toEqual({ ...NOTHING, unanswered: 1 });
+  });
+
+  test("is not missed for what it pushed after it woke", () => {
+    const oldEnd: Step = (ledger) => ledger.legEnded(OLD, 9, 1_900);
+    expect(judged({ ...WELL, oldEnd }, deaths(1_050))).toEqual(NOTHING);
+    expect(judged({ ...WELL, oldEnd })).toEqual({ ...NOTHING, lost: 7 });
   });
 
   test("excuses nobody else's losses", () => {
@@ -225,6 +232,15 @@ describe("the store", () => {
     store.take(OTHER, writer("weur-2", 12, 4), 400);
     store.take(VISITOR, writer("weur-1", 13, 5), 500);
     store.take(OTHER, writer("weur-1", 13, 6), 600);
+    expect(store.splitSessions(0)).toEqual([]);
+  });
+
+  test("two visitors at one origin are no split, with or without a fence", () => {
+    const store = new Store();
+    for (const atMs of [100, 200, 300]) {
+      store.take(VISITOR, writer("weur-1", undefined, 1), atMs);
+      store.take(OTHER, writer("weur-1", undefined, 2), atMs + 1);
+    }
     expect(store.splitSessions(0)).toEqual([]);
   });
 });
