@@ -1,7 +1,8 @@
 // What visitors feel when origins go, come and die under live sessions: eight origins in two regions, two visitors a session, one event after
 // another (events.ts), and a ledger of every frame (ledger.ts says what counts as lost and so on).
-// Chosen: at most 4,000 frames/s and two a second from each visitor, one push a second on each leg; checks every 500 ms, time-out 500 ms,
-// three in a row; a hold-down of 1 s before a region's sessions come home; the default pace. A first frame, the hello, is the prelude.
+// Chosen: at most 1,000 frames/s and two a second from each visitor, half as many pushes (about what two cores bear with all that runs here,
+// and some to spare for the moves); checks every 500 ms, time-out 500 ms, three in a row; a hold-down of 1 s before a region's sessions come
+// home; the default pace. A first frame, the hello, is the prelude.
 // Of a contestant that undoes by itself (Limpet) the way back is judged too, and of every event only gaps of visitors whom it touched.
 // NGINX and HAProxy (nginx.ts, haproxy.ts) give no fence, so that their store takes everything; their clients reconnect (visitor.ts).
 // Everybody shares this machine's cores: gaps are this machine's, what was lost is not.
@@ -27,9 +28,10 @@ import { salted } from "./places.ts";
 import { Store } from "./store.ts";
 
 const SESSIONS = 1_000;
-const FRAMES_PER_SECOND = 4_000;
+const FRAMES_PER_SECOND = 1_000;
 const VISITOR_FRAMES_PER_SECOND_MAX = 2;
-const PUSHES_PER_SECOND = 1;
+/** For each frame of a visitor. */
+const PUSHES = 0.5;
 const VIRTUAL_NODES = 256;
 /** Points of each distribution of gaps, for the picture. */
 const QUANTILES = [...Array.from({ length: 50 }, (_, index) => index / 50), 0.99, 0.995, 1];
@@ -60,8 +62,8 @@ async function courseOf(name: string, options: RehomeOptions, progress: (text: s
   const { sessions = SESSIONS, hold = false, events } = options;
   const folder = mkdtempSync(join(tmpdir(), "limpet-bench-"));
   const [store, ledger] = [new Store(), new Ledger()];
-  const fleet = new Fleet(folder, PUSHES_PER_SECOND, store, ledger);
   const crowd = new Crowd(sessions, FRAMES_PER_SECOND, VISITOR_FRAMES_PER_SECOND_MAX);
+  const fleet = new Fleet(folder, (PUSHES * 1_000) / crowd.everyMs, store, ledger);
   let contestant: Contestant | undefined;
   try {
     await Promise.all(ORIGIN_IDS.map((id) => fleet.start(id)));

@@ -37,8 +37,12 @@ const POLL_MS = 20;
 const LOOK_EVERY_MS = 200;
 /** Frames under way when an event comes belong to it. */
 const UNDER_WAY_MS = 500;
-/** A router begins to hold as soon as it sees a socket reset; so much later it surely has, on a machine with all its cores busy. */
-const HOLD_SLACK_MS = 250;
+/**
+ * A router holds as soon as it sees a socket reset, and when it knows that an origin hangs: so much later it surely does. (Ten times what was
+ * seen with 500 sessions and every core busy. With more slack, held frames that a router dropped would be taken for unanswered.)
+ */
+const HOLDS_AFTER_RESET_MS = 100;
+const HOLDS_AFTER_DOWN_MS = 250;
 /** Until a proxy's reload or a first failure has shown. */
 const SHOWS_AFTER_MS = 3_000;
 /** After which a wait is given up, and said to be. */
@@ -94,8 +98,8 @@ export class Course {
     const gapsIn = { fromMs, toMs: touchedIn.toMs };
     const gapsMs = ledger.gapsMs(gapsIn, Date.now(), touched.size > 0 ? touched : new Set(crowd.visitors)).toSorted((a, b) => a - b);
     // A reset shows at once, a silence when the checks have found it; a client that reconnects holds nothing but what it makes without a socket.
-    const knownAtMs = event.name === "hang" ? (shownAtMs ?? touchedIn.toMs) : beganAtMs;
-    const heldByMs = contestant.members ? knownAtMs + HOLD_SLACK_MS : Infinity;
+    const holdsByMs = event.name === "hang" ? (shownAtMs ?? touchedIn.toMs) + HOLDS_AFTER_DOWN_MS : beganAtMs + HOLDS_AFTER_RESET_MS;
+    const heldByMs = contestant.members ? holdsByMs : Infinity;
     const deaths: Deaths | undefined = event.deadly ? { origins: new Set(event.origins), atMs: beganAtMs, heldByMs } : undefined;
     const judgement = ledger.judge(period, deaths);
     const split = store.splitSessions(fromMs);
@@ -115,7 +119,9 @@ export class Course {
         SplitBrainSessions: split.length,
       },
     };
-    progress(`  ${described(outcome, touched.size, store.refusedCount - refusedBefore)}`);
+    const notes = [`${touched.size} visitors touched`, `${store.refusedCount - refusedBefore} late frames refused`];
+    if (judgement.unansweredUntilMs !== undefined) notes.push(`unanswered up to ${judgement.unansweredUntilMs - beganAtMs} ms after the event`);
+    progress(`  ${described(outcome)}; ${notes.join(", ")}`);
     for (const example of judgement.examples) progress(`    ${example}`);
     if (event.name !== "region" && (!follows || !cleanly)) await this.#afresh(event, before.members);
     return outcome;
@@ -148,13 +154,13 @@ export class Course {
     const { contestant, progress } = this.#stage;
     if (!contestant.members) return undefined;
     for (const untilMs = this.#limitMs(); Date.now() < untilMs; await pause(POLL_MS)) {
-      if (shows(await contestant.members(), wanted)) return Date.now();
+      if (shows((await this.#look()) ?? [], wanted)) return Date.now();
     }
     progress(`  ${when}: the router does not show its fleet as it is`);
     return undefined;
   }
 
-  /** When everybody had fresh answers, each session from where it belongs; `undefined`: not in time. */
+  /** When everybody had answers to what they said since (and `leastMs` more), each session from where it belongs; `undefined`: not in time. */
   async #settled(leastMs: number, when: string): Promise<number | undefined> {
     const { crowd, progress } = this.#stage;
     const fromMs = Date.now();
@@ -162,7 +168,7 @@ export class Course {
     let why = "";
     for (const untilMs = this.#limitMs(); Date.now() < untilMs; await pause(LOOK_EVERY_MS)) {
       const nowMs = Date.now();
-      const stale = await crowd.stale(nowMs - 3 * crowd.everyMs);
+      const stale = await crowd.stale(Math.max(nowMs - 3 * crowd.everyMs, fromMs + leastMs));
       const misplaced = await this.#misplaced();
       why = `${stale} visitors without an answer, ${misplaced} not where they belong`;
       if (stale + misplaced > 0 || nowMs < fromMs + leastMs) calmSinceMs = undefined;
@@ -183,12 +189,24 @@ export class Course {
   async #misplaced(): Promise<number> {
     const { contestant, crowd, store } = this.#stage;
     if (!contestant.members) return 0;
-    const places = this.#belong(await contestant.members());
+    const members = await this.#look();
+    if (!members) return crowd.visitors.length;
+    const places = this.#belong(members);
     return crowd.visitors.filter((visitor) => store.placeOf(visitor)?.origin !== places[sessionOf(visitor)]).length;
   }
 
   async #seen(): Promise<Member[]> {
-    return (await this.#stage.contestant.members?.()) ?? this.#members;
+    return (await this.#look()) ?? this.#members;
+  }
+
+  /** What the router says of its fleet; `undefined` where it says nothing, or not now. */
+  async #look(): Promise<Member[] | undefined> {
+    try {
+      return await this.#stage.contestant.members?.();
+    } catch (error) {
+      this.#stage.progress(`  ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
   }
 
   #belong(members: readonly Member[]): (string | undefined)[] {
@@ -212,9 +230,9 @@ function figuresOf({ visitorCloses, lost, unanswered, duplicated, reordered }: J
   return { VisitorCloses: visitorCloses, Lost: lost, Unanswered: unanswered, Duplicated: duplicated, Reordered: reordered };
 }
 
-function described({ event, figures }: EventOutcome, touched: number, refused: number): string {
+function described({ event, figures }: EventOutcome): string {
   const figure = ([name, value]: readonly [string, number]): string => `${name} ${Number(value.toFixed(3))}`;
-  return `${event}: ${Object.entries(figures).map(figure).join(", ")}; ${touched} visitors touched, ${refused} late frames refused`;
+  return `${event}: ${Object.entries(figures).map(figure).join(", ")}`;
 }
 
 function differing<T>(before: readonly T[], after: readonly T[]): number {

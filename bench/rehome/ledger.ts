@@ -32,6 +32,8 @@ export interface Judgement {
   readonly visitorCloses: number;
   readonly lost: number;
   readonly unanswered: number;
+  /** When the last of them went out. */
+  readonly unansweredUntilMs: number | undefined;
   readonly duplicated: number;
   readonly reordered: number;
   /** The first faults in words, for whoever looks for their cause. */
@@ -127,7 +129,8 @@ export class Ledger {
     const within = (atMs: number): boolean => atMs >= period.fromMs && atMs < period.toMs;
     const faults = [...this.#faults.values()].filter(({ atMs }) => within(atMs));
     const lost: string[] = [];
-    let [unanswered, visitorCloses] = [0, 0];
+    const unanswered: number[] = [];
+    let visitorCloses = 0;
     for (const [visitor, book] of this.#books) {
       visitorCloses += book.closesAtMs.filter(within).length;
       const { madeAtMs, sentAtMs, answeredAtMs } = book;
@@ -135,7 +138,7 @@ export class Ledger {
         const [made, sent] = [madeAtMs[n] ?? 0, sentAtMs[n]];
         if (made < period.fromMs) break;
         if (made >= period.toMs || sent === undefined || answeredAtMs[n] !== undefined) continue;
-        if (deaths && diedWith(book, sent, deaths)) unanswered++;
+        if (deaths && diedWith(book, sent, deaths)) unanswered.push(sent);
         else lost.push(`${visitor}.${n}, sent at ${sent}${book.handled[n] ? " and handled" : ""}, was never answered`);
       }
     }
@@ -143,7 +146,8 @@ export class Ledger {
     return {
       visitorCloses,
       lost: lost.length,
-      unanswered,
+      unanswered: unanswered.length,
+      unansweredUntilMs: unanswered.toSorted((a, b) => a - b).at(-1),
       duplicated: faults.filter(({ kind }) => kind === "duplicated").length,
       reordered: faults.filter(({ kind }) => kind === "reordered").length,
       examples: [...lost.slice(0, EXAMPLES_MAX), ...faults.slice(0, EXAMPLES_MAX).map(({ what, atMs }) => `${what}, at ${atMs}`)],

@@ -12,6 +12,7 @@ import { POOL, type Member } from "./places.ts";
 
 const LIMPET = fileURLToPath(new URL("../../bin/limpet.js", import.meta.url));
 const READY_WITHIN_MS = 60_000;
+const ANSWER_WITHIN_MS = 10_000;
 const LOG_MAX_CHARACTERS = 20_000;
 
 /** Where an origin is: what a configuration says of it. */
@@ -65,7 +66,8 @@ export async function startLimpet(folder: string, config: LimpetConfig): Promise
   const regionOf = new Map(config.pools[POOL]?.origins.map(({ id, region }) => [id, region]));
   const admin = async (method: string, path: string, body?: object): Promise<unknown> => {
     const headers = { authorization: "Bearer dev", ...(body ? { "content-type": "application/json" } : {}) };
-    const response = await fetch(`${url}/_limpet/v1/${path}`, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
+    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    const response = await fetch(`${url}/_limpet/v1/${path}`, { method, headers, signal, ...(body ? { body: JSON.stringify(body) } : {}) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
   };

@@ -59,11 +59,12 @@ const WELL: Story = {
 };
 const NOTHING = { visitorCloses: 0, lost: 0, unanswered: 0, duplicated: 0, reordered: 0 };
 
-function judged(story: Story, deaths?: Deaths, period = MOVE): Omit<Judgement, "examples"> {
+function judged(story: Story, deaths?: Deaths, period = MOVE): Omit<Judgement, "examples" | "unansweredUntilMs"> {
   const ledger = new Ledger();
   for (const step of Object.values(story)) step(ledger);
-  const { examples, ...counts } = ledger.judge(period, deaths);
+  const { examples, unansweredUntilMs, ...counts } = ledger.judge(period, deaths);
   expect(examples.length > 0).toBe(counts.lost + counts.duplicated + counts.reordered > 0);
+  expect(unansweredUntilMs !== undefined).toBe(counts.unanswered > 0);
   return counts;
 }
 
