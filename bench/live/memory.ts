@@ -1,5 +1,6 @@
-// What a connection costs in memory: a fresh process's resident memory with many connections open and used, less what it was with a few, for
-// each that was added. Both legs and the runtime's buffers are in it, and so is garbage that nobody has collected yet: hence many connections.
+// What a connection costs in memory: a fresh process's resident memory with many connections open and used, less what it was before they were
+// added, for each of them. Some are open before: a heap grows by tens of megabytes once, for the first hundreds. Both legs and the runtime's
+// buffers are in it, and so is garbage that nobody has collected yet: hence many connections.
 
 import { readFileSync } from "node:fs";
 import { stop, type Running } from "../harness/processes.ts";
@@ -8,11 +9,11 @@ import type { Contestant } from "./contestants.ts";
 import { FRAME_BYTES } from "./speed.ts";
 import type { Visitors } from "./visitors.ts";
 
-export const MEMORY_CONNECTIONS = 1_000;
+export const MEMORY_CONNECTIONS = 2_000;
 const ROUNDS = 3;
 /** Until everything is loaded, compiled and grown that is there once. */
-const FEW_CONNECTIONS = 20;
-const FEW_MS = 1_000;
+const BEFORE_CONNECTIONS = 500;
+const BEFORE_MS = 1_000;
 /** Enough for the buffers that frames need. */
 const USED_MS = 500;
 /** Resident memory is read when it has not changed by more than this for a while. */
@@ -26,7 +27,7 @@ export async function measureMemory(
   measured: Measured,
   progress: (text: string) => void,
 ): Promise<void> {
-  progress(`bytesPerConnection: ${MEMORY_CONNECTIONS} connections to a fresh process, ${ROUNDS} rounds …`);
+  progress(`bytesPerConnection: ${MEMORY_CONNECTIONS} connections more to a fresh process, ${ROUNDS} rounds …`);
   for (let round = 0; round < ROUNDS; round++) {
     for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) await oneProcess(contestant, visitors, measured);
   }
@@ -35,8 +36,8 @@ export async function measureMemory(
 async function oneProcess({ name, start }: Contestant, visitors: Visitors, measured: Measured): Promise<void> {
   const process = await start();
   try {
-    await visitors.open(name, process.port, FEW_CONNECTIONS);
-    for (const frameBytes of FRAME_BYTES) await visitors.drive(name, frameBytes, FEW_MS);
+    await visitors.open(name, process.port, BEFORE_CONNECTIONS);
+    for (const frameBytes of FRAME_BYTES) await visitors.drive(name, frameBytes, BEFORE_MS);
     const before = await settledBytes(process);
     await visitors.open(name, process.port, MEMORY_CONNECTIONS);
     for (const frameBytes of FRAME_BYTES) {
