@@ -48,6 +48,7 @@ export class Connection {
 
   /** The frames that are sent from now on. */
   prepare(payloadBytes: number): void {
+    if (payloadBytes === this.#payloadBytes) return;
     this.#payloadBytes = payloadBytes;
     const head = headBytes(payloadBytes);
     const payload = Buffer.alloc(payloadBytes, `${this.#id}:`);

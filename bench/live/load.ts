@@ -36,6 +36,7 @@ async function perform(task: Task): Promise<void> {
   const connections = visitors.get(task.name) ?? [];
   visitors.set(task.name, connections);
   const faults: string[] = [];
+  if (task.kind === "drive") for (const connection of connections) connection.prepare(task.frameBytes);
   const startedAtMs = performance.now();
   let roundTrips = 0;
   try {
@@ -47,8 +48,8 @@ async function perform(task: Task): Promise<void> {
   }
   const tookMs = performance.now() - startedAtMs;
   for (const { fault } of connections) if (fault !== undefined && !faults.includes(fault)) faults.push(fault);
-  const open_ = connections.filter(({ fault }) => fault === undefined).length;
-  process.send?.({ connections: open_, roundTrips, tookMs, ...quantiles(roundTrips), faults } satisfies Outcome);
+  const usable = connections.filter(({ fault }) => fault === undefined);
+  process.send?.({ connections: usable.length, roundTrips, tookMs, ...quantiles(roundTrips), faults } satisfies Outcome);
 }
 
 async function open(connections: Connection[], { port, connections: count }: { port: number; connections: number }): Promise<void> {
@@ -60,11 +61,7 @@ async function open(connections: Connection[], { port, connections: count }: { p
 }
 
 /** How many round trips there were. */
-function drive(
-  connections: readonly Connection[],
-  { frameBytes, forMs, every }: Extract<Task, { kind: "drive" }>,
-  faults: string[],
-): Promise<number> {
+function drive(connections: readonly Connection[], { forMs, every }: Extract<Task, { kind: "drive" }>, faults: string[]): Promise<number> {
   const driven = connections.filter((_, index) => index % every === 0);
   const { promise, resolve } = Promise.withResolvers<number>();
   const untilMs = performance.now() + forMs;
@@ -78,7 +75,6 @@ function drive(
     over();
   };
   for (const connection of driven) {
-    connection.prepare(frameBytes);
     const onAnswer = (tookMs: number): void => {
       note(roundTrips++, tookMs);
       if (performance.now() < untilMs) connection.send(onAnswer, onFault);

@@ -13,7 +13,7 @@ export const MEMORY_CONNECTIONS = 2_000;
 const ROUNDS = 3;
 /** Until everything is loaded, compiled and grown that is there once. */
 const BEFORE_CONNECTIONS = 500;
-const BEFORE_MS = 1_000;
+const BEFORE_MS = 500;
 /** Enough for the buffers that frames need. */
 const USED_MS = 500;
 /** Resident memory is read when it has not changed by more than this for a while. */

@@ -366,7 +366,7 @@ describe("a handshake", () => {
     const path = at("plain", ({ accept, head }) => {
       const peer = accept(/permessage-deflate/i.test(head) ? { "sec-websocket-extensions": "permessage-deflate" } : {});
       void peer.heard(1).then(() => peer.socket.write(peer.frame(TEXT, "plain")));
-      return void opened.resolve(peer);
+      opened.resolve(peer);
     });
     const opened = Promise.withResolvers<RawPeer>();
     const visitor = await visit(router.wsUrl + path);
