@@ -25,6 +25,8 @@ export interface RouterOptions {
   /** What /_limpet/dev.json says. */
   readonly devInfo: object;
   readonly onLog: (line: string) => void;
+  /** Opens the runtime's inspector, for tests that look at its heap. */
+  readonly inspect?: boolean;
 }
 
 export interface Router {
@@ -45,6 +47,7 @@ export async function startRouter({
   pagesDir,
   devInfo,
   onLog,
+  inspect = false,
 }: RouterOptions): Promise<Router> {
   await assertFree(port);
   const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundleWorker(entry, raw));
@@ -56,6 +59,7 @@ export async function startRouter({
     log: new Log(LogLevel.NONE),
     logRequests: false,
     telemetry: { enabled: false },
+    ...(inspect ? { inspectorPort: 0 } : {}),
     handleStructuredLogs: ({ message }: { message: string }) => onLog(message),
     workers: [
       {
