@@ -191,7 +191,13 @@ function resumeFaults(resume: unknown, path: Path): FoundFault[] {
       ];
     case "transparent":
       if (given.length > 0) return [...both, ...idleHook];
-      return [{ path, message: `mode "transparent" must know what to replay; add profile: "y-websocket", or a prelude of your own` }, ...idleHook];
+      return [
+        {
+          path,
+          message: `mode "transparent" must know what to replay; add a profile ("y-websocket", "hocuspocus", "graphql-ws" or "mqtt"), or a prelude of your own`,
+        },
+        ...idleHook,
+      ];
     case "handover":
       if (hook) return both;
       return [{ path, message: `mode "handover" must know whom to ask; add handover: { path: "/handover" }` }, ...both];
