@@ -20,8 +20,11 @@ interface Broker extends LiveOrigin {
 const expired = new Set<string>();
 let stack: LiveStack<Broker>;
 let people: Person[];
+/** How long brokers take to grant a filter. */
+let grantMs = 0;
 
 beforeEach(async () => {
+  grantMs = 0;
   expired.clear();
   people = [];
   stack = await startLive(await Promise.all(["b1", "b2", "b3"].map(startBroker)), { mode: "transparent", profile: "mqtt" });
@@ -35,7 +38,10 @@ afterEach(async () => {
 async function startBroker(id: string): Promise<Broker> {
   const published: string[] = [];
   const subscribed: string[] = [];
-  const aedes = await Aedes.createBroker({ authenticate: (_client, _name, password, done) => done(null, !expired.has(String(password))) });
+  const aedes = await Aedes.createBroker({
+    authenticate: (_client, _name, password, done) => done(null, !expired.has(String(password))),
+    authorizeSubscribe: (_client, subscription, done) => void setTimeout(() => done(null, subscription), grantMs),
+  });
   aedes.on("publish", ({ topic, payload }, client) => {
     if (!topic.startsWith("$SYS")) published.push(`${client?.id ?? "-"} ${topic} ${String(payload)}`);
   });
@@ -159,6 +165,23 @@ test("visitors of one session hear each other again, and later subscriptions hol
   for (const topic of ["a", "b"]) await ann.client.publishAsync(topic, "2", { qos: 1 });
   await eventually("both are heard", () => bo.heard.join() === "a 1,a 2,b 2");
   for (const { events } of [ann, bo]) expect(events).toEqual(["connect"]);
+});
+
+// The visitors of a session flow each as soon as it is ready itself. To wait for each other is their session's to do.
+test.fails("a drain: what one visitor publishes is held until the others' filters are in force", async () => {
+  const [ann, bo] = [await connect("slow", "ann"), await connect("slow", "bo")];
+  await bo.client.subscribeAsync("flow/1", { qos: 1 });
+  const flow = publish(ann);
+  await eventually("it flows", () => heardAt(bo, 1).length > 5);
+  grantMs = 300;
+  const owner = await stack.ownerOf("slow");
+  await stack.drain(owner);
+  const before = heardAt(bo, 1).length;
+  await eventually("it goes on", () => heardAt(bo, 1).length > before + 10);
+  flow.stop();
+  await Promise.all(flow.acknowledged);
+  await eventually("the last is heard", () => heardAt(bo, 1).includes(flow.sent[1] - 1));
+  expect(heardAt(bo, 1)).toEqual(numbers(flow.sent[1]));
 });
 
 test("a retained message is heard again, as after any SUBSCRIBE", async () => {
