@@ -203,11 +203,30 @@ export class Moves {
 
   async #moveLostOf(slice: number, rows: readonly LiveRow[], order: MoveOrder, arrived: Arrived): Promise<void> {
     const left = await this.#leave(slice, rows, false);
-    const quarantined = this.#blame(rows.filter((row) => left.get(row.keyHash)?.reached === true));
-    const queue = rows.filter((row) => !quarantined.includes(row));
+    const diedAtMs = Date.now();
+    const wereThere = (row: LiveRow): boolean => left.get(row.keyHash)?.reached === true;
+    const [suspects, others] = partition(rows, (row) => wereThere(row) && this.#means.quarantine.isSuspect(row, diedAtMs));
+    const go = (some: readonly LiveRow[]): Promise<void> => this.#goAfterLoss(slice, some, order, left, arrived);
+    this.#blame(others.filter(wereThere), diedAtMs);
     await Promise.all([
-      this.#expel(quarantined, true),
-      ...chunks(queue, GROUP_MAX).map(async (some) => {
+      go(others),
+      this.#othersVerdicts(suspects).then(() => {
+        const quarantined = this.#blame(suspects, diedAtMs);
+        return Promise.all([this.#expel(quarantined, true), go(suspects.filter((row) => !quarantined.includes(row)))]);
+      }),
+    ]);
+  }
+
+  /** Those that have left a lost origin go on, a few together, at the pace of wherever they go. */
+  async #goAfterLoss(
+    slice: number,
+    rows: readonly LiveRow[],
+    order: MoveOrder,
+    left: ReadonlyMap<string, LeftItem>,
+    arrived: Arrived,
+  ): Promise<void> {
+    await Promise.all(
+      chunks(rows, GROUP_MAX).map(async (some) => {
         const chosen = await Promise.all(some.map((row) => this.#target(row, order, left.get(row.keyHash)?.connections ?? 1)));
         const moves = chosen.filter((each) => typeof each === "object");
         await Promise.all(
@@ -219,15 +238,23 @@ export class Moves {
           }),
         );
       }),
-    ]);
+    );
   }
 
-  /** Half of the ring is down: no session's doing. */
-  #blame(rows: readonly LiveRow[]): LiveRow[] {
+  /** Before a session is suspected: what took its origin may have taken others in the same moment, of which nobody knows yet. */
+  async #othersVerdicts(suspects: readonly LiveRow[]): Promise<void> {
+    if (suspects.length === 0) return;
+    const up = this.#state.view.snapshot.origins.filter((origin) => origin.health !== "down");
+    await Promise.all(up.map((origin) => this.#placing.ownVerdict(origin.id)));
+  }
+
+  #blame(rows: readonly LiveRow[], diedAtMs: number): LiveRow[] {
     const { origins } = this.#state.view.snapshot;
-    const downCount = origins.filter((origin) => origin.health === "down").length;
-    if (downCount * 2 >= origins.length && origins.length > 2) return [];
-    const quarantined = this.#means.quarantine.blame(rows, Date.now());
+    const othersFell = (seen: ReadonlySet<string>): boolean => {
+      const fell = origins.filter(({ id, health }) => health === "down" && !seen.has(id)).length + 1; // with the one that is asked about
+      return fell * 2 >= origins.length && origins.length > 2;
+    };
+    const quarantined = this.#means.quarantine.blame(rows, diedAtMs, othersFell);
     for (const { keyHash } of quarantined) console.error(JSON.stringify({ limpet: "quarantined", ...this.#state.name, session: keyHash }));
     return quarantined;
   }

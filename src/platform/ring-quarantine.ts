@@ -1,6 +1,6 @@
 // Quarantine: a session whose origins keep dying soon after it came to them is kept from the others for a while. What counts is a death
-// within 30 s of an arrival by re-homing after a loss: not a refused dial, not a planned move, and not where half of the ring is down, which no
-// session has done.
+// within 30 s of an arrival by re-homing after a loss: not a refused dial, not a planned move, and not where half of the ring is down, unless it
+// is this session that was there each time.
 
 import { BLAMED_MAX, BLAMED_WITHIN_MS } from "./limits.ts";
 import type { Quarantined, RingStore } from "./ring-store.ts";
@@ -11,12 +11,20 @@ export interface FaultBudget {
   readonly windowMs: number;
 }
 
+/** An origin that died while the session had a leg there. */
+interface Death {
+  readonly atMs: number;
+  readonly origin: string;
+  /** Whether it is held against the session. */
+  readonly counts: boolean;
+}
+
 export class Quarantine {
   readonly #budget: FaultBudget;
   readonly #store: RingStore;
   readonly #held: Map<string, Quarantined>;
-  /** Of each session the deaths that count against it; the sessions in the order of their last one. */
-  readonly #deathsAtMs = new Map<string, readonly number[]>();
+  /** Of each session the deaths that it was there for lately; the sessions in the order of their last one. */
+  readonly #deaths = new Map<string, readonly Death[]>();
 
   constructor(budget: FaultBudget, store: RingStore) {
     this.#budget = budget;
@@ -24,14 +32,22 @@ export class Quarantine {
     this.#held = store.quarantined();
   }
 
-  /** The origin of these sessions has died, and each had a leg there. Those that are out of budget now are quarantined, and returned. */
-  blame(rows: readonly LiveRow[], nowMs: number): LiveRow[] {
+  /** Whether a death now would count against a session. */
+  isSuspect({ rehomedAtMs }: LiveRow, nowMs: number): boolean {
+    return rehomedAtMs !== undefined && nowMs - rehomedAtMs <= BLAMED_WITHIN_MS;
+  }
+
+  /**
+   * The origin of these sessions has died, and each had a leg there. `othersFell`: whether so much of the ring is down, beside the origins
+   * that the session itself has seen die, that it cannot be the cause. Those that are out of budget now are quarantined, and returned.
+   */
+  blame(rows: readonly LiveRow[], nowMs: number, othersFell: (seen: ReadonlySet<string>) => boolean): LiveRow[] {
     return rows.filter((row) => {
-      if (row.rehomedAtMs === undefined || nowMs - row.rehomedAtMs > BLAMED_WITHIN_MS) return false;
-      const recent = (this.#deathsAtMs.get(row.keyHash) ?? []).filter((atMs) => nowMs - atMs < this.#budget.windowMs);
-      const deaths = [...recent, nowMs];
-      this.#deathsAtMs.delete(row.keyHash);
-      if (deaths.length < this.#budget.deaths) {
+      const recent = (this.#deaths.get(row.keyHash) ?? []).filter(({ atMs }) => nowMs - atMs < this.#budget.windowMs);
+      const seen = new Set([...recent.map(({ origin }) => origin), row.origin]);
+      const deaths = [...recent, { atMs: nowMs, origin: row.origin, counts: this.isSuspect(row, nowMs) && !othersFell(seen) }];
+      this.#deaths.delete(row.keyHash);
+      if (deaths.filter(({ counts }) => counts).length < this.#budget.deaths) {
         this.#remember(row.keyHash, deaths);
         return false;
       }
@@ -61,9 +77,9 @@ export class Quarantine {
     return [...this.#held.keys()].filter((keyHash) => this.of(keyHash, nowMs));
   }
 
-  #remember(keyHash: string, deaths: readonly number[]): void {
-    const [oldest] = this.#deathsAtMs.keys();
-    if (oldest !== undefined && this.#deathsAtMs.size >= BLAMED_MAX) this.#deathsAtMs.delete(oldest);
-    this.#deathsAtMs.set(keyHash, deaths);
+  #remember(keyHash: string, deaths: readonly Death[]): void {
+    const [oldest] = this.#deaths.keys();
+    if (oldest !== undefined && this.#deaths.size >= BLAMED_MAX) this.#deaths.delete(oldest);
+    this.#deaths.set(keyHash, deaths);
   }
 }

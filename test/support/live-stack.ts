@@ -240,7 +240,9 @@ export class Talker {
   async ask(limitMs?: number): Promise<void> {
     const frame = `${this.name}.${this.sentCount}`;
     this.say();
-    await eventually(`${this.session} hears ${frame}`, () => this.visitor.heard.includes(frame), limitMs);
+    void this.visitor.closed.then((close) => (this.#close = close));
+    await eventually(`${this.session} hears ${frame}`, () => this.#close !== undefined || this.visitor.heard.includes(frame), limitMs);
+    expect(this.#close, `${this.session}/${this.name} was closed`).toBeUndefined();
   }
 
   /** What its origin has said of what it sent; what origins push is not in it. */
