@@ -57,18 +57,21 @@ test("a planned move carries the state: given once the old legs are closed, take
   stack.expectOneOwner();
 });
 
-test.each<[what: string, give: () => string | number | undefined]>([
+test.each([
   ["is too large", () => "x".repeat(1_001)],
   ["is refused with 404", () => 404],
   ["is refused with 500", () => 500],
   ["never comes", () => undefined],
-])("a state that %s: the visitors are told to come back, and nothing is offered to the new origin", async (_, give) => {
-  const pair = await start();
-  stack.origin("o0").will.give = give;
-  await stack.drain("o0");
-  await expectSentBack(pair);
-  expect([hooksOf("o0").length, hooksOf("o1")]).toEqual([1, []]);
-});
+] as [string, () => string | number | undefined][])(
+  "a state that %s: the visitors are told to come back, and nothing is offered to the new origin",
+  async (_, give) => {
+    const pair = await start();
+    stack.origin("o0").will.give = give;
+    await stack.drain("o0");
+    await expectSentBack(pair);
+    expect([hooksOf("o0").length, hooksOf("o1")]).toEqual([1, []]);
+  },
+);
 
 test("the largest state that is allowed is carried", async () => {
   const pair = await start();
