@@ -68,6 +68,7 @@ export class CarrierObject extends DurableObject<Env> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
     if (this.#connectionCount() >= this.#maxConnections) {
+      this.#refused();
       return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
         "retry-after": "2",
       });
@@ -76,7 +77,7 @@ export class CarrierObject extends DurableObject<Env> {
     const connection = this.#connection(request, live, session);
     if (live.originSilenceMs !== undefined) this.#watchSilence();
     const outcome = await session.arrive(connection);
-    if (outcome.kind === "full") this.#tally.refused();
+    if (outcome.kind === "full") this.#refused();
     return answer(outcome, connection, session, live);
   }
 
@@ -152,7 +153,10 @@ export class CarrierObject extends DurableObject<Env> {
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
-      resumed: (heldMs, heldFrames) => this.#tally.resumed(heldMs, heldFrames),
+      resumed: (heldMs, heldFrames) => {
+        this.#tally.resumed(heldMs, heldFrames);
+        this.#reportSoon();
+      },
     };
     const means = { key: live.key, send: this.#send, handshakes: this.#handshakes, budget: this.#budget };
     const handover = live.resume.mode === "handover" ? new Handover({ rule: live.resume.handover, ...means }) : undefined;
@@ -193,6 +197,11 @@ export class CarrierObject extends DurableObject<Env> {
       this.#watching = this.#sessions.size > 0;
       if (!this.#watching) clearInterval(timer);
     }, SILENCE_EVERY_MS);
+  }
+
+  #refused(): void {
+    this.#tally.refused();
+    this.#reportSoon();
   }
 
   #reportSoon(): void {

@@ -1,6 +1,7 @@
 // A router over fake origins of live sessions, for tests of re-homing: short checks, no slack that a test would have to wait for, visitors
 // that number what they send, and what must hold in any case of what the origins have handled.
 
+import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { startRouter, type Router } from "../../src/cli/router.ts";
 import { GAP_BOUNDS_MS } from "../../src/core/protocol.ts";
@@ -20,6 +21,8 @@ export interface Options {
   readonly cap?: Cap;
   /** Whether a door stands before each origin. */
   readonly doors?: boolean;
+  /** Whether objects can be made to die. */
+  readonly mortal?: boolean;
 }
 
 export interface LiveRing extends RingView {
@@ -55,7 +58,16 @@ export class LiveStack {
     this.records = parts.records;
   }
 
-  static async start({ ids, pool, route, origin = {}, regions = { weur: {} }, cap, doors: withDoors = false }: Options): Promise<LiveStack> {
+  static async start({
+    ids,
+    pool,
+    route,
+    origin = {},
+    regions = { weur: {} },
+    cap,
+    doors: withDoors = false,
+    mortal = false,
+  }: Options): Promise<LiveStack> {
     const journal: Journal = [];
     const records: Record<string, unknown>[] = [];
     const origins = ids.map((id) => new LiveOrigin(id, journal, cap));
@@ -77,6 +89,7 @@ export class LiveStack {
       routes: [{ path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "weur", ...BARE, ...route }],
     };
     const router = await startRouter({
+      ...(mortal ? { entry: fileURLToPath(new URL("../platform/mortal-worker.ts", import.meta.url)) } : {}),
       raw,
       port: 0,
       pagesDir: new URL(".", import.meta.url).pathname,
@@ -160,6 +173,11 @@ export class LiveStack {
       const ring = await this.ring(region);
       return ring.waiting === 0 && ring.moving === 0 && ring;
     });
+  }
+
+  /** An object dies, and with it everything that it holds in memory. */
+  async abort(binding: "RING" | "CARRIER", name: string): Promise<void> {
+    await this.client.fetch(`/abort/${binding}/${encodeURIComponent(name)}`, { method: "POST" });
   }
 
   /** Until an origin has none of the sessions that are live. */
