@@ -96,7 +96,7 @@ export class CarriedSession implements ConnectionEvents {
     this.#leftFence = Math.max(this.#leftFence, fence);
     if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already, or have not heard of it yet
     const placement = this.#placement;
-    const pause = this.#beginPause();
+    const pause = this.#beginPause(planned ? MOVE_DEADLINE_MS : ASK_AGAIN_MS);
     this.#abortDials(); // what is on its way to the old origin must not begin there any more
     const open = [...this.#connections].filter((connection) => connection.legOpen);
     const staying = open.filter((connection) => connection.rehomeable && (planned || !this.#handover));
@@ -202,18 +202,21 @@ export class CarriedSession implements ConnectionEvents {
     this.#host.emptied(this.ref, this.#placement?.fence);
   }
 
-  #beginPause(): PromiseWithResolvers<void> {
+  #beginPause(patienceMs: number): PromiseWithResolvers<void> {
     if (!this.#pause) {
       this.#pause = Promise.withResolvers();
-      void this.#endPause(this.#pause); // never rejects
+      void this.#endPause(this.#pause, patienceMs); // never rejects
     }
     return this.#pause;
   }
 
-  /** Without `enter` the ring object was lost in mid-move: the session asks it where it is now. */
-  async #endPause(pause: PromiseWithResolvers<void>): Promise<void> {
+  /**
+   * Without `enter` the session asks where it is now: the ring object was lost in mid-move, or nobody could take a session whose origin was lost,
+   * and that origin may be back before anybody else.
+   */
+  async #endPause(pause: PromiseWithResolvers<void>, patienceMs: number): Promise<void> {
     const untilMs = Date.now() + RECONNECT_DEADLINE_MS;
-    await Promise.race([pause.promise, delay(MOVE_DEADLINE_MS)]);
+    await Promise.race([pause.promise, delay(patienceMs)]);
     while (this.#pause === pause && !this.#over) {
       if (Date.now() >= untilMs) return this.expel(); // it has left its old place, and nobody says where it belongs
       void this.#ask([]); // never rejects

@@ -21,7 +21,7 @@ export const ARRIVAL_DEADLINE_MS = 5_000;
 /** Waits between attempts to reach an origin, in order; the last repeats. The first re-dial is immediate. */
 export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
 
-/** A move's longest wait for `enter` after `leave`: past it the carrier asks the ring object itself. */
+/** A planned move's longest wait for `enter` after `leave`: past it the carrier asks the ring object itself. */
 export const MOVE_DEADLINE_MS = 6_000;
 
 /** Before a session that is being moved asks the ring object once more, where `enter` has not come. */

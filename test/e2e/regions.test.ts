@@ -1,0 +1,50 @@
+// Where nobody of the region is left: the other region takes its sessions at its own pace; and where nobody at all is left, visitors wait
+// for as long as they may, and are served as soon as somebody is back.
+
+import { afterEach, expect, test } from "vitest";
+import { LiveStack, mostWithin, names } from "../support/live-stack.ts";
+import { eventually } from "../support/stack.ts";
+
+let stack: LiveStack;
+
+afterEach(() => stack.stop());
+
+test("a whole region dies: the other one's origin gets its sessions at its own pace, and they come home when it is back", async () => {
+  const [SESSIONS, PER_SECOND] = [40, 20];
+  stack = await LiveStack.start({
+    ids: ["weur-0", "weur-1", "enam-0"],
+    regions: { weur: { secondary: ["enam"] }, enam: {} },
+    pool: { holdDownMs: 500, pace: { perOriginPerSecond: PER_SECOND } },
+  });
+  const talkers = await stack.joinAll(names("s", SESSIONS));
+  await Promise.all(talkers.map((talker) => talker.ask()));
+  await Promise.all(["weur-0", "weur-1"].map((id) => stack.origin(id).kill()));
+  for (const talker of talkers) talker.say();
+  await eventually("all are abroad", () => stack.origin("enam-0").open().length === SESSIONS);
+  const atMs = stack.origin("enam-0").handshakesAtMs;
+  expect(atMs).toHaveLength(SESSIONS);
+  expect(mostWithin(atMs, 1_000)).toBeLessThanOrEqual(PER_SECOND + PER_SECOND / 4 + 8);
+  for (const talker of talkers) await talker.expectHoles(1);
+  expect((await stack.ring("enam")).origins.map(({ sessions }) => sessions)).toEqual([SESSIONS]);
+  await Promise.all(["weur-0", "weur-1"].map((id) => stack.origin(id).start()));
+  await eventually("all are home", () => stack.origin("weur-0").open().length + stack.origin("weur-1").open().length === SESSIONS);
+  await Promise.all(talkers.map((talker) => talker.ask()));
+  for (const talker of talkers) await talker.expectHoles(1);
+  stack.expectOneOwner();
+  await eventually("nobody is abroad", async () => (await stack.ring("enam")).origins.every(({ sessions }) => sessions === 0));
+});
+
+test("the only origin dies and is back after a while: its visitors are served as soon as it is, and none is closed", async () => {
+  stack = await LiveStack.start({ ids: ["o0"] });
+  const talkers = await stack.joinAll(names("s", 10));
+  await Promise.all(talkers.map((talker) => talker.ask()));
+  await stack.origin("o0").kill();
+  await stack.down("o0");
+  for (const talker of talkers) talker.say(); // held back, and said when there is somebody to say it to
+  await stack.origin("o0").start();
+  await stack.healthy("o0");
+  const backAtMs = Date.now();
+  for (const talker of talkers) await talker.expectWhole();
+  expect(Date.now() - backAtMs).toBeLessThan(3_000);
+  stack.expectOneOwner();
+});
