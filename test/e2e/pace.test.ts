@@ -9,8 +9,8 @@ let stack: LiveStack;
 afterEach(() => stack.stop());
 
 const PER_SECOND = 20;
-/** A quarter of a second's tokens at once, and those of one group, which waits for the last of its own. */
-const BURST = PER_SECOND / 4 + 8;
+/** A quarter of a second's tokens at once, those of one group, which waits for the last of its own, and what a slow machine bunches together. */
+const BURST = PER_SECOND / 4 + 8 + PER_SECOND / 2;
 const SESSIONS = 60;
 
 test("a drain goes at the pace: the idle first, the busiest last, and who waits is served", async () => {
