@@ -225,6 +225,7 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   #resume(): void {
+    this.#handover?.goOn();
     this.#pause?.resolve();
     this.#pause = undefined;
     for (const connection of this.#connections) if (!connection.legOpen) void this.#reconnect(connection); // never rejects

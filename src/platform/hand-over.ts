@@ -26,6 +26,7 @@ interface State {
 export class Handover {
   readonly #means: HandoverMeans;
   #state: State | undefined;
+  #giving: { readonly fence: number; readonly state: Promise<State | undefined> } | undefined;
   #taking: { readonly fence: number; readonly taken: Promise<boolean> } | undefined;
 
   constructor(means: HandoverMeans) {
@@ -40,16 +41,17 @@ export class Handover {
   /** Asks the origin that is left. Where it gives nothing, or too much, there is nothing to take afterwards. Never throws. */
   async give(from: Placement): Promise<void> {
     if (this.#means.key === undefined || this.#state) return;
-    const state = await this.#within(from, async (signal) => {
-      const response = await this.#post(from, "give", signal);
-      if (!response.ok) {
-        await response.body?.cancel();
-        throw new Error(`status ${response.status}`);
-      }
-      const body = await bodyWithin(response, this.#means.rule.maxBytes);
-      return { body, type: response.headers.get("content-type") ?? "application/octet-stream" };
-    });
+    const giving = this.#giving?.fence === from.fence ? this.#giving : { fence: from.fence, state: this.#askFor(from) };
+    this.#giving = giving;
+    const state = await giving.state;
+    if (this.#giving !== giving) return; // nobody waits for it any more, or it was kept already
+    this.#giving = undefined;
     if (state && this.#means.budget.add(state.body.byteLength)) this.#state = state;
+  }
+
+  /** The session goes on, wherever: what is still being asked for comes too late, and would be old by the next move. */
+  goOn(): void {
+    this.#giving = undefined;
   }
 
   /** Offers what was given, if anything, to the origin that is next. `false`: it did not take it. Never throws. */
@@ -68,7 +70,20 @@ export class Handover {
   forget(): void {
     if (this.#state) this.#means.budget.remove(this.#state.body.byteLength);
     this.#state = undefined;
+    this.#giving = undefined;
     this.#taking = undefined;
+  }
+
+  #askFor(from: Placement): Promise<State | undefined> {
+    return this.#within(from, async (signal) => {
+      const response = await this.#post(from, "give", signal);
+      if (!response.ok) {
+        await response.body?.cancel();
+        throw new Error(`status ${response.status}`);
+      }
+      const body = await bodyWithin(response, this.#means.rule.maxBytes);
+      return { body, type: response.headers.get("content-type") ?? "application/octet-stream" };
+    });
   }
 
   async #offer(to: Placement, { body, type }: State): Promise<boolean> {

@@ -4,9 +4,10 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Resume } from "../../src/core/config-types.ts";
 import { ARRIVAL_DEADLINE_MS } from "../../src/platform/limits.ts";
 import { CarriedWorld, isOpen, type Setting, type Visitor } from "./carried/carried-world.ts";
-import type { Health } from "./carried/fake-origin.ts";
+import type { Health, Leg } from "./carried/fake-origin.ts";
 import { stubSockets } from "./carried/globals.ts";
 import { allGone, handedOnce, heardInOrder, noSilentHole } from "./carried/promises.ts";
 
@@ -78,10 +79,16 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: is("refuse"), refuses: fc.boolean() }) },
 );
 
+function resumeOf({ mode, ...rules }: { readonly mode: string; readonly frames: number; readonly mute: boolean }): Resume {
+  const prelude = { ...rules, bytes: 1_000, swallow: 0 };
+  if (mode === "restart") return { mode };
+  return mode === "handover" ? { mode, prelude, handover: { path: "/state", maxBytes: 100, timeoutMs: 1_000 } } : { mode: "transparent", prelude };
+}
+
 const anySetting: fc.Arbitrary<Setting> = fc.record({
   resume: fc
-    .record({ frames: fc.nat(2), mute: fc.boolean() })
-    .map((rules) => ({ mode: "transparent" as const, prelude: { ...rules, bytes: 1_000, swallow: 0 } })),
+    .record({ mode: fc.constantFrom("restart", "transparent", "transparent", "handover"), frames: fc.nat(2), mute: fc.boolean() })
+    .map(resumeOf),
   manner: fc.record({
     dialMs: fc.oneof(fc.constant(0), fc.nat(50), fc.nat(3_000)),
     latencyMs: fc.nat(20),
@@ -162,6 +169,7 @@ async function promised(setting: Setting, events: readonly Event[]): Promise<voi
     for (const visitor of world.visitors) {
       expect((visitor.settledAtMs ?? Infinity) - visitor.joinedAtMs).toBeLessThanOrEqual(ARRIVAL_DEADLINE_MS);
       if (isOpen(visitor)) expect(handedOnce(world, visitor, setting)).toEqual(visitor.sent);
+      if (isOpen(visitor)) keptItsWord(world.legsOf(visitor), setting);
       heardInOrder(visitor, world.legsOf(visitor), false);
     }
     await allGone(world);
@@ -169,6 +177,12 @@ async function promised(setting: Setting, events: readonly Event[]): Promise<voi
   } finally {
     restore();
   }
+}
+
+/** A visitor who is still connected has lost nothing that their protocol cannot bear. */
+function keptItsWord(legs: readonly Leg[], { resume }: Setting): void {
+  if (resume.mode === "restart") expect(legs.filter(({ handed }) => handed.length > 0)).toHaveLength(1);
+  if (resume.mode === "handover") for (const { handled, handed } of legs) expect(handled).toEqual(handed);
 }
 
 test(

@@ -184,3 +184,21 @@ test("what an origin takes after the session has gone elsewhere is still offered
   expect([await after(150, first), moving.given]).toEqual([true, true]);
   expect([await after(150, second), moving.given, heldBytes]).toEqual([false, true, MAX_BYTES]);
 });
+
+test("two orders to leave ask once, and count what was given once", async () => {
+  const moving = handover();
+  await after(0, Promise.all([moving.give(OLD), moving.give(OLD)]));
+  expect([posts.length, moving.given, heldBytes]).toEqual([1, true, MAX_BYTES]);
+  moving.forget();
+  expect(heldBytes).toBe(0);
+});
+
+test.each(["goOn", "forget"] as const)("what is given after %s is not kept: it would be old by the next move", async (word) => {
+  const moving = handover();
+  const giving = moving.give(OLD);
+  moving[word]();
+  await after(0, giving);
+  expect([moving.given, heldBytes]).toEqual([false, 0]);
+  await after(0, moving.give(NEW));
+  expect([moving.given, posts.at(-1)?.origin]).toEqual([true, "o2"]);
+});

@@ -7,7 +7,10 @@ import type { LiveRequest } from "../../../src/core/protocol.ts";
 import { CarriedSession, type SessionHost } from "../../../src/platform/carried-session.ts";
 import { WebSocketConnection } from "../../../src/platform/carry-websocket.ts";
 import type { Connected } from "../../../src/platform/connecting.ts";
+import type { Budget } from "../../../src/platform/connection.ts";
+import { Handover } from "../../../src/platform/hand-over.ts";
 import { Handshakes } from "../../../src/platform/handshakes.ts";
+import type { OriginFetch } from "../../../src/platform/origin-fetch.ts";
 import { FakeOrigin, fetchOf, type Leg, type Manner } from "./fake-origin.ts";
 import { FakeRing } from "./fake-ring.ts";
 import { FakeSocket } from "./fake-socket.ts";
@@ -55,12 +58,19 @@ export class CarriedWorld {
   emptiedCount = 0;
   lateCount = 0;
   heldBytes = 0;
+  handover: Handover | undefined;
   readonly #setting: Setting;
+  readonly #send: OriginFetch;
+  readonly #budget: Budget = {
+    add: (bytes) => ((this.heldBytes += bytes), true),
+    remove: (bytes) => void (this.heldBytes -= bytes),
+  };
   #newestDialled = 0;
 
   constructor(setting: Setting) {
     this.#setting = setting;
     this.origins = Array.from({ length: ORIGIN_COUNT }, (_, index) => new FakeOrigin(`o${index}`, setting.manner));
+    this.#send = fetchOf(this.origins, (origin, fence) => this.#dialled(origin, fence));
     this.ring = new FakeRing(this.origins, setting.ringLatencyMs);
     for (const origin of this.origins) {
       origin.onHanded = ({ fence }) => {
@@ -72,10 +82,6 @@ export class CarriedWorld {
   join(): Visitor {
     const session = (this.session ??= this.#begin());
     const number = this.visitors.length;
-    const budget = {
-      add: (bytes: number) => ((this.heldBytes += bytes), true),
-      remove: (bytes: number) => void (this.heldBytes -= bytes),
-    };
     const live: LiveRequest = {
       ...REF,
       version: 1,
@@ -85,9 +91,8 @@ export class CarriedWorld {
       quietMs: 100,
       originSilenceMs: this.#setting.originSilenceMs,
     };
-    const send = fetchOf(this.origins, (origin, fence) => this.#dialled(origin, fence));
-    const handshake = { target: `/doc?visitor=${number}`, headers: new Headers(), key: "doc", send };
-    const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, budget);
+    const handshake = { target: `/doc?visitor=${number}`, headers: new Headers(), key: "doc", send: this.#send };
+    const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, this.#budget);
     const blank = {
       socket: undefined,
       outcome: undefined,
@@ -153,7 +158,10 @@ export class CarriedWorld {
       changed: () => undefined,
       resumed: () => undefined,
     };
-    const session: CarriedSession = new CarriedSession(REF, undefined, host);
+    const { resume } = this.#setting;
+    const means = { key: "doc", send: this.#send, handshakes: this.handshakes, budget: this.#budget };
+    this.handover = resume.mode === "handover" ? new Handover({ rule: resume.handover, ...means }) : undefined;
+    const session: CarriedSession = new CarriedSession(REF, undefined, host, this.handover);
     return session;
   }
 
@@ -182,6 +190,7 @@ export class CarriedWorld {
   #dialled(origin: string, fence: number): void {
     const what = `dial of ${origin} at ${fence}`;
     if (this.ring.away) this.violations.push(`${what} between leave and enter`);
+    if (this.handover?.given) this.violations.push(`${what} before it has taken the session's state`);
     if (fence < this.#newestDialled) this.violations.push(`${what} after ${this.#newestDialled}`);
     this.#newestDialled = Math.max(this.#newestDialled, fence);
     for (const leg of this.#legs()) {

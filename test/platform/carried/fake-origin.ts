@@ -75,6 +75,14 @@ export class FakeOrigin {
     });
   };
 
+  /** Asked for the session's state, or brought it. */
+  readonly post = async (): Promise<Response> => {
+    await new Promise((resolve) => setTimeout(resolve, this.#manner.dialMs));
+    if (this.health === "refusing") throw new Error("nobody listens");
+    await new Promise<void>((resolve) => this.#whenLooking(resolve));
+    return new Response("state", { status: typeof this.health === "number" ? this.health : 200 });
+  };
+
   becomes(health: Health): void {
     this.health = health;
     if (health !== "well") return;
@@ -146,11 +154,16 @@ function say(leg: Leg, text: string): void {
 
 /** The way to the origins: it tells of each dial as it begins. */
 export function fetchOf(origins: readonly FakeOrigin[], dialled: (origin: string, fence: number) => void): OriginFetch {
-  return (id, url, { headers, signal }) => {
+  return (id, url, { headers, signal, method }) => {
     const fence = Number(/fence=(\d+)/.exec(new Headers(headers).get("limpet") ?? "")?.[1]);
     if (signal?.aborted) return Promise.reject(new Error("aborted before it was sent"));
-    dialled(id, fence);
     const origin = origins.find((each) => each.id === id);
+    if (origin && method === "POST") return Promise.race([origin.post(), aborted(signal)]);
+    dialled(id, fence);
     return origin ? origin.dial(url, fence, signal) : Promise.reject(new Error(`no origin ${id}`));
   };
+}
+
+function aborted(signal: AbortSignal | null | undefined): Promise<never> {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new Error("aborted"))));
 }
