@@ -153,6 +153,15 @@ test("where nobody gets tokens a plan gives up after a while, says how many stay
   expectRest();
 });
 
+test("of one carrier only so many are between two origins, however fast the pace, and the rest follow", async () => {
+  begin(10_000, sessions(3 * MOVING_CONNECTIONS_MAX));
+  Object.assign(carrier(), { leaveMs: 1_000, enterMs: 1_000 });
+  const moved = world.moves.move(world.rows(), DRAIN);
+  await world.clock.pass(60_000);
+  expect([await moved, world.rows("o1").length, carrier().mostBetween]).toEqual([0, 3 * MOVING_CONNECTIONS_MAX, MOVING_CONNECTIONS_MAX]);
+  expectRest();
+});
+
 test("sessions whose origins keep dying are expelled after a loss, not moved; the others are", async () => {
   begin(1_000, sessions(2));
   world.doomed.add("k0");
@@ -228,6 +237,7 @@ test("whatever happens meanwhile: the pace and the bounds hold, nobody is in two
   };
   const anyEvents = fc.oneof(fc.constant([]), fc.array(anyEvent, { maxLength: 12, size: "max" }));
   await fc.assert(fc.asyncProperty(anyPace, fc.array(anySpec, { minLength: 1, maxLength: 120, size: "max" }), anyManner, anyEvents, promised), {
-    numRuns: 60,
+    numRuns: RUNS,
+    seed: SEED,
   });
 });
