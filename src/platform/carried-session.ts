@@ -374,7 +374,7 @@ export class CarriedSession implements ConnectionEvents {
     else if (isNewer && placement.fence > leftFence && placement.fence <= this.#leftFence) {
       // It crossed the order to leave that place, which came first: as if it had come after.
       this.#placement = placement;
-      this.#beginPause();
+      this.#beginPause(ASK_AGAIN_MS);
     } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence)
       this.#resume(); // nobody moves it any more
     else this.enter(placement);

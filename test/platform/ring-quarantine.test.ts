@@ -3,20 +3,20 @@
 import { beforeEach, expect, test } from "vitest";
 import { BLAMED_MAX, BLAMED_WITHIN_MS } from "../../src/platform/limits.ts";
 import { Quarantine } from "../../src/platform/ring-quarantine.ts";
-import type { RingStore } from "../../src/platform/ring-store.ts";
+import type { Quarantined, RingStore } from "../../src/platform/ring-store.ts";
 import type { LiveRow } from "../../src/platform/ring-table.ts";
 
 const T0 = 1_800_000_000_000;
 const WINDOW_MS = 600_000;
 const BUDGET = { deaths: 3, windowMs: WINDOW_MS };
 
-let disk: Map<string, number>;
+let disk: Map<string, Quarantined>;
 let quarantine: Quarantine;
 
 function start(budget = BUDGET): Quarantine {
   const store: Pick<RingStore, "quarantined" | "setQuarantine"> = {
     quarantined: () => new Map(disk),
-    setQuarantine: (keyHash, untilMs) => void (untilMs === undefined ? disk.delete(keyHash) : disk.set(keyHash, untilMs)),
+    setQuarantine: (keyHash, quarantined) => void (quarantined === undefined ? disk.delete(keyHash) : disk.set(keyHash, quarantined)),
   };
   return new Quarantine(budget, store as RingStore);
 }
@@ -24,8 +24,9 @@ function row(keyHash: string, rehomedAtMs: number | undefined): LiveRow {
   return { keyHash, position: 1, lot: 1, keyed: true, origin: "o1", region: "weur", fence: 1, epoch: 1, reason: "next", rehomedAtMs };
 }
 /** Its origin dies at this time, so long after it came there; `null`: it came otherwise. */
-const dies = (atMs: number, afterMs: number | null = 1_000, keyHash = "k"): boolean =>
-  quarantine.blame([row(keyHash, afterMs === null ? undefined : atMs - afterMs)], atMs).length > 0;
+const dies = (atMs: number, afterMs: number | null = 1_000, keyHash = "k", othersFell = false): boolean =>
+  quarantine.blame([row(keyHash, afterMs === null ? undefined : atMs - afterMs)], atMs, () => othersFell).length > 0;
+const holds = (keyHash: string, nowMs: number): boolean => quarantine.of(keyHash, nowMs) !== undefined;
 
 beforeEach(() => {
   disk = new Map();
@@ -122,27 +123,34 @@ test("a budget of one has no second chance", () => {
 test("it is held for the window, begins anew after it, and is off the disk then", () => {
   for (const atMs of [0, 1, 2]) dies(T0 + atMs);
   const endMs = T0 + 2 + WINDOW_MS;
-  expect([quarantine.holds("k", endMs - 1), quarantine.held(endMs - 1), quarantine.holds("other", T0)]).toEqual([true, ["k"], false]);
-  expect([quarantine.holds("k", endMs), quarantine.held(endMs), disk.size]).toEqual([false, [], 0]);
+  expect([holds("k", endMs - 1), quarantine.held(endMs - 1), holds("other", T0)]).toEqual([true, ["k"], false]);
+  expect([holds("k", endMs), quarantine.held(endMs), disk.size]).toEqual([false, [], 0]);
   expect([dies(endMs + 1), dies(endMs + 2), dies(endMs + 3)]).toEqual([false, false, true]);
+});
+
+test("a death counts for nothing where the ring has lost more than the session can have taken", () => {
+  expect([dies(T0, 0, "k", true), dies(T0, 0, "k", true), dies(T0, 0, "k", true), dies(T0, 0), dies(T0, 0)]).not.toContain(true);
+  const asked: string[][] = [];
+  quarantine.blame([row("k", T0)], T0, (seen) => asked.push([...seen]) > 0);
+  expect(asked).toEqual([["o1"]]); // the origins that it has seen die itself are told apart
 });
 
 test("an operator's word ends it at once, and its deaths are forgotten", () => {
   for (const atMs of [0, 1, 2]) dies(T0 + atMs);
-  expect([quarantine.lift("k"), quarantine.holds("k", T0 + 3), quarantine.lift("k"), disk.size]).toEqual([true, false, false, 0]);
+  expect([quarantine.lift("k"), holds("k", T0 + 3), quarantine.lift("k"), disk.size]).toEqual([true, false, false, 0]);
   expect([dies(T0 + 4), dies(T0 + 5), dies(T0 + 6)]).toEqual([false, false, true]);
 });
 
 test("a ring object that starts anew still holds it", () => {
   for (const atMs of [0, 1, 2]) dies(T0 + atMs);
   quarantine = start();
-  expect([quarantine.holds("k", T0 + 3), quarantine.held(T0 + 3)]).toEqual([true, ["k"]]);
+  expect([holds("k", T0 + 3), quarantine.held(T0 + 3)]).toEqual([true, ["k"]]);
 });
 
 test("deaths are each session's own, and only those out of budget are returned", () => {
   dies(T0, 0, "a");
   dies(T0, 0, "a");
-  const blamed = quarantine.blame([row("a", T0), row("b", T0), row("c", undefined)], T0 + 1);
+  const blamed = quarantine.blame([row("a", T0), row("b", T0), row("c", undefined)], T0 + 1, () => false);
   expect(blamed.map(({ keyHash }) => keyHash)).toEqual(["a"]);
 });
 
