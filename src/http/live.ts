@@ -73,7 +73,9 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   const ring = { pool: pool.id, region: home, generation: GENERATION };
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
   const target = new URL(targetOf(url, identified.route), url);
-  const response = await carrier.fetch(new Request(target, { headers, method: request.method, signal: request.signal, redirect: "manual" }));
+  // A socket says itself that its visitor has left; a signal would be kept beside it for as long as it lives.
+  const gone = isUpgrade(arrival.given) ? {} : { signal: request.signal };
+  const response = await carrier.fetch(new Request(target, { headers, method: request.method, ...gone, redirect: "manual" }));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
   const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };

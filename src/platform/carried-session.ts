@@ -25,6 +25,8 @@ export interface SessionHost {
   emptied(ref: SessionRef, fence: number | undefined): void;
   /** The number of connections or their origin changed. */
   changed(): void;
+  /** A connection more (1) or fewer (−1). */
+  counted(change: 1 | -1): void;
   /** A connection had no origin for so long, and so many of its visitor's frames were held back. */
   resumed(heldMs: number, heldFrames: number): void;
 }
@@ -82,6 +84,7 @@ export class CarriedSession implements ConnectionEvents {
   /** A new visitor's connection: placed, dialled and answered for. */
   async arrive(connection: Connection): Promise<Connected> {
     this.#connections.add(connection);
+    this.#host.counted(1);
     this.#arriving.add(connection);
     const outcome = await this.#connect(connection, "arrivals");
     this.#arriving.delete(connection);
@@ -191,7 +194,7 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   #forget(connection: Connection): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#host.counted(-1);
     this.#resets.forget(connection);
     this.#dials.get(connection)?.abort();
     if (this.#connections.size > 0 || this.#over) return;

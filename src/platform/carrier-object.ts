@@ -48,6 +48,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #handshakes = new Handshakes();
   readonly #tally = new CarrierTally();
+  #connectionCount = 0;
   #reporting = false;
   #watching = false;
 
@@ -67,7 +68,7 @@ export class CarrierObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
-    if (this.#connectionCount() >= this.#maxConnections) {
+    if (this.#connectionCount >= this.#maxConnections) {
       this.#refused();
       return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
         "retry-after": "2",
@@ -153,6 +154,7 @@ export class CarrierObject extends DurableObject<Env> {
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
+      counted: (change) => (this.#connectionCount += change),
       resumed: (heldMs, heldFrames) => {
         this.#tally.resumed(heldMs, heldFrames);
         this.#reportSoon();
@@ -175,16 +177,10 @@ export class CarrierObject extends DurableObject<Env> {
 
   #connection(request: Request, live: LiveRequest, session: CarriedSession): Connection {
     const url = new URL(request.url);
-    const headers = new Headers(request.headers);
-    headers.delete(LIVE_HEADER);
+    const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
     if (request.headers.get("upgrade") !== "websocket") return new SseConnection(handshake, session, request.signal);
-    headers.delete("upgrade");
     return new WebSocketConnection(live, handshake, this.#closeDeadlineMs, session, this.#budget);
-  }
-
-  #connectionCount(): number {
-    return [...this.#sessions.values()].reduce((sum, session) => sum + session.connectionCount, 0);
   }
 
   /** As long as there is anybody; the runtime keeps no object awake for it that carries nothing. */

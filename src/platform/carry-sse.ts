@@ -39,7 +39,7 @@ export class SseConnection implements Connection {
   constructor(handshake: Handshake, events: ConnectionEvents, visitorGone: AbortSignal) {
     this.#handshake = handshake;
     this.#events = events;
-    this.#lastEventId = handshake.headers.get("last-event-id") ?? undefined;
+    this.#lastEventId = handshake.headers["last-event-id"];
     visitorGone.addEventListener("abort", () => this.#finish());
   }
 
@@ -78,8 +78,10 @@ export class SseConnection implements Connection {
   }
 
   response(): Response {
-    if (!this.#answer) throw new Error("the first leg has not begun");
-    return this.#answer;
+    const answer = this.#answer;
+    if (!answer) throw new Error("the first leg has not begun, or its answer was given");
+    this.#answer = undefined; // not kept for as long as the connection lives
+    return answer;
   }
 
   hold(): void {

@@ -102,8 +102,10 @@ export class WebSocketConnection implements Connection {
   }
 
   response(): Response {
-    if (!this.#answer) throw new Error("the first leg has not begun");
-    return this.#answer;
+    const answer = this.#answer;
+    if (!answer) throw new Error("the first leg has not begun, or its answer was given");
+    this.#answer = undefined; // not kept for as long as the connection lives
+    return answer;
   }
 
   get frameCount(): number {

@@ -47,7 +47,7 @@ export interface Connection {
   hear(frames: readonly Frame[]): void;
   /** Tells the visitor, and ends. */
   end(close: Close): void;
-  /** What the visitor gets once the first leg has begun. */
+  /** What the visitor gets once the first leg has begun; given once. */
   response(): Response;
 }
 

@@ -1,6 +1,7 @@
 // Dialling an origin for a live connection: the remembered handshake, the Limpet field of this leg, and a time-out that ends with the
 // answer's headers (left in place, it would cut the established socket when it fires: seen on workerd 1.20261117).
 
+import type { HeaderRecord } from "../core/headers.ts";
 import { fieldForOrigin, LIMPET_FIELD } from "../core/limpet-field.ts";
 import type { Placement } from "../core/protocol.ts";
 import { HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
@@ -10,7 +11,8 @@ import type { OriginFetch } from "./origin-fetch.ts";
 export interface Handshake {
   /** Path and query, as the visitor sent them. */
   readonly target: string;
-  readonly headers: Headers;
+  /** A plain record: thousands of handshakes are remembered for as long as their connections live. */
+  readonly headers: Readonly<HeaderRecord>;
   /** The session key; absent where nothing names a session. */
   readonly key: string | undefined;
   readonly send: OriginFetch;

@@ -91,7 +91,7 @@ export class CarriedWorld {
       quietMs: 100,
       originSilenceMs: this.#setting.originSilenceMs,
     };
-    const handshake = { target: `/doc?visitor=${number}`, headers: new Headers(), key: "doc", send: this.#send };
+    const handshake = { target: `/doc?visitor=${number}`, headers: {}, key: "doc", send: this.#send };
     const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, this.#budget);
     const blank = {
       socket: undefined,
@@ -156,6 +156,7 @@ export class CarriedWorld {
         this.#emptied(session, fence);
       },
       changed: () => undefined,
+      counted: () => undefined,
       resumed: () => undefined,
     };
     const { resume } = this.#setting;
