@@ -170,7 +170,7 @@ async function promised(setting: Setting, events: readonly Event[]): Promise<voi
       expect((visitor.settledAtMs ?? Infinity) - visitor.joinedAtMs).toBeLessThanOrEqual(ARRIVAL_DEADLINE_MS);
       if (isOpen(visitor)) expect(handedOnce(world, visitor, setting)).toEqual(visitor.sent);
       if (isOpen(visitor)) keptItsWord(world.legsOf(visitor), setting);
-      heardInOrder(visitor, world.legsOf(visitor), false);
+      heardInOrder(visitor, world.legsOf(visitor), setting, false);
     }
     await allGone(world);
     expect(world.violations).toEqual([]);

@@ -46,7 +46,9 @@ const anyEvent: fc.Arbitrary<Event> = fc.oneof(
 
 /** Answers come within the quiet time (100 ms), and closes within their deadline: this is what a planned move waits for. */
 const anySetting: fc.Arbitrary<Setting> = fc.record({
-  resume: fc.constantFrom(0, 1, 2).map((frames) => ({ mode: "transparent" as const, prelude: { frames, bytes: 1_000, swallow: 0, mute: false } })),
+  resume: fc
+    .constantFrom({ frames: 0, swallow: 0 }, { frames: 1, swallow: 0 }, { frames: 1, swallow: 1 }, { frames: 2, swallow: 0 })
+    .map((rules) => ({ mode: "transparent" as const, prelude: { ...rules, bytes: 1_000, mute: false } })),
   manner: fc.record({
     dialMs: fc.oneof(fc.constant(0), fc.nat(900)),
     latencyMs: fc.nat(20),
@@ -96,7 +98,7 @@ test(
           const legs = world.legsOf(visitor);
           if (!visitor.dismissed) for (const leg of legs) expect(leg.handled).toEqual(leg.handed);
           if (!visitor.dismissed) expect(handedOnce(world, visitor, setting)).toEqual(visitor.sent);
-          heardInOrder(visitor, legs, isOpen(visitor));
+          heardInOrder(visitor, legs, setting, isOpen(visitor));
           const unanswered = visitor.sent.filter((frame) => !visitor.got.some((word) => word.startsWith(`${frame} by`)));
           if (isOpen(visitor)) expect(unanswered).toEqual([]);
         }

@@ -19,9 +19,15 @@ export function handedOnce(world: CarriedWorld, visitor: Visitor, { resume }: Se
   return handed;
 }
 
-/** What origins said is heard in its order and once; `all`: every word of it. */
-export function heardInOrder(visitor: Visitor, legs: readonly Leg[], all: boolean): void {
-  const given = legs.flatMap((leg) => leg.given);
+/** What origins said is heard in its order and once; `all`: every word of it, but the answers to a replay. */
+export function heardInOrder(visitor: Visitor, legs: readonly Leg[], { resume }: Setting, all: boolean): void {
+  const swallow = "prelude" in resume ? resume.prelude.swallow : 0;
+  const given: string[] = [];
+  let hasSpoken = false;
+  for (const leg of legs) {
+    given.push(...leg.given.slice(hasSpoken ? Math.min(swallow, given.length) : 0));
+    hasSpoken ||= leg.handed.length > 0;
+  }
   if (all) return expect(visitor.got).toEqual(given);
   let from = 0;
   for (const word of visitor.got) {
