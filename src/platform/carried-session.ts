@@ -113,8 +113,9 @@ export class CarriedSession implements ConnectionEvents {
     await Promise.all([...returning, ...staying.map((connection) => connection.quiet())]);
     if (this.#pause !== pause) return left; // `enter` came first, and has dropped the old legs: the new ones are not ours to close
     for (const connection of staying) connection.mute();
-    await Promise.all(staying.map((connection) => connection.closeLeg()));
-    if (this.#pause === pause && staying.length > 0) await this.#handover?.give(placement);
+    const closed = await Promise.all(staying.map((connection) => connection.closeLeg()));
+    // The state of an origin that has not heard everything is not the session's: without it the visitors come back.
+    if (this.#pause === pause && closed.length > 0 && closed.every(Boolean)) await this.#handover?.give(placement);
     return left;
   }
 

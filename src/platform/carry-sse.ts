@@ -96,8 +96,9 @@ export class SseConnection implements Connection {
     // Its last events are as good as any.
   }
 
-  async closeLeg(): Promise<void> {
+  async closeLeg(): Promise<boolean> {
     this.dropLeg();
+    return true; // its visitor says nothing that it could have missed
   }
 
   dropLeg(): void {

@@ -18,8 +18,8 @@ interface Leg {
   readonly cut: () => void;
   /** Nothing it says is delivered any more. */
   muted: boolean;
-  /** Set while we wait for its close. */
-  closed: (() => void) | undefined;
+  /** Set while we wait for its close; told whether it came. */
+  closed: ((isHeard: boolean) => void) | undefined;
   /** Its connection is cut when it has not answered our close by then. */
   cutting: ReturnType<typeof setTimeout> | undefined;
 }
@@ -138,20 +138,24 @@ export class WebSocketConnection implements Connection {
     if (this.#leg && this.#profile?.mute) this.#leg.muted = true;
   }
 
-  async closeLeg(): Promise<void> {
+  async closeLeg(): Promise<boolean> {
     const leg = this.#leg;
-    if (!leg) return;
-    if (this.#parting) return this.#finish();
-    const { promise, resolve } = Promise.withResolvers<void>();
+    if (!leg) return true;
+    if (this.#parting) {
+      this.#finish();
+      return true;
+    }
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     leg.closed = resolve;
     this.#farewell(leg);
     leg.outlet.close(MOVING);
-    await Promise.race([promise, delay(this.#closeDeadlineMs)]);
+    const isHeard = await Promise.race([promise, delay(this.#closeDeadlineMs).then(() => false)]);
     if (this.#leg === leg) {
       this.#leg = undefined;
       leg.cut();
     }
     leg.muted = true;
+    return isHeard;
   }
 
   dropLeg(): void {
@@ -272,7 +276,7 @@ export class WebSocketConnection implements Connection {
     if (this.#leg !== leg || this.#over || leg.closed) {
       leg.outlet.close(answerTo(close));
       if (this.#leg === leg) this.#leg = undefined;
-      leg.closed?.(); // we asked for it
+      leg.closed?.(close.code !== 1006); // we asked for it
       if (close.code >= APPLICATION_CODES && !leg.muted) this.end(relayed(close) ?? GOING); // its own word has crossed ours: a visitor that was sent away is not brought back
       return;
     }
@@ -360,7 +364,7 @@ export class WebSocketConnection implements Connection {
   /** Nothing of this leg is heard any more. It is told, and cut if it does not answer: else it would stay for as long as its origin likes. */
   #takeLeave(leg: Leg, close: Close | undefined): void {
     leg.muted = true;
-    leg.closed?.();
+    leg.closed?.(this.#over); // of one that is over nobody is left to miss anything
     leg.outlet.close(close);
     leg.cutting = setTimeout(leg.cut, this.#closeDeadlineMs);
   }

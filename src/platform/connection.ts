@@ -37,8 +37,8 @@ export interface Connection {
   quiet(): Promise<void>;
   /** What the old leg still says is not delivered, where the protocol wants that. */
   mute(): void;
-  /** Planned end of the leg: told to close, listened to until it has (bounded). */
-  closeLeg(): Promise<void>;
+  /** Planned end of the leg: told to close, listened to until it has (bounded). `false`: it did not, and may not have heard everything. */
+  closeLeg(): Promise<boolean>;
   /** The leg is lost or must not be heard any more. */
   dropLeg(): void;
   /** What the visitors that stay must be told when this one has left without its origin hearing of it. */

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ARRIVAL_DEADLINE_MS, MOVE_DEADLINE_MS } from "../../src/platform/limits.ts";
-import { CarriedWorld, type Setting } from "./carried/carried-world.ts";
+import { CarriedWorld, CLOSE_DEADLINE_MS, type Setting } from "./carried/carried-world.ts";
 import { stubSockets } from "./carried/globals.ts";
 
 const SETTING: Setting = {
@@ -127,4 +127,19 @@ test("a visitor who goes frees the slot of a dial that hangs", async () => {
   const waiting = ["o1", "o1", "o1", "o1", "o2"].map((origin) => world.handshakes.take("arrivals", origin, new AbortController().signal));
   expect(world.handshakes.waitingCount).toBe(0);
   await Promise.all(waiting);
+});
+
+test("the state of an origin that never heard the last frames is not handed over: the visitor is told to come back", async () => {
+  const prelude = { frames: 0, bytes: 0, swallow: 0, mute: false };
+  begin({ resume: { mode: "handover", prelude, handover: { path: "/state", maxBytes: 100, timeoutMs: 1_000 } } });
+  const visitor = world.join();
+  await world.clock.pass(50);
+  world.origins[0]?.becomes("hanging");
+  world.send(visitor, 1);
+  await world.clock.pass(50);
+  move();
+  await world.clock.pass(CLOSE_DEADLINE_MS + 200);
+  world.origins[0]?.becomes("well"); // in time to answer for a state without that frame
+  await world.clock.pass(3_000);
+  expect(visitor.told?.code).toBe(1012);
 });

@@ -80,7 +80,8 @@ export class MovesWorld {
       placementOf: (row: LiveRow): Placement => ({ ...row, url: "", replicas: [] }),
       release: async (rows: readonly LiveRow[]) => void this.released.push(...rows.map(guestId)),
     };
-    const quarantine = { blame: (rows: readonly LiveRow[]) => rows.filter(({ keyHash }) => this.doomed.has(keyHash)) };
+    const isDoomed = ({ keyHash }: LiveRow): boolean => this.doomed.has(keyHash);
+    const quarantine = { isSuspect: isDoomed, blame: (rows: readonly LiveRow[]) => rows.filter(isDoomed) };
     const env = {
       CARRIER: { idFromName: (name: string) => name, get: (name: string) => this.#stub(Number(name.split("/").at(-1))) },
     };
