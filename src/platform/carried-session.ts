@@ -11,12 +11,15 @@ import {
   ARRIVAL_DEADLINE_MS,
   ASK_AGAIN_MS,
   delay,
+  FAILURES_REACHED,
+  FAILURES_UNREACHED,
   MOVE_DEADLINE_MS,
   RECONNECT_DEADLINE_MS,
   RESETS_MAX,
   RESTART_SPREAD_MS,
   SLOW_HANDSHAKE_MS,
 } from "./limits.ts";
+import { Regrouping } from "./regrouping.ts";
 
 export interface SessionHost {
   readonly handshakes: Handshakes;
@@ -30,10 +33,6 @@ export interface SessionHost {
   /** A connection had no origin for so long, and so many of its visitor's frames were held back. */
   resumed(heldMs: number, heldFrames: number): void;
 }
-
-/** Failed dials at one placement after which the ring object is asked for another, even if it finds the origin well. */
-const FAILURES_UNREACHED = 2;
-const FAILURES_REACHED = 4;
 
 export class CarriedSession implements ConnectionEvents {
   readonly ref: SessionRef;
@@ -49,10 +48,12 @@ export class CarriedSession implements ConnectionEvents {
   readonly #resets = new Resets<Connection>();
   /** Origins that could not be reached since a leg last opened. */
   readonly #tried = new Set<string>();
+  readonly #regrouping = new Regrouping(() => [...this.#connections].filter((connection) => !this.#arriving.has(connection)));
   #placement: Placement | undefined;
   /** Whether a leg has opened at the present placement. */
   #reached = false;
-  /** The newest placement that we were told to leave, known here or not. */
+  /** Orders to leave, and the newest placement that we were told to leave, known here or not. */
+  #leaveCount = 0;
   #leftFence = 0;
   #failures = 0;
   #asking: Promise<Refusal | undefined> | undefined;
@@ -96,6 +97,7 @@ export class CarriedSession implements ConnectionEvents {
   /** First phase of a move: holds the visitors' frames and takes every leg off the old origin. Resolves when all have left. */
   async leave({ fence, planned }: LeaveItem): Promise<LeftItem> {
     const left: LeftItem = { keyHash: this.ref.keyHash, connections: this.#connections.size, reached: this.#reached };
+    this.#leaveCount++;
     this.#leftFence = Math.max(this.#leftFence, fence);
     if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already, or have not heard of it yet
     const placement = this.#placement;
@@ -124,12 +126,12 @@ export class CarriedSession implements ConnectionEvents {
     if (this.#placement && placement.fence <= this.#placement.fence) return;
     const stateless = this.#placement !== undefined && this.#handover?.given === false;
     this.#abortDials();
+    this.#regrouping.restart();
     this.#placement = placement;
     this.#reached = false;
     this.#failures = 0;
     for (const connection of this.#connections) {
-      const cannotFollow = connection.legOpen ? !connection.rehomeable : false;
-      if (cannotFollow || (stateless && !this.#arriving.has(connection))) connection.end(RESTART);
+      if ((connection.legOpen && !connection.rehomeable) || (stateless && !this.#arriving.has(connection))) connection.end(RESTART);
       else if (connection.legOpen) {
         connection.hold();
         connection.dropLeg();
@@ -166,6 +168,7 @@ export class CarriedSession implements ConnectionEvents {
         continue;
       }
       connection.hold();
+      this.#regrouping.without(connection);
       if (this.#placement) void this.#doubt(this.#placement); // beside the new dial, which may hang as the old leg does; never rejects
       void this.#reconnect(connection); // never rejects
     }
@@ -174,6 +177,7 @@ export class CarriedSession implements ConnectionEvents {
   lost(connection: Connection): void {
     if (!this.#bears(connection) || this.#resets.another(connection, Date.now()) > RESETS_MAX) return connection.end(RESTART);
     connection.hold();
+    this.#regrouping.without(connection);
     if (!this.#pause) void this.#reconnect(connection); // never rejects: its outcome is told to the visitor
   }
 
@@ -183,6 +187,10 @@ export class CarriedSession implements ConnectionEvents {
     if (unheard) for (const other of this.#connections) if (other !== connection) other.hear(connection.lastWords());
     this.#forget(connection);
     this.#host.changed();
+  }
+
+  ready(connection: Connection): void {
+    this.#regrouping.ready(connection);
   }
 
   resumed(heldMs: number, heldFrames: number): void {
@@ -198,6 +206,7 @@ export class CarriedSession implements ConnectionEvents {
     if (this.#connections.delete(connection)) this.#host.counted(-1);
     this.#resets.forget(connection);
     this.#dials.get(connection)?.abort();
+    this.#regrouping.without(connection);
     if (this.#connections.size > 0 || this.#over) return;
     this.#over = true;
     this.#handover?.forget();
@@ -207,6 +216,7 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   #beginPause(patienceMs: number): PromiseWithResolvers<void> {
+    this.#regrouping.restart();
     if (!this.#pause) {
       this.#pause = Promise.withResolvers();
       void this.#endPause(this.#pause, patienceMs); // never rejects
@@ -312,8 +322,7 @@ export class CarriedSession implements ConnectionEvents {
     const late = setTimeout(() => dial.abort(), Math.max(0, deadlineMs - Date.now()));
     let slow: ReturnType<typeof setTimeout> | undefined;
     try {
-      const taken = (await this.#handover?.take(placement)) ?? true;
-      if (!taken) return { kind: "unreachable" };
+      if (this.#handover && !(await unlessLate(this.#handover.take(placement), deadlineMs))) return { kind: "unreachable" };
       const release = await this.#host.handshakes.take(lane, placement.origin, dial.signal);
       if (release === "full") return "full";
       if (release === "aborted") return { kind: "unreachable" };
@@ -358,7 +367,7 @@ export class CarriedSession implements ConnectionEvents {
     // The cookie's claim speaks of the time before: once the session is placed it counts no more.
     const claim = this.#placement ? undefined : this.#claim;
     const unreached = excluded.length > 0 && !this.hasLeg && this.#failures >= (this.#reached ? FAILURES_REACHED : FAILURES_UNREACHED);
-    const [pause, entered, leftFence] = [this.#pause, this.#entered.promise, this.#leftFence];
+    const [pause, entered, leaveCount] = [this.#pause, this.#entered.promise, this.#leaveCount];
     const item: PlaceItem = {
       ...this.ref,
       claim,
@@ -373,15 +382,20 @@ export class CarriedSession implements ConnectionEvents {
     }
     const { placement } = answer;
     const isNewer = placement.fence > (this.#placement?.fence ?? 0);
+    const isLeft = this.#leaveCount > leaveCount && placement.fence <= this.#leftFence;
     // Everyone left while it was asked: the ring object has just placed a session that is none.
     if (this.#over) this.#host.emptied(this.ref, placement.fence);
-    else if (isNewer && placement.fence > leftFence && placement.fence <= this.#leftFence) {
-      // It crossed the order to leave that place, which came first: as if it had come after.
-      this.#placement = placement;
-      this.#beginPause(ASK_AGAIN_MS);
-    } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence)
-      this.#resume(); // nobody moves it any more
-    else this.enter(placement);
+    else if (isLeft) {
+      // It crossed an order to leave that place: as if it had come before.
+      if (isNewer) {
+        this.#placement = placement;
+        this.#beginPause(ASK_AGAIN_MS);
+      }
+    } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence) {
+      // Nobody moves it any more. Whose state was not kept cannot be sure what their origin has heard.
+      if (this.#handover?.given === false) for (const connection of this.#connections) if (!this.#arriving.has(connection)) connection.end(RESTART);
+      this.#resume();
+    } else this.enter(placement);
     return undefined;
   }
 }

@@ -51,6 +51,10 @@ export class SseConnection implements Connection {
     return this.#leg !== undefined;
   }
 
+  get flowing(): boolean {
+    return true; // nothing of it is ever held back
+  }
+
   get frameCount(): number {
     return 0;
   }
@@ -94,6 +98,10 @@ export class SseConnection implements Connection {
 
   mute(): void {
     // Its last events are as good as any.
+  }
+
+  flow(): void {
+    // A visitor sends nothing on this kind of connection.
   }
 
   async closeLeg(): Promise<boolean> {

@@ -4,12 +4,13 @@
 
 import { answerTo, brokenProtocol, isFaulty, LOST, overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
-import { frameBytes, type Frame, type Memory, type Profile, type Told } from "../core/profile.ts";
+import type { Frame, Memory, Profile, Told } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
-import { delay, HELD_BYTES_MAX, HELD_FRAMES_MAX, QUIET_MAX_MS } from "./limits.ts";
+import { HeldFrames } from "./held-frames.ts";
+import { delay, QUIET_MAX_MS } from "./limits.ts";
 import { Outlet } from "./outlet.ts";
 
 interface Leg {
@@ -33,18 +34,16 @@ export class WebSocketConnection implements Connection {
   readonly #closeDeadlineMs: number;
   readonly #profile: Profile | undefined;
   readonly #events: ConnectionEvents;
-  readonly #budget: Budget;
   #visitor: Outlet | undefined;
   #answer: Response | undefined;
   #subprotocol: string | null = null;
   #leg: Leg | undefined;
   readonly #memory: Memory | undefined;
-  #held: Frame[] = [];
-  #heldBytes = 0;
+  readonly #held: HeldFrames;
   #holding = true;
   #holdingSinceMs = 0;
-  /** The leg is there, and its origin has not yet taken the replay: what is held is flushed when it has. */
-  #awaiting = false;
+  /** A new leg is there. What is held is flushed when its origin has taken the replay, and then the session says so. */
+  #awaiting: "replay" | "session" | undefined;
   #frameCount = 0;
   /** When the last frame passed, either way, and when the origin's last did. */
   #lastFrameAtMs = 0;
@@ -66,7 +65,7 @@ export class WebSocketConnection implements Connection {
     this.#profile = profileOf(live.resume);
     this.#memory = this.#profile?.begin();
     this.#events = events;
-    this.#budget = budget;
+    this.#held = new HeldFrames(budget);
   }
 
   get rehomeable(): boolean {
@@ -121,7 +120,15 @@ export class WebSocketConnection implements Connection {
     if (this.#parting) return;
     if (!this.#holding) this.#holdingSinceMs = Date.now();
     this.#holding = true;
-    this.#awaiting = false;
+    this.#awaiting = undefined;
+  }
+
+  get flowing(): boolean {
+    return this.#leg !== undefined && !this.#holding;
+  }
+
+  flow(): void {
+    if (this.#leg && this.#awaiting === "session") this.#flush(this.#leg);
   }
 
   async quiet(): Promise<void> {
@@ -191,11 +198,14 @@ export class WebSocketConnection implements Connection {
     socket.addEventListener("error", (event) => this.#originFailed(leg, brokenProtocol(event.message)));
     socket.accept({ allowHalfOpen: true });
     if (this.#visitor) {
-      this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.length);
+      this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.count);
       this.#replay(leg, this.#visitor);
-    } else this.#acceptVisitor(response);
-    this.#awaiting = true;
-    this.#flushIfTaken(leg);
+      this.#awaiting = "replay";
+      this.#lookIfTaken();
+    } else {
+      this.#acceptVisitor(response);
+      this.#flush(leg);
+    }
   }
 
   #farewell(leg: Leg): void {
@@ -225,11 +235,7 @@ export class WebSocketConnection implements Connection {
   #fromVisitor(frame: Frame): void {
     if (this.#over || this.#visitorClose) return;
     if (this.#leg && !this.#holding) return this.#toOrigin(this.#leg, frame);
-    const bytes = frameBytes(frame);
-    const fits = this.#held.length < HELD_FRAMES_MAX && this.#heldBytes + bytes <= HELD_BYTES_MAX && this.#budget.add(bytes);
-    if (!fits) return this.end(overloaded("too much was sent while the session moved: please reconnect"));
-    this.#held.push(frame);
-    this.#heldBytes += bytes;
+    if (!this.#held.add(frame)) this.end(overloaded("too much was sent while the session moved: please reconnect"));
   }
 
   #toOrigin(leg: Leg, frame: Frame): void {
@@ -245,13 +251,15 @@ export class WebSocketConnection implements Connection {
     this.hear(visitor);
   }
 
-  #flushIfTaken(leg: Leg): void {
-    if (this.#awaiting && this.#memory?.ready !== false) this.#flush(leg);
+  #lookIfTaken(): void {
+    if (this.#awaiting !== "replay" || this.#memory?.ready === false) return;
+    this.#awaiting = "session";
+    this.#events.ready(this);
   }
 
   #flush(leg: Leg): void {
-    this.#awaiting = false;
-    const held = this.#takeHeld();
+    this.#awaiting = undefined;
+    const held = this.#held.take();
     this.#holding = false;
     for (const frame of held) if (!this.#over) this.#toOrigin(leg, frame);
     if (this.#over || !this.#visitorClose) return;
@@ -267,7 +275,7 @@ export class WebSocketConnection implements Connection {
     if (heard === "refused") return this.end(STALE_HANDSHAKE);
     if (heard === "pass" && !this.#visitor.send(frame)) return this.end(overloaded("you read too slowly: please reconnect"));
     if (heard !== "pass" && heard !== "swallow") this.#tell(leg, heard);
-    if (this.#awaiting && !this.#over) this.#flushIfTaken(leg);
+    if (this.#awaiting === "replay" && !this.#over) this.#lookIfTaken();
   }
 
   /** A close may be followed by an error, and the other way round: only the first counts. */
@@ -287,7 +295,7 @@ export class WebSocketConnection implements Connection {
       this.#leg = undefined;
       return this.#events.lost(this);
     }
-    if (this.#awaiting) {
+    if (this.#awaiting === "replay") {
       leg.outlet.close(answerTo(close));
       return this.end(STALE_HANDSHAKE); // its answer to the replay
     }
@@ -319,8 +327,8 @@ export class WebSocketConnection implements Connection {
     if (close.code === 1006) return this.#visitorLost(LOST);
     this.#visitorClose = close;
     if (this.#originClose) return this.#finish(close);
-    if (isFaulty(close) || !(this.#leg || this.#held.length > 0)) return this.#answerVisitor(close);
-    if (this.#leg && this.#held.length === 0) return this.#passVisitorClose(this.#leg, close);
+    if (isFaulty(close) || !(this.#leg || this.#held.count > 0)) return this.#answerVisitor(close);
+    if (this.#leg && this.#held.count === 0) return this.#passVisitorClose(this.#leg, close);
     this.#part(() => this.#visitor?.close(answerTo(close)), { holding: true });
   }
 
@@ -329,7 +337,7 @@ export class WebSocketConnection implements Connection {
     if (this.#over || this.#visitorClose) return;
     this.#visitorClose = LOST;
     this.#visitor?.close(answerTo(LOST));
-    if (this.#held.length === 0) this.#finish(this.#originClose ?? close);
+    if (this.#held.count === 0) this.#finish(this.#originClose ?? close);
   }
 
   #passVisitorClose(leg: Leg, close: Close): void {
@@ -353,7 +361,7 @@ export class WebSocketConnection implements Connection {
     if (this.#over) return;
     this.#over = true;
     if (this.#partingTimer !== undefined) clearTimeout(this.#partingTimer);
-    this.#takeHeld();
+    this.#held.take();
     const leg = this.#leg;
     this.#leg = undefined;
     this.#endedWithLeg = leg !== undefined && !this.#originClose;
@@ -376,14 +384,6 @@ export class WebSocketConnection implements Connection {
       // It was accepted already, or is closed: closing it is all that is left.
     }
     this.#takeLeave(leg, MOVING);
-  }
-
-  #takeHeld(): Frame[] {
-    const held = this.#held;
-    this.#held = [];
-    this.#budget.remove(this.#heldBytes);
-    this.#heldBytes = 0;
-    return held;
   }
 }
 

@@ -25,6 +25,8 @@ export interface Connection {
   readonly over: boolean;
   /** Whether an origin's leg is there now; once over, whether one was there to the end. */
   readonly legOpen: boolean;
+  /** Whether what the visitor sends reaches its origin now, and is not held back. */
+  readonly flowing: boolean;
   /** Frames that have passed, both ways. */
   readonly frameCount: number;
   /** Whether its origin has said nothing for longer than the route allows. Asked now and then. */
@@ -37,6 +39,8 @@ export interface Connection {
   quiet(): Promise<void>;
   /** What the old leg still says is not delivered, where the protocol wants that. */
   mute(): void;
+  /** What was held back goes to the new origin, which is ready for it. */
+  flow(): void;
   /** Planned end of the leg: told to close, listened to until it has (bounded). `false`: it did not, and may not have heard everything. */
   closeLeg(): Promise<boolean>;
   /** The leg is lost or must not be heard any more. */
@@ -57,6 +61,8 @@ export interface ConnectionEvents {
   lost(connection: Connection): void;
   /** A new leg has begun, after so long without one; so many of the visitor's frames were held back. */
   resumed(heldMs: number, heldFrames: number): void;
+  /** A new leg's origin is ready for what was held back: the session says when it may flow. */
+  ready(connection: Connection): void;
   /** The connection is over. */
   ended(connection: Connection): void;
 }

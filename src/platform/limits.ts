@@ -21,6 +21,10 @@ export const ARRIVAL_DEADLINE_MS = 5_000;
 /** Waits between attempts to reach an origin, in order; the last repeats. The first re-dial is immediate. */
 export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
 
+/** Failed dials at one placement after which the ring object is asked for another, even if it finds the origin well. */
+export const FAILURES_UNREACHED = 2;
+export const FAILURES_REACHED = 4;
+
 /** A planned move's longest wait for `enter` after `leave`: past it the carrier asks the ring object itself. */
 export const MOVE_DEADLINE_MS = 6_000;
 
@@ -69,8 +73,11 @@ export const RESETS_WINDOW_MS = 30_000;
 /** Longest wait for an origin to fall quiet before a planned close: a busy origin never does. */
 export const QUIET_MAX_MS = 500;
 
-/** Frames of one visitor held back in a move; past either the visitor is told (1013). */
-export const HELD_FRAMES_MAX = 2_000;
+/** How long the connections of a session that have their new legs wait for the others, so that nobody misses what one of them sends. */
+export const GATHER_READY_MS = 2_000;
+
+/** Frames of one visitor held back in a move; past either the visitor is told (1013). MQTT clients send half a dozen frames a packet. */
+export const HELD_FRAMES_MAX = 10_000;
 export const HELD_BYTES_MAX = 4 * 1024 * 1024;
 /** Held by one carrier altogether: an object has 128 MB. */
 export const HELD_BYTES_MAX_PER_CARRIER = 32 * 1024 * 1024;

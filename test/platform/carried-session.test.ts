@@ -11,6 +11,11 @@ const SETTING: Setting = {
   visitorLatencyMs: 8,
   ringLatencyMs: 2,
 };
+const HANDOVER: Setting["resume"] = {
+  mode: "handover",
+  prelude: { frames: 0, bytes: 0, swallow: 0, mute: false },
+  handover: { path: "/state", maxBytes: 100, timeoutMs: 1_000 },
+};
 const PLANNED = { planned: true, gapMs: 0, patienceMs: 60_000, by: 1 };
 
 let world: CarriedWorld;
@@ -130,8 +135,7 @@ test("a visitor who goes frees the slot of a dial that hangs", async () => {
 });
 
 test("the state of an origin that never heard the last frames is not handed over: the visitor is told to come back", async () => {
-  const prelude = { frames: 0, bytes: 0, swallow: 0, mute: false };
-  begin({ resume: { mode: "handover", prelude, handover: { path: "/state", maxBytes: 100, timeoutMs: 1_000 } } });
+  begin({ resume: HANDOVER });
   const visitor = world.join();
   await world.clock.pass(50);
   world.origins[0]?.becomes("hanging");
@@ -142,4 +146,45 @@ test("the state of an origin that never heard the last frames is not handed over
   world.origins[0]?.becomes("well"); // in time to answer for a state without that frame
   await world.clock.pass(3_000);
   expect(visitor.told?.code).toBe(1012);
+});
+
+test("a ring object that says where the session is, and in the same moment orders it away, is obeyed in the order", async () => {
+  begin({ ringLatencyMs: 5 });
+  world.join();
+  await world.clock.pass(50);
+  move({ gapMs: 60_000 });
+  world.ring.forget(); // the session is left, and the ring object has lost the move: it is asked in a while
+  await world.clock.pass(MOVE_DEADLINE_MS + 7); // the answer is on its way
+  move({ gapMs: 300 });
+  await world.clock.pass(200);
+  expect([placeNow(), world.violations]).toEqual(["o0", []]);
+  await world.clock.pass(1_000);
+  expect([placeNow(), world.session?.hasLeg, world.violations]).toEqual(["o1", true, []]);
+});
+
+test("a visitor who arrives has an answer at the deadline, though the session's state is being brought back then", async () => {
+  begin({ resume: HANDOVER, manner: { ...SETTING.manner, dialMs: 2, latencyMs: 0, answerMs: 0 }, ringLatencyMs: 40 });
+  world.join();
+  await world.clock.pass(82);
+  move({ gapMs: 980, patienceMs: 102, by: 0 });
+  await world.clock.pass(1_081);
+  const visitor = world.join();
+  world.ring.forget(); // the session asks where it is in a while: just before this visitor has waited for too long
+  await world.clock.pass(2 * ARRIVAL_DEADLINE_MS);
+  expect((visitor.settledAtMs ?? Infinity) - visitor.joinedAtMs).toBeLessThanOrEqual(ARRIVAL_DEADLINE_MS);
+});
+
+test("a move that is lost after the state was, too, ends with the visitor told to come back", async () => {
+  begin({ resume: HANDOVER });
+  const visitor = world.join();
+  await world.clock.pass(50);
+  world.origins[0]?.becomes("hanging");
+  world.send(visitor, 1);
+  await world.clock.pass(150);
+  move({ gapMs: 60_000 });
+  world.openLegOf(visitor)?.far.reset();
+  world.ring.forget();
+  world.origins[0]?.becomes("well");
+  await world.clock.pass(MOVE_DEADLINE_MS + 1_000);
+  expect([visitor.told?.code, world.violations]).toEqual([1012, []]);
 });

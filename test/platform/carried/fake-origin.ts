@@ -85,7 +85,7 @@ export class FakeOrigin {
 
   becomes(health: Health): void {
     this.health = health;
-    if (health !== "well") return;
+    if (health === "hanging") return;
     for (const look of this.#backlog.splice(0)) look();
   }
 
