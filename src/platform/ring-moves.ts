@@ -23,6 +23,7 @@ import {
   WEIGH_MS,
   within,
 } from "./limits.ts";
+import { Blame } from "./ring-blame.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
@@ -66,6 +67,7 @@ export class Moves {
   readonly #means: Means;
   readonly #state: RingState;
   readonly #placing: Placing;
+  readonly #blame: Blame;
   /** Sessions that wait for their turn, and are served where they are meanwhile. */
   readonly #waiting = new Set<string>();
   readonly #movedCounts = new Map<MoveReason, number>();
@@ -75,6 +77,7 @@ export class Moves {
     this.#means = means;
     this.#state = means.state;
     this.#placing = means.placing;
+    this.#blame = new Blame(means.state, means.placing, means.quarantine);
     const MARGIN_MS = 1_000;
     const hooks = means.config.routes.flatMap(({ pool, resume }) =>
       pool === means.state.pool.id && resume.mode === "handover" ? [resume.handover.timeoutMs] : [],
@@ -205,14 +208,14 @@ export class Moves {
     const left = await this.#leave(slice, rows, false);
     const diedAtMs = Date.now();
     const wereThere = (row: LiveRow): boolean => left.get(row.keyHash)?.reached === true;
-    const [suspects, others] = partition(rows, (row) => wereThere(row) && this.#means.quarantine.isSuspect(row, diedAtMs));
+    const [suspects, others] = partition(rows, (row) => wereThere(row) && this.#blame.isSuspect(row, diedAtMs));
     const go = (some: readonly LiveRow[]): Promise<void> => this.#goAfterLoss(slice, some, order, left, arrived);
-    this.#blame(others.filter(wereThere), diedAtMs);
+    await this.#blame.of(others.filter(wereThere), diedAtMs);
     await Promise.all([
       go(others),
-      this.#othersVerdicts(suspects).then(() => {
-        const quarantined = this.#blame(suspects, diedAtMs);
-        return Promise.all([this.#expel(quarantined, true), go(suspects.filter((row) => !quarantined.includes(row)))]);
+      this.#blame.of(suspects, diedAtMs).then((quarantined) => {
+        const free = suspects.filter((row) => !quarantined.includes(row));
+        return Promise.all([this.#expel(quarantined, true), go(free)]);
       }),
     ]);
   }
@@ -239,24 +242,6 @@ export class Moves {
         );
       }),
     );
-  }
-
-  /** Before a session is suspected: what took its origin may have taken others in the same moment, of which nobody knows yet. */
-  async #othersVerdicts(suspects: readonly LiveRow[]): Promise<void> {
-    if (suspects.length === 0) return;
-    const up = this.#state.view.snapshot.origins.filter((origin) => origin.health !== "down");
-    await Promise.all(up.map((origin) => this.#placing.ownVerdict(origin.id)));
-  }
-
-  #blame(rows: readonly LiveRow[], diedAtMs: number): LiveRow[] {
-    const { origins } = this.#state.view.snapshot;
-    const othersFell = (seen: ReadonlySet<string>): boolean => {
-      const fell = origins.filter(({ id, health }) => health === "down" && !seen.has(id)).length + 1; // with the one that is asked about
-      return fell * 2 >= origins.length && origins.length > 2;
-    };
-    const quarantined = this.#means.quarantine.blame(rows, diedAtMs, othersFell);
-    for (const { keyHash } of quarantined) console.error(JSON.stringify({ limpet: "quarantined", ...this.#state.name, session: keyHash }));
-    return quarantined;
   }
 
   // — either —
