@@ -381,13 +381,12 @@ export class CarriedSession implements ConnectionEvents {
       return undefined;
     }
     const { placement } = answer;
-    const isNewer = placement.fence > (this.#placement?.fence ?? 0);
     const isLeft = this.#leaveCount > leaveCount && placement.fence <= this.#leftFence;
     // Everyone left while it was asked: the ring object has just placed a session that is none.
     if (this.#over) this.#host.emptied(this.ref, placement.fence);
     else if (isLeft) {
       // It crossed an order to leave that place: as if it had come before.
-      if (isNewer) {
+      if (placement.fence > (this.#placement?.fence ?? 0)) {
         this.#placement = placement;
         this.#beginPause(ASK_AGAIN_MS);
       }
