@@ -2,11 +2,11 @@
 // placement drops every leg of the old one before the first reaches the new. Placements are obeyed by fence: the largest wins.
 
 import { RESTART, type Close } from "../core/close-codes.ts";
-import type { LeaveItem, LeftItem, PlaceAnswer, PlaceItem, Placement, SessionRef, Weight } from "../core/protocol.ts";
+import type { LeaveItem, LeftItem, PlaceItem, Placement, SessionRef, Weight } from "../core/protocol.ts";
 import { backoff, discard, farewell, hasBegun, Resets, unlessLate, type Connected, type Refusal } from "./connecting.ts";
 import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import type { Handover } from "./hand-over.ts";
-import type { Handshakes, Lane } from "./handshakes.ts";
+import type { Lane } from "./handshakes.ts";
 import {
   ARRIVAL_DEADLINE_MS,
   ASK_AGAIN_MS,
@@ -18,21 +18,10 @@ import {
   RESETS_MAX,
   RESTART_SPREAD_MS,
   SLOW_HANDSHAKE_MS,
+  TIMED_OUT_MS,
 } from "./limits.ts";
 import { Regrouping } from "./regrouping.ts";
-
-export interface SessionHost {
-  readonly handshakes: Handshakes;
-  place(item: PlaceItem): Promise<PlaceAnswer>;
-  /** The last connection is over; `fence` is that of its placement, if it had one. */
-  emptied(ref: SessionRef, fence: number | undefined): void;
-  /** The number of connections or their origin changed. */
-  changed(): void;
-  /** A connection more (1) or fewer (−1). */
-  counted(change: 1 | -1): void;
-  /** A connection had no origin for so long, and so many of its visitor's frames were held back. */
-  resumed(heldMs: number, heldFrames: number): void;
-}
+import type { SessionHost } from "./session-host.ts";
 
 export class CarriedSession implements ConnectionEvents {
   readonly ref: SessionRef;
@@ -327,10 +316,13 @@ export class CarriedSession implements ConnectionEvents {
       if (release === "full") return "full";
       if (release === "aborted") return { kind: "unreachable" };
       slow = setTimeout(() => void this.#doubt(placement), SLOW_HANDSHAKE_MS); // never rejects
+      const dialledAtMs = Date.now();
       try {
         return await connection.open(placement, dial);
       } finally {
         release();
+        // Counts twice: nobody waits for as long once more.
+        if (Date.now() - dialledAtMs >= TIMED_OUT_MS && this.#placement?.fence === placement.fence) this.#failures++;
       }
     } finally {
       clearTimeout(late);

@@ -18,7 +18,8 @@ import {
 import { requestProblem } from "../core/problem.ts";
 import { answer } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { CarriedSession, type SessionHost } from "./carried-session.ts";
+import { CarriedSession } from "./carried-session.ts";
+import type { SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
 import { CarrierTally } from "./carrier-tally.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";

@@ -2,6 +2,8 @@
 
 /** A WebSocket handshake or the headers of a stream. Shorter cuts slow origins off; longer leaves visitors hanging. */
 export const HANDSHAKE_TIMEOUT_MS = 5_000;
+/** One that took as long has not been answered; a timer may come a little early. */
+export const TIMED_OUT_MS = HANDSHAKE_TIMEOUT_MS - 50;
 
 /** Handshakes of one object that may wait for their answer at once: the platform's own limit (November 2026). */
 export const HANDSHAKE_SLOTS = 6;

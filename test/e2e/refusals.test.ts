@@ -57,6 +57,20 @@ test("a handshake that hangs is given up as soon as the ring knows that its orig
   stack.expectOneOwner();
 });
 
+test("where handshakes hang while the checks are well, one time-out is enough: the session goes to the next of the walk", async () => {
+  stack = await LiveStack.start({ ids: ["o0", "o1", "o2"] });
+  const talkers = await stack.gatherAt("o0", names("s", 12));
+  stack.origin("o1").will.hangs = true;
+  await stack.drain("o0");
+  await eventually("all are at the last one", () => stack.origin("o2").open().length === talkers.length, 9_000); // one time-out is 5 s
+  expect(stack.origin("o1").handshakesAtMs.length).toBeGreaterThan(0);
+  for (const talker of talkers) {
+    await talker.ask();
+    await talker.expectWhole();
+  }
+  stack.expectOneOwner();
+});
+
 test("origins that hang are left one after the other: for the next of the walk, the backup, the secondary region", async () => {
   stack = await LiveStack.start({
     ids: ["weur-0", "weur-1", "weur-2", "weur-b", "enam-0"],

@@ -4,7 +4,8 @@
 import type { Close } from "../../../src/core/close-codes.ts";
 import type { Resume } from "../../../src/core/config-types.ts";
 import type { LiveRequest } from "../../../src/core/protocol.ts";
-import { CarriedSession, type SessionHost } from "../../../src/platform/carried-session.ts";
+import { CarriedSession } from "../../../src/platform/carried-session.ts";
+import type { SessionHost } from "../../../src/platform/session-host.ts";
 import { WebSocketConnection } from "../../../src/platform/carry-websocket.ts";
 import type { Connected } from "../../../src/platform/connecting.ts";
 import type { Budget } from "../../../src/platform/connection.ts";
