@@ -2,8 +2,9 @@
 // any object's restart; moves by reason, gaps, frames held, connections refused.
 
 import { afterEach, expect, test } from "vitest";
-import { LiveStack, names, type LiveRing, type Talker } from "../support/live-stack.ts";
+import { LiveStack, names, type LiveRing } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 
 let stack: LiveStack;
 

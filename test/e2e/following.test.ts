@@ -2,8 +2,9 @@
 // bounded load nothing flaps.
 
 import { afterEach, expect, test } from "vitest";
-import { LiveStack, mostWithin, names, type Talker } from "../support/live-stack.ts";
+import { LiveStack, mostWithin, names } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 
 let stack: LiveStack;
 

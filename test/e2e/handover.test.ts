@@ -2,8 +2,9 @@
 // the visitors are told to come back: never a session that has silently forgotten.
 
 import { afterEach, expect, test } from "vitest";
-import { LiveStack, type Talker } from "../support/live-stack.ts";
+import { LiveStack } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 
 let stack: LiveStack;
 

@@ -2,8 +2,9 @@
 // ways, finds what is lost, doubled or out of order; in planned moves there is nothing to find.
 
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { LiveStack, names, type Talker } from "../support/live-stack.ts";
+import { LiveStack, names } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 
 let stack: LiveStack;
 const SESSIONS = 8;

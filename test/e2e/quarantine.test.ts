@@ -1,8 +1,9 @@
 // A session whose frames kill its origins, and are replayed to the next, is not walked through the fleet.
 
 import { afterEach, expect, test } from "vitest";
-import { LiveStack, names, type Talker } from "../support/live-stack.ts";
+import { LiveStack, names } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 import { refusedHandshake } from "../support/visitor.ts";
 
 let stack: LiveStack;

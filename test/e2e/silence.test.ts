@@ -1,8 +1,9 @@
 // An origin that falls silent on one leg, while its checks and all else of it are well: that leg alone is given up, and dialled again.
 
 import { afterEach, expect, test } from "vitest";
-import { LiveStack, type Talker } from "../support/live-stack.ts";
+import { LiveStack } from "../support/live-stack.ts";
 import { eventually } from "../support/stack.ts";
+import type { Talker } from "../support/talker.ts";
 
 let stack: LiveStack;
 let heart: ReturnType<typeof setInterval>;
