@@ -17,6 +17,15 @@ export const overloaded = (reason: string): Close => ({ code: 1013, reason });
 
 /** How a connection that broke off is seen (RFC 6455 §7.1.5): no close frame came. */
 export const LOST: Close = { code: 1006, reason: "the connection was lost" };
+/** Sent to the origin whose session goes elsewhere, and to one whose visitor has gone without a word. */
+export const MOVING: Close = { code: 1012, reason: "this session moves to another origin" };
+export const GOING: Close = { code: 1001, reason: "" };
+
+/** What a close event says. */
+export function closeOf({ code, reason }: Close): Close {
+  return code === 1006 ? LOST : { code, reason };
+}
+
 /** The answer to a close that nobody may send. */
 const PROTOCOL_ERROR: Close = { code: 1002, reason: "" };
 
@@ -54,6 +63,11 @@ export function brokenProtocol(message: string): Close | undefined {
     code: 1011,
     reason: code === "1009" ? "the other side sent a message of more than 32 MiB" : "the other side broke the WebSocket protocol",
   };
+}
+
+/** Whether the code is one of the application's own (RFC 6455 §7.4.2). */
+export function isApplications({ code }: Close): boolean {
+  return code >= 3000;
 }
 
 export function isSendable(code: number): boolean {

@@ -42,7 +42,13 @@ export const LIMITS = {
   /** How long two holders of a snapshot may disagree. */
   horizonMs: whole(120 * SECOND_MS, 0, HOUR_MS, "ms", "every ramp and every drain waits for it"),
   /** How long a closed leg may take to answer the close. */
-  closeDeadlineMs: whole(2 * SECOND_MS, 0, 30 * SECOND_MS, "ms", "a hung peer would hold its connection, and a move, for that long"),
+  closeDeadlineMs: whole(
+    2 * SECOND_MS,
+    1,
+    5 * SECOND_MS,
+    "ms",
+    "at 0 no origin is heard to the end, and visitors wait no longer than 15 s for a move",
+  ),
 
   /** Deaths of its origins, each soon after it arrived there by re-homing, after which a session is moved no more. */
   faultDeaths: whole(3, 1, 100, "deaths", "at least one must count, and with very many one session could take every origin with it"),
@@ -100,7 +106,13 @@ export const LIMITS = {
   /** Greatest state that is handed over. */
   handoverBytes: whole(1_048_576, 1, 16_777_216, "bytes", "it is held in the memory of an object, which has 128 MB for all its sessions"),
   /** How long each of the two requests of a hand-over may take. */
-  handoverTimeoutMs: whole(5 * SECOND_MS, 10, 30 * SECOND_MS, "ms", "visitors' frames are held back meanwhile"),
+  handoverTimeoutMs: whole(
+    3 * SECOND_MS,
+    10,
+    4 * SECOND_MS,
+    "ms",
+    "visitors wait no longer than 15 s for a move, both requests and the close included",
+  ),
   /** Close codes an origin may send to have its leg re-homed. */
   closeCode: whole(undefined, 1000, 4999, "", "no WebSocket is closed with it (RFC 6455 §7.4.2)"),
   /** The visitor's first frames that are remembered. */

@@ -30,6 +30,9 @@ export interface Packet {
   readonly body: Uint8Array;
 }
 
+/** Packets that one frame may complete: a frame of 32 MiB could hold millions, and each is an object. */
+const AT_ONCE_MAX = 4_096;
+
 export class PacketReader {
   /** The beginning of a packet, in a buffer that grows by doubling: a packet of a byte a frame is kept at the cost of its bytes. */
   #buffer = new Uint8Array();
@@ -71,6 +74,7 @@ export class PacketReader {
       end = endOf(data, at);
       if (end === undefined || (end > data.length && end - at > PARTIAL_MAX_BYTES)) return undefined;
       if (end > data.length) break;
+      if (packets.length >= AT_ONCE_MAX) return undefined;
       packets.push(packetIn(data.subarray(at, end)));
     }
     this.take();

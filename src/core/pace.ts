@@ -9,6 +9,11 @@ export interface Taken {
   readonly waitMs: number;
 }
 
+/** Gives back what was not used after all; whoever waits already waits as long as was said. */
+export function returnTokens(fullAtMs: FullAtMs, count: number, perSecond: number): FullAtMs {
+  return fullAtMs - (count * 1000) / perSecond;
+}
+
 /** The part of a second's tokens that may be used at once. */
 const BURST_SHARE = 0.25;
 

@@ -135,7 +135,8 @@ const ABANDONED = {
 };
 
 function messageIn(frame: Frame): Message | undefined {
-  if (typeof frame !== "string") return undefined;
+  // What is larger than may be remembered is not looked into: parsed, it could be many times as large.
+  if (typeof frame !== "string" || frame.length > REMEMBERED_MAX_BYTES) return undefined;
   try {
     const message: unknown = JSON.parse(frame);
     return typeof message === "object" && message !== null ? message : undefined;

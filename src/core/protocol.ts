@@ -49,6 +49,8 @@ export interface LivePlacement {
   readonly origin: string;
   readonly region: string;
   readonly fence: number;
+  /** Where its legs were opened: an origin may have another address since. */
+  readonly url?: string | undefined;
 }
 
 /** Ring → carrier: a session's one origin. A carrier obeys the largest fence it has seen for a key. */

@@ -3,6 +3,7 @@
 // is told that its own state was removed takes a higher clock, as y-protocols has it, and with that its origin shows it again.
 
 import { createDecoder, hasContent, readVarString, readVarUint } from "lib0/decoding";
+import { REMEMBERED_MAX_BYTES } from "./profile.ts";
 import { createEncoder, toUint8Array, writeVarString, writeVarUint } from "lib0/encoding";
 
 export interface ClientState {
@@ -12,8 +13,9 @@ export interface ClientState {
   readonly state: string;
 }
 
-/** The states in an update. Throws for one that cannot be read. */
+/** The states in an update. Throws for one that cannot be read; of one that is larger than any presence none are read: a million states of some bytes would fill the memory. */
 export function readStates(update: Uint8Array): ClientState[] {
+  if (update.byteLength > REMEMBERED_MAX_BYTES) return [];
   const decoder = createDecoder(update);
   const count = readVarUint(decoder);
   const states: ClientState[] = [];

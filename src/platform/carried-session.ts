@@ -98,6 +98,7 @@ export class CarriedSession implements ConnectionEvents {
     for (const connection of staying) connection.hold();
     if (!planned) {
       for (const connection of staying) connection.dropLeg();
+      this.#reached = false; // told once: the order may come again while nobody can take the session
       await Promise.all(returning);
       return left;
     }
@@ -180,6 +181,10 @@ export class CarriedSession implements ConnectionEvents {
 
   ready(connection: Connection): void {
     this.#regrouping.ready(connection);
+  }
+
+  refused(): void {
+    this.#host.refused();
   }
 
   resumed(heldMs: number, heldFrames: number): void {
@@ -385,6 +390,7 @@ export class CarriedSession implements ConnectionEvents {
     } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence) {
       // Nobody moves it any more. Whose state was not kept cannot be sure what their origin has heard.
       if (this.#handover?.given === false) for (const connection of this.#connections) if (!this.#arriving.has(connection)) connection.end(RESTART);
+      this.#placement = placement; // its origin may have another address since
       this.#resume();
     } else this.enter(placement);
     return undefined;

@@ -112,13 +112,15 @@ export class CarrierObject extends DurableObject<Env> {
       this.#ring.saw(placement.fence);
       const session = this.#sessions.get(placement.keyHash);
       session?.enter(placement);
-      return { keyHash: placement.keyHash, session };
+      return { keyHash: placement.keyHash, fence: placement.fence, session };
     });
     const late = delay(ENTERED_WITHIN_MS);
     await Promise.all(entering.flatMap(({ session }) => (session ? [Promise.race([session.connected(), late])] : [])));
     return {
       absent: entering.flatMap(({ keyHash, session }) => (session ? [] : [keyHash])),
-      failed: entering.flatMap(({ keyHash, session }) => (session && session.connectionCount > 0 && !session.hasLeg ? [keyHash] : [])),
+      failed: entering.flatMap(({ keyHash, fence, session }) =>
+        session && session.connectionCount > 0 && !(session.hasLeg && session.placement?.fence === fence) ? [keyHash] : [],
+      ),
     };
   }
 
@@ -132,8 +134,8 @@ export class CarrierObject extends DurableObject<Env> {
     const sessions = [...this.#sessions.values()];
     const rows = sessions.flatMap(({ ref, placement, connectionCount }) => {
       if (!placement) return [];
-      const { origin, region, fence, reason, movedFrom } = placement;
-      return [{ ...ref, origin, region, fence, reason, movedFrom, connections: connectionCount }];
+      const { origin, region, url, fence, reason, movedFrom } = placement;
+      return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount }];
     });
     return { rows, asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
   }
@@ -155,6 +157,7 @@ export class CarrierObject extends DurableObject<Env> {
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
+      refused: () => this.#refused(),
       counted: (change) => (this.#connectionCount += change),
       resumed: (heldMs, heldFrames) => {
         this.#tally.resumed(heldMs, heldFrames);

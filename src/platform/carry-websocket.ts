@@ -2,7 +2,20 @@
 // leg is held back, and flushed after what the profile replays. Both legs are half-open: a close is passed on and answered by the other
 // side, and until that answer both hear what the other still says, as they would of each other. docs/carrying.md has the table.
 
-import { answerTo, brokenProtocol, isFaulty, LOST, overloaded, relayed, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
+import {
+  answerTo,
+  brokenProtocol,
+  closeOf,
+  GOING,
+  isApplications,
+  isFaulty,
+  LOST,
+  MOVING,
+  overloaded,
+  relayed,
+  STALE_HANDSHAKE,
+  type Close,
+} from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
 import type { Frame, Memory, Profile, Told } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
@@ -10,23 +23,12 @@ import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import { HeldFrames } from "./held-frames.ts";
+import { Leg } from "./leg.ts";
 import { delay, QUIET_MAX_MS } from "./limits.ts";
 import { Outlet } from "./outlet.ts";
 
-interface Leg {
-  readonly outlet: Outlet;
-  /** Ends its TCP connection without a word. */
-  readonly cut: () => void;
-  /** Nothing it says is delivered any more. */
-  muted: boolean;
-  /** Set while we wait for its close; told whether it came. */
-  closed: ((isHeard: boolean) => void) | undefined;
-  /** Its connection is cut when it has not answered our close by then. */
-  cutting: ReturnType<typeof setTimeout> | undefined;
-}
-
-const MOVING: Close = { code: 1012, reason: "this session moves to another origin" };
-const GOING: Close = { code: 1001, reason: "" };
+const SLOW_VISITOR = "you read too slowly: please reconnect";
+const SLOW_ORIGIN = "the origin reads too slowly: please reconnect";
 
 export class WebSocketConnection implements Connection {
   readonly #handshake: Handshake;
@@ -89,10 +91,10 @@ export class WebSocketConnection implements Connection {
     }
     const socket = response.webSocket;
     if (socket) {
-      const leg: Leg = { outlet: new Outlet(socket), cut: () => abort.abort(), muted: false, closed: undefined, cutting: undefined };
+      const leg = new Leg(socket, abort);
       if (!this.#visitor || response.headers.get(SUBPROTOCOL) === this.#subprotocol)
-        return { kind: "open", begin: () => this.#begin(leg, response), discard: () => this.#discard(leg) };
-      this.#discard(leg); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
+        return { kind: "open", begin: () => this.#begin(leg, response), discard: () => leg.discard(this.#closeDeadlineMs) };
+      leg.discard(this.#closeDeadlineMs); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
       return { kind: "answered", response: new Response(null, { status: 426 }) };
     }
     if (!isGatewayFault(response.status)) return { kind: "answered", response };
@@ -171,7 +173,7 @@ export class WebSocketConnection implements Connection {
     if (this.#parting) return this.#finish();
     this.#leg = undefined;
     this.#farewell(leg);
-    this.#takeLeave(leg, MOVING);
+    leg.leave(MOVING, false, this.#closeDeadlineMs);
   }
 
   lastWords(): readonly Frame[] {
@@ -179,13 +181,19 @@ export class WebSocketConnection implements Connection {
   }
 
   hear(frames: readonly Frame[]): void {
-    for (const frame of frames) if (!this.#over) this.#visitor?.send(frame);
+    for (const frame of frames) if (!this.#over && this.#visitor?.send(frame) === false) return this.#giveUp(SLOW_VISITOR);
   }
 
   end(close: Close): void {
     if (this.#over) return;
     this.#visitor?.close(this.#visitorClose ? answerTo(this.#visitorClose) : close);
     this.#finish();
+  }
+
+  /** A bound was passed: better told than a hole. */
+  #giveUp(reason: string): void {
+    this.#events.refused();
+    this.end(overloaded(reason));
   }
 
   #begin(leg: Leg, response: Response): void {
@@ -198,7 +206,6 @@ export class WebSocketConnection implements Connection {
     socket.addEventListener("error", (event) => this.#originFailed(leg, brokenProtocol(event.message)));
     socket.accept({ allowHalfOpen: true });
     if (this.#visitor) {
-      this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.count);
       this.#replay(leg, this.#visitor);
       this.#awaiting = "replay";
       this.#lookIfTaken();
@@ -235,7 +242,7 @@ export class WebSocketConnection implements Connection {
   #fromVisitor(frame: Frame): void {
     if (this.#over || this.#visitorClose) return;
     if (this.#leg && !this.#holding) return this.#toOrigin(this.#leg, frame);
-    if (!this.#held.add(frame)) this.end(overloaded("too much was sent while the session moved: please reconnect"));
+    if (!this.#held.add(frame)) this.#giveUp("too much was sent while the session moved: please reconnect");
   }
 
   #toOrigin(leg: Leg, frame: Frame): void {
@@ -243,11 +250,11 @@ export class WebSocketConnection implements Connection {
     this.#lastFrameAtMs = Date.now();
     const sent = this.#memory?.sent(frame) ?? "pass";
     if (sent !== "pass") return sent === "swallow" ? undefined : this.#tell(leg, sent);
-    if (!leg.outlet.send(frame)) this.end(overloaded("the origin reads too slowly: please reconnect"));
+    if (!leg.outlet.send(frame)) this.#giveUp(SLOW_ORIGIN);
   }
 
   #tell(leg: Leg, { origin, visitor }: Told): void {
-    for (const frame of origin) if (!leg.outlet.send(frame)) return this.end(overloaded("the origin reads too slowly: please reconnect"));
+    for (const frame of origin) if (!leg.outlet.send(frame)) return this.#giveUp(SLOW_ORIGIN);
     this.hear(visitor);
   }
 
@@ -258,6 +265,7 @@ export class WebSocketConnection implements Connection {
   }
 
   #flush(leg: Leg): void {
+    if (this.#awaiting === "session") this.#events.resumed(Date.now() - this.#holdingSinceMs, this.#held.count);
     this.#awaiting = undefined;
     const held = this.#held.take();
     this.#holding = false;
@@ -273,19 +281,19 @@ export class WebSocketConnection implements Connection {
     if (leg.muted || this.#over || !this.#visitor) return;
     const heard = this.#memory?.heard(frame) ?? "pass";
     if (heard === "refused") return this.end(STALE_HANDSHAKE);
-    if (heard === "pass" && !this.#visitor.send(frame)) return this.end(overloaded("you read too slowly: please reconnect"));
+    if (heard === "pass" && !this.#visitor.send(frame)) return this.#giveUp(SLOW_VISITOR);
     if (heard !== "pass" && heard !== "swallow") this.#tell(leg, heard);
     if (this.#awaiting === "replay" && !this.#over) this.#lookIfTaken();
   }
 
   /** A close may be followed by an error, and the other way round: only the first counts. */
   #originClosed(leg: Leg, close: Close): void {
-    if (close.code === 1006 && leg.cutting !== undefined) clearTimeout(leg.cutting);
+    if (close.code === 1006) leg.gone();
     if (this.#leg !== leg || this.#over || leg.closed) {
       leg.outlet.close(answerTo(close));
       if (this.#leg === leg) this.#leg = undefined;
       leg.closed?.(close.code !== 1006); // we asked for it
-      if (close.code >= APPLICATION_CODES && !leg.muted) this.end(relayed(close) ?? GOING); // its own word has crossed ours: a visitor that was sent away is not brought back
+      if (isApplications(close) && !leg.muted) this.end(relayed(close) ?? GOING); // its own word has crossed ours: a visitor that was sent away is not brought back
       return;
     }
     if (this.#originClose) return;
@@ -365,33 +373,9 @@ export class WebSocketConnection implements Connection {
     const leg = this.#leg;
     this.#leg = undefined;
     this.#endedWithLeg = leg !== undefined && !this.#originClose;
-    if (leg) this.#takeLeave(leg, toOrigin ? relayed(toOrigin) : GOING);
+    if (leg) leg.leave(toOrigin ? relayed(toOrigin) : GOING, true, this.#closeDeadlineMs); // nobody is left to miss anything
     this.#events.ended(this);
   }
-
-  /** Nothing of this leg is heard any more. It is told, and cut if it does not answer: else it would stay for as long as its origin likes. */
-  #takeLeave(leg: Leg, close: Close | undefined): void {
-    leg.muted = true;
-    leg.closed?.(this.#over); // of one that is over nobody is left to miss anything
-    leg.outlet.close(close);
-    leg.cutting = setTimeout(leg.cut, this.#closeDeadlineMs);
-  }
-
-  #discard(leg: Leg): void {
-    try {
-      leg.outlet.socket.accept({ allowHalfOpen: true });
-    } catch {
-      // It was accepted already, or is closed: closing it is all that is left.
-    }
-    this.#takeLeave(leg, MOVING);
-  }
 }
-
-/** From here on codes are the application's alone (RFC 6455 §7.4.2). */
-const APPLICATION_CODES = 3000;
 
 const SUBPROTOCOL = "sec-websocket-protocol";
-
-function closeOf({ code, reason }: CloseEvent): Close {
-  return code === 1006 ? LOST : { code, reason };
-}

@@ -63,6 +63,8 @@ export interface ConnectionEvents {
   resumed(heldMs: number, heldFrames: number): void;
   /** A new leg's origin is ready for what was held back: the session says when it may flow. */
   ready(connection: Connection): void;
+  /** A bound was passed: a connection ends for it. */
+  refused(): void;
   /** The connection is over. */
   ended(connection: Connection): void;
 }

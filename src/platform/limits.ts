@@ -39,6 +39,9 @@ export const RESTART_SPREAD_MS = 250;
 /** How far ahead a planned move may book an origin's tokens: what is urgent waits no longer than that. */
 export const BOOKED_AHEAD_MS = 500;
 
+/** The longest wait for tokens after a loss: their visitors are closed after RECONNECT_DEADLINE_MS. */
+export const URGENT_WAIT_MAX_MS = 5_000;
+
 /** Sessions that leave and enter together: one waits for the slowest of its group. */
 export const GROUP_MAX = 8;
 /** Connections of one carrier that are between two origins by plan: six handshakes at a time, so that the last of them waits ten of theirs. */
@@ -102,6 +105,11 @@ export const VERDICT_SPACING_MS = 100;
 
 /** Answers kept for calls that a carrier repeats. */
 export const ANSWERS_KEPT = 64;
+
+/** Another object's longest answer, where a placement waits for it: ours may probe an origin several times first. */
+export const OBJECT_ANSWER_MS = 10_000;
+/** The same where it only has to look. */
+export const GUEST_ANSWER_MS = 3_000;
 
 /** How long guests of one region are gathered into one call. */
 export const GATHER_GUESTS_MS = 2;

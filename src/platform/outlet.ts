@@ -40,10 +40,10 @@ export class Outlet {
 
   /** `bufferedAmount` exists since workerd 1.20261117; without it nothing is known, and nothing bounded. */
   #isFull(bytes: number): boolean {
-    this.#unseenBytes = 0;
     const { bufferedAmount: waiting = 0 } = this.socket as { bufferedAmount?: number };
     if (waiting === 0) this.#largestBytes = 0;
     if (waiting - this.#largestBytes > SOCKET_BUFFER_MAX_BYTES) return true;
+    this.#unseenBytes = 0; // not before: of a reader that is too slow every frame is looked at
     this.#largestBytes = Math.max(this.#largestBytes, bytes);
     return false;
   }

@@ -8,7 +8,7 @@ import type { CarrierName } from "../core/names.ts";
 import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement, type Tally } from "../core/protocol.ts";
 import { bootstrapView, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
-import { BATCH_MAX } from "./limits.ts";
+import { BATCH_MAX, OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { RingObject } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
 
@@ -96,7 +96,11 @@ export class RingClient {
     const items = asks.map((ask) => ask.item);
     let answers: readonly PlaceAnswer[] = [];
     try {
-      answers = await this.#call((stub, envelope) => stub.place(envelope, items));
+      answers = await within(
+        this.#call((stub, envelope) => stub.place(envelope, items)),
+        OBJECT_ANSWER_MS,
+        "place",
+      );
       for (const each of answers) if (each.kind === "placed") this.saw(each.placement.fence);
     } catch (error) {
       this.#seq++; // what we decide now the ring object does not know: the gap makes it read our table

@@ -6,6 +6,7 @@ import type { Pool } from "../core/config-types.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import type { OriginFetch } from "./origin-fetch.ts";
 import { delay, PROBE_SLOTS, VERDICT_SPACING_MS } from "./limits.ts";
+import { Slots } from "./slots.ts";
 
 interface Observed {
   health: Health;
@@ -26,6 +27,8 @@ export class Prober {
   readonly #verdicts = new Map<string, Promise<Verdict>>();
   #origins: readonly SnapshotOrigin[] = [];
   #busy = 0;
+  /** Of the handshakes that the platform lets an object wait for: a verdict that waits for its turn is better than a healthy origin's check that never went out. */
+  readonly #slots = new Slots(PROBE_SLOTS);
 
   constructor(policy: Pool["health"], send: OriginFetch, onChange: (originId: string, status: Health["status"]) => void) {
     this.#policy = policy;
@@ -90,7 +93,7 @@ export class Prober {
     if (!observed) return false;
     observed.probing = true;
     this.#busy++;
-    const ok = await this.#answersWell(origin);
+    const ok = await this.#slots.use(() => this.#answersWell(origin));
     this.#busy--;
     observed.probing = false;
     const nowMs = Date.now();

@@ -1,10 +1,11 @@
 // Origins that join, change and leave at run time, by an operator's order: each change is one epoch, and the same order twice is one. Who leaves
-// is drained first; sessions whose origin has a new address are moved there as wholes.
+// is drained first, and no session is moved to a joiner that has not answered yet.
 
 import { newDrain, type ConfiguredOrigin } from "../core/lifecycle.ts";
 import { conflictOf, orderFor, standing, UNCHANGED, type OriginChange, type Surroundings, type WantedOrigin } from "../core/membership.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
-import type { Moves } from "./ring-moves.ts";
+import { HALT_MS } from "./limits.ts";
+import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
 
@@ -16,25 +17,20 @@ export type MemberOutcome =
   /** `joined`: it was not in the ring before. */
   { readonly kind: "done"; readonly joined: boolean } | { readonly kind: "unknown" } | { readonly kind: "conflict"; readonly why: string };
 
-const NOBODY: ReadonlySet<string> = new Set();
 const DONE: MemberOutcome = { kind: "done", joined: false };
 
 /** What of the ring object membership is changed with. */
 interface Ring {
   readonly state: RingState;
-  readonly moves: Moves;
+  readonly placing: Placing;
   readonly upkeep: Upkeep;
   /** Tells everyone who holds a copy of what has changed. */
   readonly announce: () => void;
-  /** Goes on with moves in the background. */
-  readonly goOn: (work: Promise<void>) => Promise<void>;
 }
 
 export class Members {
   readonly #ring: Ring;
   readonly #state: RingState;
-  /** The last known address of each origin of any region. */
-  readonly #addresses = new Map<string, string>();
 
   constructor(ring: Ring) {
     this.#ring = ring;
@@ -51,20 +47,6 @@ export class Members {
         return this.#remove(id);
       default:
         return wanted satisfies never;
-    }
-  }
-
-  /** Takes live sessions to the new address of their origin, ours or another region's: plain requests go there from now on too. */
-  follow(): void {
-    for (const { snapshot } of this.#state.views()) {
-      if (snapshot.epoch === 0) continue; // as configured: its ring may have been told otherwise
-      for (const { id, url } of snapshot.origins) {
-        const before = this.#addresses.get(id);
-        this.#addresses.set(id, url);
-        if (before === undefined || before === url) continue;
-        const there = this.#state.live.rows((row) => row.origin === id);
-        void this.#ring.goOn(this.#ring.moves.move(there, { why: "ordered", excluded: NOBODY, to: id, anew: true }).then(() => undefined)); // the host waits for it
-      }
     }
   }
 
@@ -93,8 +75,11 @@ export class Members {
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
     order();
+    const joined = before === undefined;
+    if (joined) this.#ring.placing.pace.doubt(origin.id, Date.now() + HALT_MS); // no session is moved to one that has never answered
     this.#ring.announce();
-    return { kind: "done", joined: before === undefined };
+    if (joined) void this.#ring.placing.ownVerdict(origin.id); // never rejects
+    return { kind: "done", joined };
   }
 
   #remove(id: string): MemberOutcome {

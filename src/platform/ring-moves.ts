@@ -24,6 +24,7 @@ import {
   within,
 } from "./limits.ts";
 import { Blame } from "./ring-blame.ts";
+import type { MoveLog, MoveReason } from "./move-log.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
@@ -31,15 +32,14 @@ import { guestId, type LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 import { carrierStub } from "./stubs.ts";
 
-/** Why sessions move. Only after a loss it is not by plan: the old origin is not there to be waited for. */
-export type MoveReason = "drain" | "lost" | "follow" | "failback" | "ordered";
-
 export interface MoveOrder {
   readonly why: MoveReason;
   /** Never placed there, whatever its state says. */
   readonly excluded: ReadonlySet<string>;
   /** The origin that an order names; without one the decision finds where they belong. */
   readonly to?: string;
+  /** Nobody waits for tokens: a drain's deadline has passed. */
+  readonly unpaced?: boolean;
   /** Whether a session that has waited for its turn must still go. */
   readonly still?: (row: LiveRow) => boolean;
   /** Legs are opened anew although the origin stays: its address has changed. */
@@ -60,6 +60,7 @@ interface Means {
   readonly state: RingState;
   readonly placing: Placing;
   readonly tables: RingTables;
+  readonly log: MoveLog;
   readonly quarantine: Quarantine;
 }
 
@@ -70,7 +71,6 @@ export class Moves {
   readonly #blame: Blame;
   /** Sessions that wait for their turn, and are served where they are meanwhile. */
   readonly #waiting = new Set<string>();
-  readonly #movedCounts = new Map<MoveReason, number>();
   readonly #leaveLimitMs: number;
 
   constructor(means: Means) {
@@ -89,16 +89,11 @@ export class Moves {
     return this.#waiting.size;
   }
 
-  /** Sessions moved since this object's start, by reason. */
-  movedCounts(): Readonly<Partial<Record<MoveReason, number>>> {
-    return Object.fromEntries(this.#movedCounts);
-  }
-
   /**
    * Moves our sessions off an origin, ours or another region's. Guests are moved by their home rings, which hear of it by our snapshot.
    * Done when each has moved or stayed.
    */
-  async evacuate(origin: string, order: Pick<MoveOrder, "still"> & { readonly why: "drain" | "lost" }): Promise<void> {
+  async evacuate(origin: string, order: Pick<MoveOrder, "still" | "unpaced"> & { readonly why: "drain" | "lost" }): Promise<void> {
     // A key that the origin itself has issued no other knows: such a session is left to end by itself, until the drain is over.
     const rows = this.#state.live.rows((row) => row.origin === origin && !(order.why === "drain" && row.learned));
     await this.move(rows, { ...order, excluded: new Set([origin]) });
@@ -109,19 +104,20 @@ export class Moves {
     await this.#expel(this.#state.live.rows((row) => row.origin === origin && !this.#placing.moving.has(row.keyHash)));
   }
 
-  /** Moves sessions of ours to wherever they belong now; returns how many gave up waiting. Those that are being moved already are left alone. */
+  /** Moves sessions of ours to wherever they belong now; returns how many did not go, because they gave up waiting or are being moved already. */
   async move(rows: readonly LiveRow[], order: MoveOrder): Promise<number> {
     const planned = order.why !== "lost";
     const free = rows.filter((row) => this.#isFree(row) && !(planned && order.why !== "ordered" && this.#waiting.has(row.keyHash)));
-    if (free.length === 0) return 0;
+    const busyCount = rows.length - free.length;
+    if (free.length === 0) return busyCount;
     if (!planned) {
       await this.#moveLost(free, order);
-      return 0;
+      return busyCount;
     }
     for (const row of free) this.#waiting.add(row.keyHash);
     try {
       const counts = await Promise.all(this.#bySlice(free).map(([slice, some]) => this.#movePlanned(slice, some, order)));
-      return counts.reduce((sum, count) => sum + count, 0);
+      return counts.reduce((sum, count) => sum + count, busyCount);
     } finally {
       for (const row of free) this.#waiting.delete(row.keyHash);
     }
@@ -148,10 +144,11 @@ export class Moves {
         await delay(LATER_MS);
         queue.unshift(...later.splice(0));
       }
-      const group = queue.splice(0, GROUP_MAX).filter((row) => this.#mustGo(row, order));
+      const [group, settled] = partition(queue.splice(0, GROUP_MAX), (row) => this.#mustGo(row, order));
       const chosen = await Promise.all(group.map((row) => this.#target(row, order, weights.get(row.keyHash)?.connections ?? 1)));
       const moves = chosen.filter((each) => typeof each === "object");
       later.push(...group.filter((_, index) => chosen[index] === "later"));
+      this.#waitNoMore([...settled, ...group.filter((_, index) => chosen[index] === "stays")]);
       if (moves.length > 0) progressAtMs = Date.now();
       for (const together of Map.groupBy(moves, (move) => move.to.origin).values()) {
         const count = together.reduce((sum, move) => sum + move.connections, 0);
@@ -172,6 +169,7 @@ export class Moves {
     await delay(Math.max(...moves.map((move) => move.waitMs)));
     const [going, staying] = partition(moves, (move) => this.#mustGo(move.from, order) && this.#isOpen(move.to));
     await this.#abandon(staying);
+    this.#waitNoMore(moves.map((move) => move.from));
     if (going.length === 0) return;
     const arrived = this.#beginMoving(going.map((move) => move.from));
     await this.#leave(
@@ -180,6 +178,11 @@ export class Moves {
       true,
     );
     await this.#enter(slice, going, order, arrived);
+  }
+
+  /** They may be sent on as soon as they are where they go. */
+  #waitNoMore(rows: readonly LiveRow[]): void {
+    for (const row of rows) this.#waiting.delete(row.keyHash);
   }
 
   /** Of each session how much there is to move; nothing of those whose carrier does not say. */
@@ -268,7 +271,11 @@ export class Moves {
     }
     this.#state.reconcilePins(entering.flatMap(({ keyHash }) => live.get(keyHash) ?? []));
     arrived(moves.map((move) => move.from.keyHash));
-    this.#record(moves, order);
+    this.#means.log.moved(
+      order.why,
+      moves.map(({ from, to }) => ({ from: from.origin, to: to.origin })),
+      this.#state.view.snapshot.epoch,
+    );
     const MARGIN_MS = 1_000;
     try {
       const answer = await within(this.#carrier(slice).enter(entering), ENTERED_WITHIN_MS + MARGIN_MS, "enter");
@@ -290,7 +297,7 @@ export class Moves {
     const coming = { keyHash, fence, origin: "" };
     this.#state.coming.set(coming);
     const planned = order.why !== "lost";
-    const tokens = { count: connections, urgent: !planned };
+    const tokens = order.unpaced ? undefined : { count: connections, urgent: !planned };
     const choice = await this.#placing.choose(
       { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: planned, from: order.anew ? undefined : from.origin, tokens },
       true,
@@ -298,6 +305,7 @@ export class Moves {
     const follows = order.why !== "follow" || (choice.kind === "routed" && choice.origin === this.#state.ringPlaceOf(from));
     const stays = choice.kind !== "routed" || choice.reason === "panic" || !follows || (choice.origin === from.origin && !order.anew);
     if (stays) {
+      if (choice.kind === "routed" && tokens && choice.origin !== from.origin) this.#placing.pace.giveBack(choice.origin, connections);
       this.#state.coming.delete(guestId(coming));
       if (choice.kind === "routed" && choice.reason !== "panic") await this.#placing.release([{ keyHash, region: choice.region, fence }]);
       return choice.kind === "later" ? "later" : "stays";
@@ -305,13 +313,17 @@ export class Moves {
     const { origin, region, epoch } = choice;
     const reason = order.to === origin ? "replay" : choice.reason;
     this.#state.coming.set({ ...coming, origin });
-    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, movedFrom: from.origin };
+    const url = this.#placing.urlOf(region, origin);
+    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url, epoch, reason, fence, movedFrom: from.origin };
     return { from, to: planned ? to : { ...to, rehomedAtMs: Date.now() }, connections, waitMs: choice.waitMs };
   }
 
   /** They do not go after all. */
   async #abandon(moves: readonly Move[]): Promise<void> {
-    for (const { to } of moves) this.#state.coming.delete(guestId(to));
+    for (const { to, connections } of moves) {
+      this.#state.coming.delete(guestId(to));
+      this.#placing.pace.giveBack(to.origin, connections);
+    }
     await this.#placing.release(moves.map((move) => move.to));
   }
 
@@ -321,8 +333,10 @@ export class Moves {
     for (const [keyHash, { promise }] of under) this.#placing.moving.set(keyHash, promise);
     return (keyHashes = [...under.keys()]) => {
       for (const keyHash of keyHashes) {
-        under.get(keyHash)?.resolve();
-        if (under.delete(keyHash)) this.#placing.moving.delete(keyHash);
+        const move = under.get(keyHash);
+        under.delete(keyHash);
+        move?.resolve();
+        if (move && this.#placing.moving.get(keyHash) === move.promise) this.#placing.moving.delete(keyHash); // it may have ended, and begun anew
       }
     };
   }
@@ -361,15 +375,6 @@ export class Moves {
 
   #carrier(slice: number): ReturnType<typeof carrierStub> {
     return carrierStub(this.#means.env, this.#means.config, this.#state.name, slice);
-  }
-
-  /** One line for the sessions that moved together: moves are always recorded. */
-  #record(moves: readonly Move[], { why }: MoveOrder): void {
-    this.#movedCounts.set(why, (this.#movedCounts.get(why) ?? 0) + moves.length);
-    const { pool, region } = this.#state.name;
-    const to = Object.fromEntries([...Map.groupBy(moves, (move) => move.to.origin)].map(([origin, group]) => [origin, group.length]));
-    const from = [...new Set(moves.map((move) => move.from.origin))];
-    console.log(JSON.stringify({ limpet: "moved", pool, region, why, sessions: moves.length, from, to, epoch: this.#state.view.snapshot.epoch }));
   }
 
   /** Its last visitor left while it moved. `false`: it has a younger placement already. */

@@ -27,6 +27,7 @@ import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober, type Verdict } from "./ring-health.ts";
+import { MoveLog } from "./move-log.ts";
 import { Members, type MemberChange } from "./ring-members.ts";
 import { Moves } from "./ring-moves.ts";
 import { Operators, type MemberAnswer, type MoveAnswer } from "./ring-operators.ts";
@@ -78,10 +79,11 @@ export class RingObject extends DurableObject<Env> {
     this.#state = new RingState(this.#settings, name, pool, store);
     this.#prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
     const quarantine = new Quarantine(pool.faultBudget, store);
-    this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober, quarantine);
+    const log = new MoveLog(name);
+    this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober, quarantine, log);
     this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
     const { config } = this.#settings;
-    this.#moves = new Moves({ env, config, state: this.#state, placing: this.#placing, tables: this.#tables, quarantine });
+    this.#moves = new Moves({ env, config, state: this.#state, placing: this.#placing, tables: this.#tables, quarantine, log });
     this.#orders = new Orders(this.#state, this.#placing, this.#moves);
     this.#publisher = new Publisher(env.AFFINITY, this.#state, store, publishEveryMs(pool.horizonMs));
     this.#prober.watch(this.#state.view.snapshot.origins);
@@ -94,7 +96,7 @@ export class RingObject extends DurableObject<Env> {
     const host = { env, settings, announce: () => this.#announce(), goOn };
     const parts = { state: this.#state, tables: this.#tables, placing: this.#placing, upkeep: this.#upkeep, moves: this.#moves };
     this.#members = new Members({ ...host, ...parts });
-    this.#operators = new Operators({ ...host, ...parts, quarantine, outcomes: this.#outcomes, orders: this.#orders, members: this.#members });
+    this.#operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.#outcomes, orders: this.#orders, members: this.#members });
   }
 
   // — asked by carriers —
@@ -119,7 +121,10 @@ export class RingObject extends DurableObject<Env> {
         const row = this.#state.live.get(keyHash);
         return row && row.fence <= fence ? [row] : [];
       });
-      for (const row of gone) this.#state.live.delete(row.keyHash);
+      for (const { keyHash } of gone) {
+        this.#state.live.delete(keyHash);
+        this.#placing.moving.delete(keyHash); // whoever comes back does not wait for the turn of a move that has nobody to move
+      }
       this.#state.dropPins(gone.map((row) => row.keyHash));
       await this.#placing.release(gone);
       this.#announce();
@@ -314,7 +319,7 @@ export class RingObject extends DurableObject<Env> {
     this.#placing.pace.keep((origin) => this.#state.view.byId.has(origin));
     this.#upkeep.followRing();
     this.#prober.watch(this.#state.view.snapshot.origins);
-    this.#members.follow();
+    this.#upkeep.followAddresses();
     const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
     // Who misses a telling is told the next time; nothing rests on one.
     this.ctx.waitUntil(Promise.allSettled([...tellings, this.#tellNeighbours()]).then(() => undefined));

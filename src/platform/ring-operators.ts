@@ -8,6 +8,7 @@ import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
 import { MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
+import type { MoveLog } from "./move-log.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { MemberChange, MemberOutcome, Members } from "./ring-members.ts";
 import type { Orders } from "./ring-orders.ts";
@@ -29,6 +30,7 @@ interface Ring {
   readonly upkeep: Upkeep;
   readonly moves: Moves;
   readonly quarantine: Quarantine;
+  readonly log: MoveLog;
   readonly outcomes: OutcomeSums;
   readonly orders: Orders;
   readonly members: Members;
@@ -54,7 +56,7 @@ export class Operators {
   }
 
   status(): RingStatus {
-    const { state, tables, moves, placing, quarantine } = this.#ring;
+    const { state, tables, moves, placing, quarantine, log } = this.#ring;
     const { pool, region, generation, epoch, configRevision, hintsVersion, origins } = state.view.snapshot;
     const connections = tables.connectionsByOrigin();
     return {
@@ -68,7 +70,7 @@ export class Operators {
       sessions: state.live.size,
       waiting: moves.waitingCount,
       moving: placing.moving.size,
-      moved: moves.movedCounts(),
+      moved: log.counts(),
       ...tables.tally(),
       quarantined: quarantine.held(Date.now()),
       connections: [...connections.values()].reduce((sum, count) => sum + count, 0),
@@ -128,6 +130,8 @@ export class Operators {
   async move(keyHash: string, to: string | undefined): Promise<MoveAnswer> {
     const { orders, announce, goOn, quarantine } = this.#ring;
     const quarantined = this.#quarantinedStatus(keyHash);
+    if (quarantined && to !== undefined)
+      return { kind: "unavailable", why: "The session is in quarantine: move it without an origin, which lets it out; its visitors come back." };
     if (quarantined && quarantine.lift(keyHash)) return { kind: "told", session: { ...quarantined, state: "lifted" } };
     const refusal = await this.#refusalOf(keyHash, to);
     if (refusal) return refusal;
@@ -137,7 +141,10 @@ export class Operators {
     const session = await this.session(keyHash);
     if (!session) return { kind: "unknown", what: "live session" };
     if (to !== undefined && session.state === "settled" && session.origin !== to) {
-      return { kind: "unavailable", why: `${to} has not taken the session: it is still at ${session.origin}.` };
+      return {
+        kind: "unavailable",
+        why: `The session is still at ${session.origin}: ${to} has not taken it, or its pace is used up by other moves. Try again shortly.`,
+      };
     }
     return { kind: "told", session };
   }

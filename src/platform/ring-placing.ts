@@ -11,7 +11,8 @@ import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
 import { Gatherer } from "./gatherer.ts";
-import { GATHER_GUESTS_MS, HALT_MS } from "./limits.ts";
+import { GATHER_GUESTS_MS, GUEST_ANSWER_MS, HALT_MS, within } from "./limits.ts";
+import type { MoveLog } from "./move-log.ts";
 import { Pace } from "./pace.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
@@ -57,16 +58,18 @@ export class Placing {
   /** Of moves to our origins. */
   readonly pace: Pace;
   readonly #quarantine: Quarantine;
+  readonly #log: MoveLog;
   readonly #guestAsks: Gatherer<GuestItem, GuestAnswer | "unreachable">;
   /** Arrivals that are being placed. */
   #arrivingCount = 0;
 
-  constructor(env: Env, config: Config, state: RingState, prober: Prober, quarantine: Quarantine) {
+  constructor(env: Env, config: Config, state: RingState, prober: Prober, quarantine: Quarantine, log: MoveLog) {
     this.#env = env;
     this.#config = config;
     this.#state = state;
     this.#prober = prober;
     this.#quarantine = quarantine;
+    this.#log = log;
     this.pace = new Pace(state.pool.pace.perOriginPerSecond);
     this.#guestAsks = new Gatherer(GATHER_GUESTS_MS, (region, items) => this.#askRegion(region, items));
   }
@@ -142,9 +145,13 @@ export class Placing {
 
   placementOf(row: LiveRow): Placement {
     const { keyHash, origin, region, fence, epoch, reason, movedFrom } = row;
-    const url = this.#state.viewOfRegion(region)?.byId.get(origin)?.url ?? "";
+    const url = this.urlOf(region, origin);
     const replicas = replicasOf({ key: row, regions: this.#state.views(), nowMs: Date.now() }, origin);
     return { keyHash, origin, region, url, fence, epoch, reason, replicas, movedFrom };
+  }
+
+  urlOf(region: string, origin: string): string {
+    return this.#state.viewOfRegion(region)?.byId.get(origin)?.url ?? "";
   }
 
   /** Whether an origin of any region can be reached: its own ring object probes it. */
@@ -161,9 +168,9 @@ export class Placing {
 
   /** Probes one of our origins that somebody could not reach; meanwhile no planned move goes there. */
   async ownVerdict(origin: string): Promise<Verdict> {
-    this.pace.halt(origin, Date.now() + HALT_MS);
+    this.pace.doubt(origin, Date.now() + HALT_MS);
     const verdict = await this.#prober.ask(origin);
-    if (verdict.healthy) this.pace.lift(origin);
+    if (verdict.healthy) this.pace.trust(origin);
     return verdict;
   }
 
@@ -238,10 +245,13 @@ export class Placing {
     }
     const { origin, region, epoch, reason } = choice;
     const moved = old && { movedFrom: old.origin, rehomedAtMs: Date.now() };
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, epoch, reason, fence, ...moved };
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url: this.urlOf(region, origin), epoch, reason, fence, ...moved };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
-    if (old) await this.release([old]);
+    if (old) {
+      this.#log.moved("lost", [{ from: old.origin, to: origin }], this.#state.view.snapshot.epoch);
+      void this.release([old]); // never rejects, and nobody waits for another region here
+    }
     return { kind: "placed", placement: this.placementOf(row) };
   }
 
@@ -296,7 +306,7 @@ export class Placing {
 
   async #askRegion(region: string, items: readonly GuestItem[]): Promise<(GuestAnswer | "unreachable")[]> {
     try {
-      return await ringStub(this.#env, this.#config, this.#state.name.pool, region).guest(items);
+      return await within(ringStub(this.#env, this.#config, this.#state.name.pool, region).guest(items), GUEST_ANSWER_MS, "guest");
     } catch {
       return items.map(() => "unreachable"); // the home ring then decides on its own copy of that region's snapshot
     }

@@ -4,7 +4,7 @@ import type { Reason } from "../core/decision.ts";
 import type { ConfiguredOrigin } from "../core/lifecycle.ts";
 import { shareAt } from "../core/share.ts";
 import type { Tally } from "../core/protocol.ts";
-import type { MoveReason } from "./ring-moves.ts";
+import type { MoveReason } from "./move-log.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";

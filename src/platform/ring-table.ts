@@ -8,6 +8,8 @@ export interface LiveRow extends SessionRef {
   readonly origin: string;
   readonly region: string;
   readonly fence: number;
+  /** Where its legs were opened; not known of one that an older carrier has told of. */
+  readonly url?: string | undefined;
   readonly epoch: number;
   readonly reason: Reason;
   readonly movedFrom?: string | undefined;

@@ -24,6 +24,7 @@ export class Upkeep {
   #followedEpoch = 0;
   #following = false;
   #followAgainAtMs = Infinity;
+  #addressesAgainAtMs = Infinity;
   #sweepOrdersAtMs = 0;
 
   constructor(state: RingState, moves: Moves, tables: RingTables, goOn: (work: Promise<void>) => Promise<void>) {
@@ -39,6 +40,7 @@ export class Upkeep {
     this.#failBack(nowMs);
     if (nowMs >= this.#followAgainAtMs) this.#followedEpoch = 0;
     this.followRing();
+    this.followAddresses();
     this.#sweepPins(nowMs);
     this.#sweepOrders(nowMs);
   }
@@ -46,7 +48,7 @@ export class Upkeep {
   /** When there is something to do beside what the next tick brings; Infinity: nothing. */
   nextDueAtMs(nowMs: number): number {
     const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
-    return Math.min(orders, Math.max(nowMs, this.#followAgainAtMs));
+    return Math.min(orders, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
   }
 
   /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
@@ -80,14 +82,31 @@ export class Upkeep {
     void this.#goOn(work).finally(() => (this.#following = false)); // the host waits for it
   }
 
+  /** Takes live sessions to the new address of their origin, ours or another region's: plain requests go there too. Until all are there. */
+  followAddresses(): void {
+    const stale = (row: LiveRow): boolean => {
+      const view = this.#state.viewOfRegion(row.region);
+      const url = view?.byId.get(row.origin)?.url;
+      // A view of epoch 0 is as configured: its ring may have been told otherwise.
+      return row.url !== undefined && url !== undefined && url !== row.url && (view?.snapshot.epoch ?? 0) > 0;
+    };
+    const byOrigin = Map.groupBy(this.#state.live.rows(stale), (row) => row.origin);
+    this.#addressesAgainAtMs = byOrigin.size > 0 ? Date.now() + FOLLOW_AGAIN_MS : Infinity;
+    for (const [to, rows] of byOrigin) {
+      void this.#goOn(this.#moves.move(rows, { why: "ordered", excluded: new Set(), to, anew: true, still: stale }).then(() => undefined)); // the host waits for it
+    }
+  }
+
   /** Moves all sessions off an origin; those that stay at the end of its drain are told to come back. */
   #evacuate(origin: string, why: "drain" | "lost"): void {
     const turn = `${why}/${origin}`; // a loss does not wait for the end of a drain
     if (Date.now() < (this.#evacuateNotBeforeMs.get(turn) ?? 0)) return;
     this.#evacuateNotBeforeMs.set(turn, Infinity); // one at a time
-    const over = this.#originOf(origin)?.closed ?? false;
+    const isOver = (): boolean => this.#originOf(origin)?.closed ?? false;
+    const over = isOver();
+    // Its deadline does not wait for anybody's turn: those that wait then are taken at once.
     const work = this.#moves
-      .evacuate(origin, { why, still: () => this.#whyLeave(origin) !== undefined })
+      .evacuate(origin, { why, unpaced: over, still: () => this.#whyLeave(origin) !== undefined && isOver() === over })
       .then(() => (over ? this.#moves.expel(origin) : undefined));
     // Those that stayed are tried again, but not at once: nobody could take them.
     void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(turn, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it

@@ -12,6 +12,8 @@ export interface SessionHost {
   changed(): void;
   /** A connection more (1) or fewer (−1). */
   counted(change: 1 | -1): void;
+  /** A connection ends because a bound was passed. */
+  refused(): void;
   /** A connection had no origin for so long, and so many of its visitor's frames were held back. */
   resumed(heldMs: number, heldFrames: number): void;
 }

@@ -245,7 +245,7 @@ describe("carrier and ring object", () => {
   } = {
     envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
     placeItem: {
-      ...session, live: { origin: "weur-1", region: "weur", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
+      ...session, live: { origin: "weur-1", region: "weur", url: "https://weur-1.example.com", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
       unreached: true,
     },
     moving: { kind: "moving", keyHash: KEY_HASH },
@@ -257,7 +257,7 @@ describe("carrier and ring object", () => {
     entered: { absent: [OTHER_HASH], failed: [KEY_HASH] },
     tally: { gaps: [0, 4, 2, 1, 0, 0, 0, 0], heldFrames: 31, refused: 1 },
     endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
-    table: { rows: [{ ...session, origin: "weur-2", region: "weur", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
+    table: { rows: [{ ...session, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
     guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033, tokens: { count: 2, urgent: true } },
     guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30, waitMs: 40 },
     guestLater: { kind: "later" },

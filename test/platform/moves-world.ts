@@ -4,6 +4,7 @@ import type { LeaveItem, Placement } from "../../src/core/protocol.ts";
 import type { SnapshotOrigin } from "../../src/core/snapshot.ts";
 import { delay } from "../../src/platform/limits.ts";
 import { Pace } from "../../src/platform/pace.ts";
+import { MoveLog } from "../../src/platform/move-log.ts";
 import { Moves } from "../../src/platform/ring-moves.ts";
 import type { Choice, Wish } from "../../src/platform/ring-placing.ts";
 import { guestId, SessionTable, type Coming, type LiveRow } from "../../src/platform/ring-table.ts";
@@ -78,6 +79,7 @@ export class MovesWorld {
       pace: this.pace,
       choose: (wish: Wish) => this.#choose(wish),
       placementOf: (row: LiveRow): Placement => ({ ...row, url: "", replicas: [] }),
+      urlOf: () => "",
       release: async (rows: readonly LiveRow[]) => void this.released.push(...rows.map(guestId)),
     };
     const isDoomed = ({ keyHash }: LiveRow): boolean => this.doomed.has(keyHash);
@@ -87,7 +89,7 @@ export class MovesWorld {
     };
     const config = { regions: { weur: {} }, routes: [] };
     const tables = { unread: (slice: number) => void this.unread.push(slice) };
-    this.moves = new Moves({ env, config, state, placing, tables, quarantine } as never); // as much of each as moves ask for
+    this.moves = new Moves({ env, config, state, placing, tables, quarantine, log: new MoveLog(state.name) } as never); // as much of each as moves ask for
   }
 
   becomes(id: string, change: Partial<SnapshotOrigin>): void {

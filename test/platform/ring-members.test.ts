@@ -5,6 +5,7 @@ import { expect, test, vi } from "vitest";
 import { newDrain } from "../../src/core/lifecycle.ts";
 import { ownerOf } from "../../src/core/ring.ts";
 import { Members, type MemberChange } from "../../src/platform/ring-members.ts";
+import { Upkeep } from "../../src/platform/ring-upkeep.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 
@@ -22,8 +23,10 @@ function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, conf
   const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
   const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
   const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
-  const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => undefined), vi.fn()];
-  const members = new Members({ state, moves: { move }, upkeep: { leaveLost }, announce, goOn: async (work: Promise<void>) => work } as never);
+  const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];
+  const placing = { pace: { doubt: vi.fn() }, ownVerdict: vi.fn(async () => undefined) };
+  const members = new Members({ state, placing, upkeep: { leaveLost }, announce } as never);
+  const upkeep = new Upkeep(state, { move } as never, { complete: true } as never, async (work) => work);
   const epoch = (): number => state.view.snapshot.epoch;
   /** Says what came of it, and by how much the epoch grew. */
   const order = (id: string, change: MemberChange): unknown => {
@@ -32,7 +35,7 @@ function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, conf
     return [outcome.kind === "done" && outcome.joined ? "joined" : outcome.kind, epoch() - before];
   };
   const shown = (): unknown => state.view.snapshot.origins.map(({ id, weight, lifecycle }) => `${id} ${weight} ${lifecycle}`);
-  return { state, members, order, shown, announce, move, leaveLost };
+  return { state, members, order, shown, announce, move, leaveLost, upkeep, placing };
 }
 
 const put = (id: string, more: { weight?: number; salt?: number; url?: string } = {}): MemberChange => ({
@@ -91,6 +94,14 @@ test("one that joined and is configured later keeps its points, and is the confi
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
 });
 
+test("no session is moved to a joiner before it has answered", () => {
+  const { order, placing, announce } = startRing(new DatabaseSync(":memory:"));
+  announce.mockImplementation(() => expect(placing.pace.doubt).toHaveBeenCalledWith("new", expect.any(Number)));
+  order("new", put("new"));
+  order("new", put("new", { weight: 2 }));
+  expect([announce, placing.pace.doubt, placing.ownVerdict].map(({ mock }) => mock.calls.length)).toEqual([2, 1, 1]);
+});
+
 test("who leaves is drained first, and gone with the epoch in which it is; nothing else of it is remembered", () => {
   const db = new DatabaseSync(":memory:");
   const { state, order, shown, leaveLost } = startRing(db);
@@ -133,30 +144,31 @@ test("live sessions that a joiner would own are pinned where they are, before an
   expect(pinned).toEqual(taken);
 });
 
-test("live sessions are taken to their origin's new address, once; of a neighbour's only when it has said so itself", () => {
-  const { state, members, order, move } = startRing(new DatabaseSync(":memory:"));
+test("live sessions are taken to their origin's new address until they are there; of a neighbour's only when it has said so itself", () => {
+  const { state, order, move, upkeep } = startRing(new DatabaseSync(":memory:"));
   const row = { position: 1, lot: 1, keyed: true, fence: 1, epoch: 1, reason: "owner", movedFrom: undefined } as const;
-  state.live.set({ ...row, keyHash: "here", origin: "a", region: "weur" });
-  state.live.set({ ...row, keyHash: "there", origin: "e", region: "enam" });
+  const here = { ...row, keyHash: "here", origin: "a", region: "weur", url: url("a") };
+  state.live.set(here);
+  state.live.set({ ...row, keyHash: "there", origin: "e", region: "enam", url: url("e") });
+  state.live.set({ ...row, keyHash: "told by an older carrier", origin: "b", region: "weur" });
   const moved = (): unknown => {
-    members.follow();
+    upkeep.followAddresses();
     return (move.mock.calls.splice(0) as unknown as [{ keyHash: string }[], { to: string }][]).map(([rows, { to }]) => [
       rows.map(({ keyHash }) => keyHash),
       to,
     ]);
   };
   expect(moved()).toEqual([]);
-  order("a", patch({ weight: 2 }));
-  expect(moved()).toEqual([]);
+  for (const id of ["a", "b"]) order(id, patch({ weight: 2 }));
+  expect([moved(), upkeep.nextDueAtMs(0)]).toEqual([[], Infinity]);
+  order("b", patch({ url: url("of-nobody") }));
   order("a", patch({ url: url("new") }));
-  expect([moved(), moved()]).toEqual([[[["here"], "a"]], []]);
-  const neighbour = (epoch: number, at: string): void => {
-    const snapshot = state.viewOfRegion("enam")?.snapshot;
-    const origins = snapshot?.origins.map((origin) => ({ ...origin, url: at })) ?? [];
-    if (snapshot) state.takeNeighbour({ ...snapshot, epoch, origins });
-  };
-  neighbour(5, url("told")); // the first word of that ring: its sessions were opened there
+  expect([moved(), moved()]).toEqual([[[["here"], "a"]], [[["here"], "a"]]]);
+  expect(upkeep.nextDueAtMs(0)).toBeLessThan(Infinity);
+  state.live.set({ ...here, url: url("new") });
   expect(moved()).toEqual([]);
-  neighbour(6, url("newer"));
+  const snapshot = state.viewOfRegion("enam")?.snapshot;
+  const origins = snapshot?.origins.map((origin) => ({ ...origin, url: url("newer") })) ?? [];
+  if (snapshot) state.takeNeighbour({ ...snapshot, epoch: 5, origins });
   expect(moved()).toEqual([[["there"], "e"]]);
 });

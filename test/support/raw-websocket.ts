@@ -154,6 +154,7 @@ function peerOn(socket: Socket, head: string, mask: boolean): RawPeer {
   socket.on("end", () => end("in order")).on("close", () => end("cut"));
   socket.on("error", () => undefined);
   socket.resume();
+  if (socket.closed || socket.readableEnded) end("cut"); // before anybody listened: a dial that was given up
   return peer;
 }
 

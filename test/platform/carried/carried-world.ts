@@ -158,6 +158,7 @@ export class CarriedWorld {
       },
       changed: () => undefined,
       counted: () => undefined,
+      refused: () => undefined,
       resumed: () => undefined,
     };
     const { resume } = this.#setting;

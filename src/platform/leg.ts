@@ -1,0 +1,48 @@
+// An origin's leg of a WebSocket, from its handshake to its end. Whoever leaves it says so, and cuts it where it does not answer: a peer that
+// hangs would keep its socket for good.
+
+import { MOVING, type Close } from "../core/close-codes.ts";
+import { Outlet } from "./outlet.ts";
+
+export class Leg {
+  readonly outlet: Outlet;
+  /** Nothing it says is delivered any more. */
+  muted = false;
+  /** Set while we wait for its close; told whether it came. */
+  closed: ((isHeard: boolean) => void) | undefined;
+  readonly #abort: AbortController;
+  #cutting: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(socket: WebSocket, abort: AbortController) {
+    this.outlet = new Outlet(socket);
+    this.#abort = abort;
+  }
+
+  /** Ends its TCP connection without a word. */
+  cut(): void {
+    this.#abort.abort();
+  }
+
+  /** Nothing of it is heard any more. `isHeard`: whether whoever waits for its close may take it for heard to the end. */
+  leave(close: Close | undefined, isHeard: boolean, deadlineMs: number): void {
+    this.muted = true;
+    this.closed?.(isHeard);
+    this.outlet.close(close);
+    this.#cutting = setTimeout(() => this.cut(), deadlineMs);
+  }
+
+  /** It has gone by itself. */
+  gone(): void {
+    if (this.#cutting !== undefined) clearTimeout(this.#cutting);
+  }
+
+  /** It was opened, and nobody wants it. */
+  discard(deadlineMs: number): void {
+    try {
+      this.outlet.socket.accept({ allowHalfOpen: true });
+    } catch {
+      // It was accepted already, or is closed: closing it is all that is left.
+    }
+    this.leave(MOVING, false, deadlineMs);
+  }
+}
