@@ -1,6 +1,6 @@
 // What visitors feel when origins go, come and die under live sessions: eight origins in two regions, two visitors a session, one event after
 // another (events.ts), and a ledger of every frame (ledger.ts says what counts as lost and so on).
-// Chosen: at most 1,000 frames/s and two a second from each visitor, half as many pushes (about what two cores bear with all that runs here,
+// Chosen: at most 2,000 frames/s and two a second from each visitor, half as many pushes (about what two cores bear with all that runs here,
 // and some to spare for the moves); checks every 500 ms, time-out 500 ms, three in a row; a hold-down of 1 s before a region's sessions come
 // home; the default pace. A first frame, the hello, is the prelude.
 // Of a contestant that undoes by itself (Limpet) the way back is judged too, and of every event only gaps of visitors whom it touched.
@@ -28,7 +28,7 @@ import { salted } from "./places.ts";
 import { Store } from "./store.ts";
 
 const SESSIONS = 1_000;
-const FRAMES_PER_SECOND = 1_000;
+const FRAMES_PER_SECOND = 2_000;
 const VISITOR_FRAMES_PER_SECOND_MAX = 2;
 /** For each frame of a visitor. */
 const PUSHES = 0.5;

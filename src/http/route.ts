@@ -6,7 +6,7 @@ import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
 import { carryHttp } from "./plain.ts";
-import { factsOf, identify, locate, placeOf } from "./request.ts";
+import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
 
 /** One request at the front door. */
 export interface Arrival {
@@ -37,6 +37,7 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
     const detail = "The keys that this request's token is verified with cannot be fetched now. Try again shortly.";
     return requestProblem("keys-unreachable", detail, requestId, { "retry-after": "1" });
   }
+  if (isHook(arrival, identified)) return requestProblem("not-found", "There is nothing for visitors here.", requestId);
   if (isLoop(given["via"]))
     return requestProblem("loop", "This request has come through here before: an origin's URL leads back to the router.", requestId);
   if (isUpgrade(given)) {
@@ -45,4 +46,12 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
   }
   const home = locate(settings, identified, () => placeOf(arrival));
   return isLive(arrival) ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home);
+}
+
+/** Origins give a session's state away there, to Limpet alone. However it is spelt: an origin may decode it. */
+function isHook({ settings, url }: Arrival, { pool }: Identified): boolean {
+  const hooks = settings.hooks.get(pool.id);
+  if (!hooks) return false;
+  const path = url.pathname.replaceAll(/%[0-9a-f]{2}/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16)));
+  return hooks.has(path.replaceAll(/\/{2,}/g, "/"));
 }

@@ -4,7 +4,7 @@
 import { RESTART, type Close } from "../core/close-codes.ts";
 import type { LeaveItem, LeftItem, PlaceItem, Placement, SessionRef, Weight } from "../core/protocol.ts";
 import { backoff, discard, farewell, hasBegun, Resets, unlessLate, type Connected, type Refusal } from "./connecting.ts";
-import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
+import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import type { Handover } from "./hand-over.ts";
 import type { Lane } from "./handshakes.ts";
 import {
@@ -25,6 +25,7 @@ import type { SessionHost } from "./session-host.ts";
 
 export class CarriedSession implements ConnectionEvents {
   readonly ref: SessionRef;
+  readonly budget: Budget;
   readonly #claim: PlaceItem["claim"];
   readonly #host: SessionHost;
   /** Only where state moves by hand-over. */
@@ -54,6 +55,7 @@ export class CarriedSession implements ConnectionEvents {
     this.ref = ref;
     this.#claim = claim;
     this.#host = host;
+    this.budget = host.budget;
     this.#handover = handover;
   }
 

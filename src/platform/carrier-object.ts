@@ -28,7 +28,7 @@ import type { Handshake } from "./dial.ts";
 import type { Env, Settings } from "./env.ts";
 import { Handover } from "./hand-over.ts";
 import { Handshakes } from "./handshakes.ts";
-import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER } from "./limits.ts";
+import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
 import { RingClient } from "./ring-client.ts";
 
@@ -154,6 +154,7 @@ export class CarrierObject extends DurableObject<Env> {
     const { keyHash, position, lot, keyed, learned, claim } = live;
     const host: SessionHost = {
       handshakes: this.#handshakes,
+      budget: budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
       place: (item) => this.#ring.place(item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
@@ -184,7 +185,7 @@ export class CarrierObject extends DurableObject<Env> {
     const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
     if (request.headers.get("upgrade") !== "websocket") return new SseConnection(handshake, session, request.signal);
-    return new WebSocketConnection(live, handshake, this.#closeDeadlineMs, session, this.#budget);
+    return new WebSocketConnection(live, handshake, this.#closeDeadlineMs, session, session.budget);
   }
 
   /** As long as there is anybody; the runtime keeps no object awake for it that carries nothing. */
@@ -218,16 +219,18 @@ export class CarrierObject extends DurableObject<Env> {
   }
 }
 
-function budgetOf(maxBytes: number): Budget {
+/** `within`: what is taken is taken of that too. */
+function budgetOf(maxBytes: number, within?: Budget): Budget {
   let held = 0;
   return {
     add(bytes) {
-      if (held + bytes > maxBytes) return false;
+      if (held + bytes > maxBytes || within?.add(bytes) === false) return false;
       held += bytes;
       return true;
     },
     remove(bytes) {
       held -= bytes;
+      within?.remove(bytes);
     },
   };
 }

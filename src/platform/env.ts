@@ -1,7 +1,7 @@
 // What the platform hands us: bindings, secrets, and whether this is `dev`. Every object and the Worker read them here.
 
 import { formatFaults, parseConfig, secretNames, tokenSecretNames } from "../core/config.ts";
-import type { Config } from "../core/config-types.ts";
+import type { Config, Route } from "../core/config-types.ts";
 import type { CarrierObject } from "./carrier-object.ts";
 import { accessFaults, accessOf, type PoolAccess } from "./origin-access.ts";
 import type { RingObject } from "./ring-object.ts";
@@ -41,6 +41,8 @@ export interface Settings {
   readonly tokenSecrets: ReadonlyMap<string, Uint8Array>;
   /** How requests reach the origins of a pool that is not open to the world, by pool. Secret. */
   readonly access: ReadonlyMap<string, PoolAccess>;
+  /** Where the origins of a pool hand sessions over, by pool: no visitor's business. */
+  readonly hooks: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** Why nothing can be served; the sentence is for the operator's log, never for a visitor. */
@@ -76,7 +78,23 @@ function readSettings(raw: unknown, env: Env): Settings {
   }
   const faults = accessFaults(config, named, (name) => bindingOf(env, name), dev);
   if (faults.length > 0) throw new SettingsFault(faults.join("\n"));
-  return { config, dev, secrets: given.length > 0 ? given : ["limpet-dev-only"], tokenSecrets, access: accessOf(config, named) };
+  return {
+    config,
+    dev,
+    secrets: given.length > 0 ? given : ["limpet-dev-only"],
+    tokenSecrets,
+    access: accessOf(config, named),
+    hooks: hooksOf(config),
+  };
+}
+
+function hooksOf(config: Config): ReadonlyMap<string, ReadonlySet<string>> {
+  const paths = Map.groupBy(
+    config.routes.filter(({ resume }) => resume.mode === "handover"),
+    ({ pool }) => pool,
+  );
+  const pathOf = ({ resume }: Route): string[] => (resume.mode === "handover" ? [new URL(resume.handover.path, "http://origin").pathname] : []);
+  return new Map([...paths].map(([pool, routes]) => [pool, new Set(routes.flatMap(pathOf))]));
 }
 
 /** HS256's least key. */

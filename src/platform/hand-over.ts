@@ -46,7 +46,12 @@ export class Handover {
     const state = await giving.state;
     if (this.#giving !== giving) return; // nobody waits for it any more, or it was kept already
     this.#giving = undefined;
-    if (state && this.#means.budget.add(state.body.byteLength)) this.#state = state;
+    if (!state) return;
+    if (this.#means.budget.add(state.body.byteLength)) this.#state = state;
+    else
+      console.error(
+        JSON.stringify({ limpet: "not-handed-over", origin: from.origin, fence: from.fence, error: "the carrier holds as much as it may" }),
+      );
   }
 
   /** The session goes on, wherever: what is still being asked for comes too late, and would be old by the next move. */

@@ -84,6 +84,8 @@ export const GATHER_READY_MS = 2_000;
 /** Frames of one visitor held back in a move; past either the visitor is told (1013). MQTT clients send half a dozen frames a packet. */
 export const HELD_FRAMES_MAX = 10_000;
 export const HELD_BYTES_MAX = 4 * 1024 * 1024;
+/** Held by all connections of one session: none takes what the others of its carrier may need. */
+export const HELD_BYTES_MAX_PER_SESSION = 8 * 1024 * 1024;
 /** Held by one carrier altogether: an object has 128 MB. */
 export const HELD_BYTES_MAX_PER_CARRIER = 32 * 1024 * 1024;
 

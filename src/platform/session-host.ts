@@ -1,10 +1,13 @@
 // What a carried session asks of its carrier, and tells it.
 
 import type { PlaceAnswer, PlaceItem, SessionRef } from "../core/protocol.ts";
+import type { Budget } from "./connection.ts";
 import type { Handshakes } from "./handshakes.ts";
 
 export interface SessionHost {
   readonly handshakes: Handshakes;
+  /** Of what this session may hold back. */
+  readonly budget: Budget;
   place(item: PlaceItem): Promise<PlaceAnswer>;
   /** The last connection is over; `fence` is that of its placement, if it had one. */
   emptied(ref: SessionRef, fence: number | undefined): void;

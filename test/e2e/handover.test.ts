@@ -134,3 +134,17 @@ test("a single leg that is lost concerns its visitor alone", async () => {
   await other.ask();
   expect([hooksOf("o0"), stack.origin("o0").open("s").length]).toEqual([[], 1]);
 });
+
+test("no visitor reaches the hook, however its path is spelt, and the router does", async () => {
+  const pair = await start(["o0", "o1"], { path: "/live/handover" });
+  for (const path of ["/live/handover", "/live/hand%6fver", "/%6Cive/handover?session=s"]) {
+    const init = { method: "POST", headers: { limpet: 'session="s", handover=give' } };
+    const answer = await stack.client.fetch(path, init);
+    expect([answer.status, ((await answer.json()) as { code: string }).code]).toEqual([404, "not-found"]);
+  }
+  expect(hooksOf("o0")).toEqual([]);
+  await stack.drain("o0");
+  await stack.emptied("o0");
+  for (const talker of pair) await talker.expectWhole();
+  expect([hooksOf("o0").length, hooksOf("o1").length]).toEqual([1, 1]);
+});

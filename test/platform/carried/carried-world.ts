@@ -93,7 +93,7 @@ export class CarriedWorld {
       originSilenceMs: this.#setting.originSilenceMs,
     };
     const handshake = { target: `/doc?visitor=${number}`, headers: {}, key: "doc", send: this.#send };
-    const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, this.#budget);
+    const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, session.budget);
     const blank = {
       socket: undefined,
       outcome: undefined,
@@ -158,6 +158,7 @@ export class CarriedWorld {
       },
       changed: () => undefined,
       counted: () => undefined,
+      budget: this.#budget,
       refused: () => undefined,
       resumed: () => undefined,
     };
