@@ -3,7 +3,7 @@
 import type { ExecutionContext as HonoContext } from "hono";
 import { isLoop, type HeaderRecord } from "../core/headers.ts";
 import { requestProblem } from "../core/problem.ts";
-import type { Env, Settings } from "../platform/env.ts";
+import { plainPath, type Env, type Settings } from "../platform/env.ts";
 import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
 import { carryHttp } from "./plain.ts";
 import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
@@ -52,6 +52,5 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
 function isHook({ settings, url }: Arrival, { pool }: Identified): boolean {
   const hooks = settings.hooks.get(pool.id);
   if (!hooks) return false;
-  const path = url.pathname.replaceAll(/%[0-9a-f]{2}/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16)));
-  return hooks.has(path.replaceAll(/\/{2,}/g, "/"));
+  return hooks.has(plainPath(url.pathname));
 }

@@ -100,7 +100,6 @@ export class CarriedSession implements ConnectionEvents {
     for (const connection of staying) connection.hold();
     if (!planned) {
       for (const connection of staying) connection.dropLeg();
-      this.#reached = false; // told once: the order may come again while nobody can take the session
       await Promise.all(returning);
       return left;
     }

@@ -52,7 +52,7 @@ export class SseConnection implements Connection {
   }
 
   get flowing(): boolean {
-    return true; // nothing of it is ever held back
+    return this.#leg !== undefined;
   }
 
   get frameCount(): number {
@@ -132,6 +132,7 @@ export class SseConnection implements Connection {
     this.#resumed = this.#writer !== undefined;
     this.#writer ??= this.#acceptVisitor(response);
     void this.#pump(leg, this.#writer); // never rejects
+    if (this.#resumed) this.#events.ready(this);
   }
 
   #acceptVisitor(response: Response): WritableStreamDefaultWriter<Uint8Array> {

@@ -126,7 +126,7 @@ export class WebSocketConnection implements Connection {
   }
 
   get flowing(): boolean {
-    return this.#leg !== undefined && !this.#holding;
+    return this.#parting || (this.#leg !== undefined && !this.#holding); // of one that parts nobody waits for anything
   }
 
   flow(): void {

@@ -25,7 +25,7 @@ export interface Connection {
   readonly over: boolean;
   /** Whether an origin's leg is there now; once over, whether one was there to the end. */
   readonly legOpen: boolean;
-  /** Whether what the visitor sends reaches its origin now, and is not held back. */
+  /** Whether what passes between visitor and origin passes now; nobody of the session has to wait for this one. */
   readonly flowing: boolean;
   /** Frames that have passed, both ways. */
   readonly frameCount: number;

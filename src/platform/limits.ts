@@ -143,10 +143,13 @@ export const ORPHAN_PIN_MS = 60_000;
 /** KV takes one write a second and key; shorter only where the horizon is (dev). */
 export const publishEveryMs = (horizonMs: number): number => Math.min(1_000, horizonMs / 20);
 
-/** Rejects when `work` has not settled in time; the timer never outlives it. */
+/** Nothing has failed: the answer may still come. */
+export class Late extends Error {}
+
+/** Rejects with `Late` when `work` has not settled in time; the timer never outlives it. */
 export async function within<T>(work: Promise<T>, ms: number, what: string): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what}: no answer within ${ms} ms`)), ms);
+  const timer = setTimeout(() => late.reject(new Late(`${what}: no answer within ${ms} ms`)), ms);
   try {
     return await Promise.race([work, late.promise]);
   } finally {

@@ -25,7 +25,8 @@ export class Regrouping {
   /** It is over, or looks for a leg again. */
   without(connection: Connection): void {
     this.#ready.delete(connection);
-    if (this.#ready.size > 0) this.#flowIfAll();
+    if (this.#ready.size === 0) this.restart();
+    else this.#flowIfAll();
   }
 
   /** Everyone leaves once more. */

@@ -8,7 +8,7 @@ import type { CarrierName } from "../core/names.ts";
 import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement, type Tally } from "../core/protocol.ts";
 import { bootstrapView, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
-import { BATCH_MAX, OBJECT_ANSWER_MS, within } from "./limits.ts";
+import { BATCH_MAX, Late, OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { RingObject } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
 
@@ -96,13 +96,12 @@ export class RingClient {
     const items = asks.map((ask) => ask.item);
     let answers: readonly PlaceAnswer[] = [];
     try {
-      answers = await within(
-        this.#call((stub, envelope) => stub.place(envelope, items)),
-        OBJECT_ANSWER_MS,
-        "place",
-      );
+      const call = this.#call((stub, envelope) => stub.place(envelope, items));
+      answers = await within(call, OBJECT_ANSWER_MS, "place");
       for (const each of answers) if (each.kind === "placed") this.saw(each.placement.fence);
     } catch (error) {
+      // One that is only slow (it may be probing) still has the word: who is somewhere already asks again.
+      if (error instanceof Late) return asks.forEach((ask) => ask.answer(meanwhile(ask.item)));
       this.#seq++; // what we decide now the ring object does not know: the gap makes it read our table
       console.error(JSON.stringify({ limpet: "ring-unreachable", ...this.#carrier.ring, slice: this.#carrier.slice, error: String(error) }));
     }
@@ -159,4 +158,8 @@ export class RingClient {
     };
     return { kind: "placed", placement };
   }
+}
+
+function meanwhile({ keyHash, live }: PlaceItem): PlaceAnswer {
+  return live ? { kind: "moving", keyHash } : { kind: "refused", keyHash, why: "no-origin", epoch: 0 };
 }

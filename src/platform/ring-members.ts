@@ -91,8 +91,8 @@ export class Members {
     const leaving = { ...(order ?? UNCHANGED), leavingAtMs: nowMs };
     if (drain.drainedAtMs === undefined) this.#state.setMember(id, leaving, drain);
     else this.#state.setMember(id, { ...leaving, goneAtMs: nowMs }, undefined);
-    this.#ring.announce();
     this.#ring.upkeep.leaveLost();
+    this.#ring.announce();
     return DONE;
   }
 

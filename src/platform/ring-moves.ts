@@ -8,6 +8,7 @@ import { unavailability } from "../core/availability.ts";
 import { sliceOf } from "../core/names.ts";
 import type { LeaveItem, LeftItem, Placement, Weight } from "../core/protocol.ts";
 import type { Claim } from "../core/situation.ts";
+import { chunks, partition } from "./arrays.ts";
 import type { Env } from "./env.ts";
 import {
   BATCH_MAX,
@@ -50,6 +51,8 @@ interface Move {
   readonly from: LiveRow;
   readonly to: LiveRow;
   readonly connections: number;
+  /** What was taken of the destination's pace. */
+  readonly tokens: number;
   /** Until its tokens are good. */
   readonly waitMs: number;
 }
@@ -107,7 +110,7 @@ export class Moves {
   /** Moves sessions of ours to wherever they belong now; returns how many did not go, because they gave up waiting or are being moved already. */
   async move(rows: readonly LiveRow[], order: MoveOrder): Promise<number> {
     const planned = order.why !== "lost";
-    const free = rows.filter((row) => this.#isFree(row) && !(planned && order.why !== "ordered" && this.#waiting.has(row.keyHash)));
+    const free = rows.filter((row) => this.#isFree(row) && !(planned && !this.#goesFirst(order) && this.#waiting.has(row.keyHash)));
     const busyCount = rows.length - free.length;
     if (free.length === 0) return busyCount;
     if (!planned) {
@@ -121,6 +124,11 @@ export class Moves {
     } finally {
       for (const row of free) this.#waiting.delete(row.keyHash);
     }
+  }
+
+  /** Whether it takes sessions along that wait for another move. */
+  #goesFirst({ why, unpaced }: MoveOrder): boolean {
+    return why === "ordered" || unpaced === true;
   }
 
   // — by plan —
@@ -207,7 +215,9 @@ export class Moves {
     }
   }
 
-  async #moveLostOf(slice: number, rows: readonly LiveRow[], order: MoveOrder, arrived: Arrived): Promise<void> {
+  async #moveLostOf(slice: number, all: readonly LiveRow[], order: MoveOrder, arrived: Arrived): Promise<void> {
+    const [held, rows] = partition(all, (row) => this.#means.quarantine.of(row.keyHash, Date.now()) !== undefined);
+    await this.#expel(held, true); // told before, and not heard
     const left = await this.#leave(slice, rows, false);
     const diedAtMs = Date.now();
     const wereThere = (row: LiveRow): boolean => left.get(row.keyHash)?.reached === true;
@@ -314,15 +324,16 @@ export class Moves {
     const reason = order.to === origin ? "replay" : choice.reason;
     this.#state.coming.set({ ...coming, origin });
     const url = this.#placing.urlOf(region, origin);
-    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url, epoch, reason, fence, movedFrom: from.origin };
-    return { from, to: planned ? to : { ...to, rehomedAtMs: Date.now() }, connections, waitMs: choice.waitMs };
+    const movedFrom = origin === from.origin ? from.movedFrom : from.origin; // it may only have another address
+    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url, epoch, reason, fence, movedFrom };
+    return { from, to: planned ? to : { ...to, rehomedAtMs: Date.now() }, connections, tokens: tokens?.count ?? 0, waitMs: choice.waitMs };
   }
 
   /** They do not go after all. */
   async #abandon(moves: readonly Move[]): Promise<void> {
-    for (const { to, connections } of moves) {
+    for (const { to, tokens } of moves) {
       this.#state.coming.delete(guestId(to));
-      this.#placing.pace.giveBack(to.origin, connections);
+      this.#placing.pace.giveBack(to.origin, tokens);
     }
     await this.#placing.release(moves.map((move) => move.to));
   }
@@ -387,12 +398,3 @@ export class Moves {
 }
 
 type Arrived = (keyHashes?: readonly string[]) => void;
-
-function chunks<T>(all: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size));
-}
-
-function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): [first: T[], second: T[]] {
-  const first = all.filter(isFirst);
-  return [first, all.filter((each) => !first.includes(each))];
-}

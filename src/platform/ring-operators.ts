@@ -83,8 +83,8 @@ export class Operators {
     const { state, announce, upkeep } = this.#ring;
     if (state.view.byId.has(origin) && !state.drainOf(origin)) {
       state.setDrain(origin, newDrain(Date.now()));
+      upkeep.leaveLost(); // before the ring's change is followed: who leaves leaves for the drain
       announce();
-      upkeep.leaveLost();
     }
     return this.origin(origin);
   }

@@ -168,9 +168,10 @@ export class Placing {
 
   /** Probes one of our origins that somebody could not reach; meanwhile no planned move goes there. */
   async ownVerdict(origin: string): Promise<Verdict> {
-    this.pace.doubt(origin, Date.now() + HALT_MS);
+    this.pace.doubt(origin, Infinity);
     const verdict = await this.#prober.ask(origin);
     if (verdict.healthy) this.pace.trust(origin);
+    else this.pace.doubt(origin, Date.now() + HALT_MS);
     return verdict;
   }
 

@@ -14,6 +14,8 @@ export interface FaultBudget {
 /** An origin that died while the session had a leg there. */
 interface Death {
   readonly atMs: number;
+  /** Of the placement: it is told again while nobody can take the session. */
+  readonly fence: number;
   readonly origin: string;
   /** Whether it is held against the session. */
   readonly counts: boolean;
@@ -44,8 +46,9 @@ export class Quarantine {
   blame(rows: readonly LiveRow[], nowMs: number, othersFell: (seen: ReadonlySet<string>) => boolean): LiveRow[] {
     return rows.filter((row) => {
       const recent = (this.#deaths.get(row.keyHash) ?? []).filter(({ atMs }) => nowMs - atMs < this.#budget.windowMs);
+      if (recent.some(({ fence }) => fence === row.fence)) return false;
       const seen = new Set([...recent.map(({ origin }) => origin), row.origin]);
-      const deaths = [...recent, { atMs: nowMs, origin: row.origin, counts: this.isSuspect(row, nowMs) && !othersFell(seen) }];
+      const deaths = [...recent, { atMs: nowMs, fence: row.fence, origin: row.origin, counts: this.isSuspect(row, nowMs) && !othersFell(seen) }];
       this.#deaths.delete(row.keyHash);
       if (deaths.filter(({ counts }) => counts).length < this.#budget.deaths) {
         this.#remember(row.keyHash, deaths);

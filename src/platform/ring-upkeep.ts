@@ -25,6 +25,8 @@ export class Upkeep {
   #following = false;
   #followAgainAtMs = Infinity;
   #addressesAgainAtMs = Infinity;
+  /** Origins whose sessions are being taken to their new address. */
+  readonly #readdressing = new Set<string>();
   #sweepOrdersAtMs = 0;
 
   constructor(state: RingState, moves: Moves, tables: RingTables, goOn: (work: Promise<void>) => Promise<void>) {
@@ -38,7 +40,10 @@ export class Upkeep {
   run(nowMs: number): void {
     this.leaveLost();
     this.#failBack(nowMs);
-    if (nowMs >= this.#followAgainAtMs) this.#followedEpoch = 0;
+    if (nowMs >= this.#followAgainAtMs) {
+      this.#followedEpoch = 0;
+      this.#followAgainAtMs = nowMs + FOLLOW_AGAIN_MS; // where nothing can be done now either
+    }
     this.followRing();
     this.followAddresses();
     this.#sweepPins(nowMs);
@@ -93,21 +98,24 @@ export class Upkeep {
     const byOrigin = Map.groupBy(this.#state.live.rows(stale), (row) => row.origin);
     this.#addressesAgainAtMs = byOrigin.size > 0 ? Date.now() + FOLLOW_AGAIN_MS : Infinity;
     for (const [to, rows] of byOrigin) {
-      void this.#goOn(this.#moves.move(rows, { why: "ordered", excluded: new Set(), to, anew: true, still: stale }).then(() => undefined)); // the host waits for it
+      if (this.#readdressing.has(to)) continue;
+      this.#readdressing.add(to);
+      const work = this.#moves.move(rows, { why: "ordered", excluded: new Set(), to, anew: true, still: stale }).then(() => undefined);
+      void this.#goOn(work).finally(() => this.#readdressing.delete(to)); // the host waits for it
     }
   }
 
   /** Moves all sessions off an origin; those that stay at the end of its drain are told to come back. */
   #evacuate(origin: string, why: "drain" | "lost"): void {
-    const turn = `${why}/${origin}`; // a loss does not wait for the end of a drain
-    if (Date.now() < (this.#evacuateNotBeforeMs.get(turn) ?? 0)) return;
-    this.#evacuateNotBeforeMs.set(turn, Infinity); // one at a time
     const isOver = (): boolean => this.#originOf(origin)?.closed ?? false;
     const over = isOver();
+    const turn = `${why}/${over ? "over/" : ""}${origin}`; // neither a loss nor a deadline waits for the end of what is under way
+    if (Date.now() < (this.#evacuateNotBeforeMs.get(turn) ?? 0)) return;
+    this.#evacuateNotBeforeMs.set(turn, Infinity); // one at a time
     // Its deadline does not wait for anybody's turn: those that wait then are taken at once.
     const work = this.#moves
       .evacuate(origin, { why, unpaced: over, still: () => this.#whyLeave(origin) !== undefined && isOver() === over })
-      .then(() => (over ? this.#moves.expel(origin) : undefined));
+      .then(() => (over && isOver() && this.#whyLeave(origin) ? this.#moves.expel(origin) : undefined));
     // Those that stayed are tried again, but not at once: nobody could take them.
     void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(turn, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it
   }

@@ -83,7 +83,7 @@ export class MovesWorld {
       release: async (rows: readonly LiveRow[]) => void this.released.push(...rows.map(guestId)),
     };
     const isDoomed = ({ keyHash }: LiveRow): boolean => this.doomed.has(keyHash);
-    const quarantine = { isSuspect: isDoomed, blame: (rows: readonly LiveRow[]) => rows.filter(isDoomed) };
+    const quarantine = { of: () => undefined, isSuspect: isDoomed, blame: (rows: readonly LiveRow[]) => rows.filter(isDoomed) };
     const env = {
       CARRIER: { idFromName: (name: string) => name, get: (name: string) => this.#stub(Number(name.split("/").at(-1))) },
     };

@@ -12,6 +12,7 @@ const BUDGET = { deaths: 3, windowMs: WINDOW_MS };
 
 let disk: Map<string, Quarantined>;
 let quarantine: Quarantine;
+let nextFence = 1;
 
 function start(budget = BUDGET): Quarantine {
   const store: Pick<RingStore, "quarantined" | "setQuarantine"> = {
@@ -21,7 +22,7 @@ function start(budget = BUDGET): Quarantine {
   return new Quarantine(budget, store as RingStore);
 }
 function row(keyHash: string, rehomedAtMs: number | undefined): LiveRow {
-  return { keyHash, position: 1, lot: 1, keyed: true, origin: "o1", region: "weur", fence: 1, epoch: 1, reason: "next", rehomedAtMs };
+  return { keyHash, position: 1, lot: 1, keyed: true, origin: "o1", region: "weur", fence: nextFence++, epoch: 1, reason: "next", rehomedAtMs };
 }
 /** Its origin dies at this time, so long after it came there; `null`: it came otherwise. */
 const dies = (atMs: number, afterMs: number | null = 1_000, keyHash = "k", othersFell = false): boolean =>
@@ -126,6 +127,12 @@ test("it is held for the window, begins anew after it, and is off the disk then"
   expect([holds("k", endMs - 1), quarantine.held(endMs - 1), holds("other", T0)]).toEqual([true, ["k"], false]);
   expect([holds("k", endMs), quarantine.held(endMs), disk.size]).toEqual([false, [], 0]);
   expect([dies(endMs + 1), dies(endMs + 2), dies(endMs + 3)]).toEqual([false, false, true]);
+});
+
+test("one death of a placement counts once, however often it is told", () => {
+  const told = row("k", T0);
+  for (let n = 0; n < 10; n++) expect(quarantine.blame([told], T0 + n, () => false)).toEqual([]);
+  expect([dies(T0 + 10), dies(T0 + 11)]).toEqual([false, true]);
 });
 
 test("a death counts for nothing where the ring has lost more than the session can have taken", () => {
