@@ -33,6 +33,18 @@ test("a drain's deadline does not wait for the pace: who is left then is moved a
   expect(talkers.filter((talker) => talker.isOpen)).toHaveLength(30);
 });
 
+test("nor where sessions follow the ring: they leave for the drain, and nobody is closed at its deadline", async () => {
+  const pool = { carriers: 1, hold: false, drain: { deadlineMs: 800, graceMs: 100 }, pace: { perOriginPerSecond: 1 } };
+  stack = await LiveStack.start({ ids: ["o0", "o1"], pool });
+  const talkers = await stack.joinAll(names("s", 30));
+  const there = stack.origin("o0").open().length;
+  expect(there).toBeGreaterThan(5);
+  await stack.drain("o0");
+  await stack.emptied("o0");
+  expect(talkers.filter((talker) => talker.isOpen)).toHaveLength(30);
+  expect((await stack.ring()).moved).toEqual({ drain: there });
+});
+
 test("a destination whose handshakes fail while its checks are well gets a few sessions, not all of them", async () => {
   stack = await LiveStack.start({ ids: ["o0", "o1", "o2"], pool: { carriers: 1, pace: { perOriginPerSecond: 20 } } });
   const talkers = await stack.gatherAt("o0", names("s", 60));
