@@ -44,8 +44,8 @@ export const URGENT_WAIT_MAX_MS = 5_000;
 
 /** Sessions that leave and enter together: one waits for the slowest of its group. */
 export const GROUP_MAX = 8;
-/** Connections of one carrier that are between two origins by plan: six handshakes at a time, so that the last of them waits ten of theirs. */
-export const MOVING_CONNECTIONS_MAX = 64;
+/** Connections of one carrier that are between two origins by plan: with six handshakes at a time the last of them waits four of theirs. */
+export const MOVING_CONNECTIONS_MAX = 24;
 
 /** How long a planned move watches how busy its sessions are, before it begins with the idlest. */
 export const WEIGH_MS = 200;

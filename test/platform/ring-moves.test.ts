@@ -215,7 +215,10 @@ test("whatever happens meanwhile: the pace and the bounds hold, nobody is in two
       const isKnown = !manner.silent.includes("weigh"); // how many connections there are: of a carrier that does not say, one each
       const countOf = (spec: Spec | undefined): number => (isKnown ? (spec?.connections ?? 0) : 1);
       const most = Math.max(...specs.map(countOf));
-      for (const each of world.carriers.filter(Boolean)) expect(each.mostBetween).toBeLessThan(MOVING_CONNECTIONS_MAX + GROUP_MAX * most);
+      // A carrier that is not waited for any more may still be at it when the next ones leave.
+      const isWaitedFor = manner.silent.length === 0 && manner.leaveMs < 2_000 && manner.enterMs < 2_000;
+      for (const each of isWaitedFor ? world.carriers.filter(Boolean) : [])
+        expect(each.mostBetween).toBeLessThan(MOVING_CONNECTIONS_MAX + GROUP_MAX * most);
       for (const keyHash of world.specs.keys()) {
         const phases = world.of(keyHash);
         expect(phases.map(({ what }) => what).join(" ")).toMatch(/^((leave enter|leave) ?)*$/);
