@@ -14,7 +14,7 @@ const BURST = PER_SECOND / 4 + 8 + PER_SECOND / 2;
 const SESSIONS = 60;
 
 test("a drain goes at the pace: the idle first, the busiest last, and who waits is served", async () => {
-  stack = await LiveStack.start({ ids: ["o0", "o1"], pool: { carriers: 1, pace: { perOriginPerSecond: PER_SECOND } }, route: { quietMs: 20 } });
+  stack = await LiveStack.start({ ids: ["o0", "o1"], pool: { carriers: 1, pace: { perOriginPerSecond: PER_SECOND } }, route: { quietMs: 150 } }); // a slow machine answers late, too
   const talkers = await stack.gatherAt("o0", names("s", SESSIONS));
   const [busiest, ...busy] = talkers.slice(10, 15);
   busiest?.talk(5);
