@@ -2,8 +2,9 @@
 
 import type { ExecutionContext as HonoContext } from "hono";
 import { isLoop, type HeaderRecord } from "../core/headers.ts";
+import { plainPath } from "../core/hooks.ts";
 import { requestProblem } from "../core/problem.ts";
-import { plainPath, type Env, type Settings } from "../platform/env.ts";
+import type { Env, Settings } from "../platform/env.ts";
 import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
 import { carryHttp } from "./plain.ts";
 import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";

@@ -1,7 +1,8 @@
 // What the platform hands us: bindings, secrets, and whether this is `dev`. Every object and the Worker read them here.
 
 import { formatFaults, parseConfig, secretNames, tokenSecretNames } from "../core/config.ts";
-import type { Config, Route } from "../core/config-types.ts";
+import type { Config } from "../core/config-types.ts";
+import { hooksOf } from "../core/hooks.ts";
 import type { CarrierObject } from "./carrier-object.ts";
 import { accessFaults, accessOf, type PoolAccess } from "./origin-access.ts";
 import type { RingObject } from "./ring-object.ts";
@@ -86,27 +87,6 @@ function readSettings(raw: unknown, env: Env): Settings {
     access: accessOf(config, named),
     hooks: hooksOf(config),
   };
-}
-
-/** A path as the most lenient of origins may understand it: decoded, without dots, doubled or closing slashes, and without case. Without its query. */
-export function plainPath(path: string): string {
-  const decoded = (text: string): string => text.replaceAll(/%[0-9a-f]{2}/gi, (code) => String.fromCharCode(parseInt(code.slice(1), 16)));
-  const [written = ""] = path.split("?");
-  const slashes = decoded(written)
-    .replaceAll("\\", "/")
-    .replaceAll(/\/{2,}/g, "/");
-  const { pathname } = new URL(`http://origin${slashes.replaceAll(/[?#]/g, "_")}`);
-  return decoded(pathname).replace(/\/+$/, "").toLowerCase();
-}
-
-function hooksOf(config: Config): ReadonlyMap<string, ReadonlySet<string>> {
-  const paths = Map.groupBy(
-    config.routes.filter(({ resume }) => resume.mode === "handover"),
-    ({ pool }) => pool,
-  );
-  const pathOf = ({ resume }: Route): string[] =>
-    resume.mode === "handover" ? [plainPath(new URL(`http://origin${resume.handover.path}`).pathname)] : [];
-  return new Map([...paths].map(([pool, routes]) => [pool, new Set(routes.flatMap(pathOf))]));
 }
 
 /** HS256's least key. */
