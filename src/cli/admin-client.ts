@@ -21,7 +21,7 @@ export interface SessionView {
   readonly region: string;
   readonly fence: number;
   readonly connections: number;
-  readonly state: "settled" | "moving" | "quarantined" | "lifted";
+  readonly state: "settled" | "moving" | "parked" | "quarantined" | "lifted";
 }
 
 /** The router has understood, and will not: its sentence may need another that says what to do. */

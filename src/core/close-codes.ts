@@ -10,6 +10,10 @@ export interface Close {
 export const RESTART: Close = { code: 1012, reason: "service restart: please reconnect" };
 /** Sent where the new origin refuses what the visitor said when it opened: most often a fresh token is needed. */
 export const STALE_HANDSHAKE: Close = { code: 1012, reason: "the new origin wants a fresh handshake: please reconnect" };
+/** Sent where a session ends because nobody has said anything for as long as its pool allows. */
+export const IDLE: Close = { code: 1001, reason: "nothing was said for too long" };
+/** Sent where an origin or an operator has ended the session. */
+export const SESSION_OVER: Close = { code: 1000, reason: "this session is over" };
 /** Sent where the origins of a session keep dying: coming back at once would take the next one. */
 export const QUARANTINED: Close = { code: 1013, reason: "the origins of this session keep dying: please try again later" };
 /** Sent where a bound was passed and frames may be lost otherwise. */
@@ -19,6 +23,8 @@ export const overloaded = (reason: string): Close => ({ code: 1013, reason });
 export const LOST: Close = { code: 1006, reason: "the connection was lost" };
 /** Sent to the origin whose session goes elsewhere, and to one whose visitor has gone without a word. */
 export const MOVING: Close = { code: 1012, reason: "this session moves to another origin" };
+/** Sent to the origin whose session has nothing to say for a while. */
+export const PARKING: Close = { code: 1012, reason: "this session is parked until somebody speaks, or you wake it" };
 export const GOING: Close = { code: 1001, reason: "" };
 
 /** What a close event says. */

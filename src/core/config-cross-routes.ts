@@ -3,6 +3,7 @@
 
 import { entriesOf, field, HOME_WORDS, itemsOf, namesOf, repeatedHeaders, unknownRegion } from "./config-cross.ts";
 import type { FoundFault } from "./config-faults.ts";
+import { LIMITS } from "./config-limits.ts";
 import { isFields, notYet } from "./config-shapes.ts";
 import { parametersOf, routePathFault } from "./config-texts.ts";
 import { anyOf, didYouMean, quoted } from "./config-words.ts";
@@ -24,6 +25,7 @@ export function routeFaults(input: unknown, dev: boolean): FoundFault[] {
         ...homeFaults(input, route, path),
         ...resumeFaults(field(route, "resume"), [...path, "resume"]),
         ...closeCodeFaults(route, path),
+        ...parkFaults(input, route, path),
       ];
     }),
     ...placeFaults(input, routes),
@@ -212,6 +214,40 @@ function closeCodeFaults(route: unknown, path: Path): FoundFault[] {
     if (typeof code !== "number" || codes.indexOf(code) === index) return [];
     return [{ path: [...path, "rehomeOn", index], message: `${code} stands here twice; take one out` }];
   });
+}
+
+/** Whose protocol bears a new leg may be without one for a while, unless its origin would take the visitor for gone, or has more to say by itself. */
+const PARKED_PROFILES: readonly unknown[] = ["y-websocket", "hocuspocus"];
+
+function parkFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
+  const [park, resume] = [field(route, "park"), field(route, "resume")];
+  if (!isFields(park)) return [];
+  const [mode, profile, prelude] = [field(resume, "mode"), field(resume, "profile"), field(resume, "prelude")];
+  const faults: FoundFault[] = [];
+  if (mode !== "transparent" || (prelude === undefined && !PARKED_PROFILES.includes(profile)))
+    faults.push({
+      path: [...path, "park"],
+      message: `a parked session has no origin for a while, which only resume with mode "transparent" and profile "y-websocket", "hocuspocus" or a prelude bears; change resume, or take this out`,
+    });
+  const [afterMs, poolName] = [field(park, "afterMs"), field(route, "pool")];
+  const pool = typeof poolName === "string" ? field(field(input, "pools"), poolName) : undefined;
+  const idleMs = field(field(pool, "session"), "idleMs") ?? LIMITS.sessionIdleMs.fallback;
+  if (typeof afterMs === "number" && typeof idleMs === "number" && isFields(pool) && afterMs >= idleMs)
+    faults.push({
+      path: [...path, "park", "afterMs"],
+      message: `found ${afterMs}, and the pool's sessions are over after session.idleMs (${idleMs}) without a word: nothing would ever be parked`,
+    });
+  const others = itemsOf(field(input, "routes")).filter(
+    (other) => other !== route && field(other, "pool") === poolName && isFields(field(other, "park")),
+  );
+  const answered = JSON.stringify(field(park, "autoResponse") ?? null);
+  if (others.some((other) => JSON.stringify(field(field(other, "park"), "autoResponse") ?? null) !== answered))
+    faults.push({
+      path: [...path, "park", "autoResponse"],
+      message:
+        "another parked route of this pool says something else; they share their carriers, which answer one ping: write the same in all of them",
+    });
+  return faults;
 }
 
 /** A region without coordinates is nearest to nobody: a fault only where visitors are to be sent to the nearest of several. */

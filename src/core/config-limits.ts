@@ -103,6 +103,8 @@ export const LIMITS = {
   quietMs: whole(100, 0, 500, "ms", "visitors' frames are held back meanwhile, and they notice"),
   /** How long an origin may say nothing on a leg before that is given up. */
   originSilenceMs: whole(undefined, 1000, HOUR_MS, "ms", "shorter gives up legs whose origin only had nothing to say"),
+  /** How long nothing may pass before a session is parked. */
+  parkAfterMs: whole(undefined, 1000, DAY_MS, "ms", "shorter closes legs between two words of a conversation, and each waking is a handshake"),
   /** Greatest state that is handed over. */
   handoverBytes: whole(1_048_576, 1, 16_777_216, "bytes", "it is held in the memory of an object, which has 128 MB for all its sessions"),
   /** How long each of the two requests of a hand-over may take. */

@@ -4,7 +4,7 @@
 import { DEV_GRACE_MS, DEV_HORIZON_MS, LIMITS } from "./config-limits.ts";
 import type { ParsedInput, ParsedPool, ParsedRegion, ParsedRoute } from "./config-schema.ts";
 import { bareUrl } from "./config-texts.ts";
-import type { Config, JwtSource, Origin, OriginHeaders, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
+import type { Config, JwtSource, Origin, OriginHeaders, Park, Pool, Region, Resume, Route, SessionSource } from "./config-types.ts";
 import { locationHint } from "./hints.ts";
 import { isLearned } from "./learned.ts";
 import { PRESET_SESSIONS } from "./presets.ts";
@@ -88,7 +88,7 @@ function resolveHeaders(headers: ParsedPool["headers"]): { headers?: OriginHeade
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
-  const { path, host, header, pool, required, rehomeOn, quietMs, originSilenceMs, allowedOrigins, exact, deadlines } = route;
+  const { path, host, header, pool, required, rehomeOn, quietMs, originSilenceMs, allowedOrigins, park, exact, deadlines } = route;
   const session = route.preset === undefined ? route.session.map(resolveSource) : [...PRESET_SESSIONS[route.preset]];
   return {
     path,
@@ -110,7 +110,12 @@ function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
     },
     retry: { ...route.retry },
     ...(allowedOrigins === undefined ? {} : { allowedOrigins: allowedOrigins.map((each) => bareUrl(each) ?? each) }),
+    ...(park === undefined ? {} : { park: resolvePark(park) }),
   };
+}
+
+function resolvePark({ afterMs, autoResponse }: NonNullable<ParsedRoute["park"]>): Park {
+  return { afterMs, ...(autoResponse === undefined ? {} : { autoResponse: { ...autoResponse } }) };
 }
 
 /** Everyone of one session must agree on its region, so that is the default; without sessions, or where an origin begins them, the nearest is best. */

@@ -15,6 +15,7 @@ import {
   jwksFault,
   keyIdFault,
   nameFault,
+  pingFault,
   originHeaderFault,
   originHeaderNameFault,
   originUrlFault,
@@ -218,7 +219,14 @@ const route = closed("a route", {
   allowedOrigins: v.optional(list(leaf<string>(webOriginFault), "web pages' origins")),
   /** An origin that says nothing for so long is given up on that connection. Default: never. */
   originSilenceMs: v.optional(quantity(LIMITS.originSilenceMs)),
-  park: unbuilt("parking idle sessions"),
+  park: v.optional(
+    closed("when a session is parked", {
+      afterMs: quantity(LIMITS.parkAfterMs),
+      autoResponse: v.optional(
+        closed("a ping that the runtime answers by itself", { request: leaf<string>(pingFault), response: leaf<string>(pingFault) }),
+      ),
+    }),
+  ),
   /** Refuses with 401 what names no session. */
   required: v.optional(flag(), false),
   /** How a known protocol names its sessions, instead of `session`. */

@@ -75,6 +75,12 @@ export function tokenFault(value: unknown): string | undefined {
   return `found ${found(value)}; a cookie's or header's name is 1 to ${TEXT_MAX.token} letters, digits or !#$%&'*+-.^_\`|~`;
 }
 
+/** What the runtime takes is longer (2,048 characters), but a ping is short. */
+export function pingFault(value: unknown): string | undefined {
+  if (typeof value === "string" && value !== "" && value.length <= TEXT_MAX.token) return undefined;
+  return `found ${found(value)}; needed is the text of a whole message, 1 to ${TEXT_MAX.token} characters, like "ping"`;
+}
+
 export function headerValueFault(value: unknown): string | undefined {
   const fits = typeof value === "string" && value.length <= TEXT_MAX.headerValue && /^[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?$/.test(value);
   return fits

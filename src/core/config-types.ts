@@ -152,6 +152,13 @@ export type Resume =
   | ({ readonly mode: "transparent" } & Replayed)
   | ({ readonly mode: "handover"; readonly handover: Handover } & Replayed);
 
+export interface Park {
+  /** After so long without a frame that says anything. */
+  readonly afterMs: number;
+  /** A text of the visitors' that the runtime answers by itself, whether their session is parked or not: no origin gets it. */
+  readonly autoResponse?: { readonly request: string; readonly response: string };
+}
+
 export interface Route {
   /** As written: segments, `:name` for one segment, a closing `/*` for the rest. */
   readonly path: string;
@@ -170,6 +177,8 @@ export interface Route {
   /** How long an origin may say nothing on a connection. */
   readonly originSilenceMs?: number;
   readonly allowedOrigins?: readonly string[];
+  /** When the origin's legs of a session at rest are given up. */
+  readonly park?: Park;
   /** Whether the ring object is asked for every request. */
   readonly exact: boolean;
   /** Bodies up to this size are kept while a request is under way. */

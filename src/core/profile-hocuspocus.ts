@@ -10,8 +10,20 @@
 
 import { createDecoder, readVarInt, readVarString, readVarUint, readVarUint8Array, type Decoder } from "lib0/decoding";
 import { createEncoder, toUint8Array, writeVarString, writeVarUint, writeVarUint8Array, type Encoder } from "lib0/encoding";
-import { frameBytes, REMEMBERED_MAX_BYTES, type Frame, type Memory, type Passage, type Profile, type Told } from "./profile.ts";
-import { newerOwn, readStates, removal, stateUpdate, type ClientState } from "./y-awareness.ts";
+import {
+  frameBytes,
+  packed,
+  REMEMBERED_MAX_BYTES,
+  unpacked,
+  type Frame,
+  type Kept,
+  type Memory,
+  type PackedFrame,
+  type Passage,
+  type Profile,
+  type Told,
+} from "./profile.ts";
+import { newerOwn, readStates, removal, renewalOf, stateUpdate, type ClientState } from "./y-awareness.ts";
 
 /** Kinds of frames, of sync and of authentication messages: Hocuspocus's `MessageType`, y-protocols' and `AuthMessageType`. */
 const SYNC = 0;
@@ -30,7 +42,16 @@ const AUTHENTICATED = 2;
 /** How many edits are acknowledged for a dead origin: more are no person's typing. */
 const TIMES_MAX = 4_096;
 
-export const hocuspocus: Profile = { mute: true, begin: () => new DocumentMemory() };
+export const hocuspocus: Profile = { mute: true, begin: (kept) => new DocumentMemory(kept) };
+
+interface KeptDocument {
+  readonly document: string | undefined;
+  readonly token: PackedFrame | undefined;
+  readonly step1: PackedFrame | undefined;
+  readonly own: ClientState | undefined;
+  readonly scope: string | undefined;
+  readonly openEdits: number;
+}
 
 class DocumentMemory implements Memory {
   readonly #edits = new Edits();
@@ -43,6 +64,17 @@ class DocumentMemory implements Memory {
   #ready = true;
   #detached = false;
   #queried = false;
+
+  constructor(kept?: Kept) {
+    if (!kept) return;
+    const { document, token, step1, own, scope, openEdits } = kept as unknown as KeptDocument;
+    this.#document = document;
+    this.#token = token && unpacked(token);
+    this.#step1 = step1 && unpacked(step1);
+    this.#own = own;
+    this.#scope = scope;
+    this.#edits.open = openEdits;
+  }
 
   get bearable(): boolean {
     return !this.#detached;
@@ -93,6 +125,34 @@ class DocumentMemory implements Memory {
   lastWords(): readonly Frame[] {
     const removed = removal(this.#own);
     return removed === undefined ? [] : [this.#presenceFrame(removed)];
+  }
+
+  keep(): Kept | undefined {
+    if (this.#detached || !this.#ready) return undefined;
+    const kept: KeptDocument = {
+      document: this.#document,
+      token: this.#token && packed(this.#token),
+      step1: this.#step1 && packed(this.#step1),
+      own: this.#own,
+      scope: this.#scope,
+      openEdits: this.#edits.open,
+    };
+    return { ...kept };
+  }
+
+  renewal(frame: Frame): number | undefined {
+    const clock = this.#read(frame, (document, type, rest) =>
+      document === this.#document && type === AWARENESS ? renewalOf(readStates(readVarUint8Array(rest)), this.#own) : undefined,
+    );
+    return clock === "pass" ? undefined : clock;
+  }
+
+  renewed(clock: number): void {
+    if (this.#own) this.#own = { ...this.#own, clock };
+  }
+
+  isPresence(frame: Frame): boolean {
+    return this.#read(frame, (_document, type) => type === AWARENESS || type === QUERY_AWARENESS) === true;
   }
 
   #sync(kind: number, frame: Frame): void {
@@ -169,7 +229,8 @@ class DocumentMemory implements Memory {
  * before: with its acknowledgement all that is open is acknowledged, but for what was sent since.
  */
 class Edits {
-  #open = 0;
+  /** Edits of the visitor's that nobody has acknowledged. */
+  open = 0;
   /** Acknowledgements that the present origin owes. */
   #owed = 0;
   /** How many of them are left up to the one that settles; before that, whether the step 2 was asked for. */
@@ -186,11 +247,11 @@ class Edits {
 
   sent(kind: number): void {
     if (kind === STEP_1) {
-      this.#open = 1;
+      this.open = 1;
       return;
     }
     this.#owed++;
-    if (kind !== STEP_2) this.#open++;
+    if (kind !== STEP_2) this.open++;
     else if (this.#settles === "asked") this.#settles = this.#owed;
   }
 
@@ -199,8 +260,8 @@ class Edits {
     if (this.#owed > 0) this.#owed--;
     const settling = typeof this.#settles === "number" && --this.#settles === 0;
     if (settling) this.#settles = "settled";
-    const times = settling && applied ? within(this.#open - this.#owed, TIMES_MAX) : 1;
-    if (applied) this.#open = within(this.#open - times, this.#open);
+    const times = settling && applied ? within(this.open - this.#owed, TIMES_MAX) : 1;
+    if (applied) this.open = within(this.open - times, this.open);
     return times;
   }
 }

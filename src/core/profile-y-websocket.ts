@@ -9,7 +9,7 @@
 import { createDecoder, readVarUint, readVarUint8Array } from "lib0/decoding";
 import { createEncoder, toUint8Array, writeVarUint, writeVarUint8Array } from "lib0/encoding";
 import { REMEMBERED_MAX_BYTES, type Frame, type FrameRules } from "./profile.ts";
-import { newerOwn, readStates, removal, stateUpdate, type ClientState } from "./y-awareness.ts";
+import { newerOwn, readStates, removal, renewalOf, stateUpdate, type ClientState } from "./y-awareness.ts";
 
 /** Kinds of frames, and of sync messages: y-protocols' `messageYjs…`. */
 const SYNC = 0;
@@ -35,6 +35,11 @@ export const yWebsocket: FrameRules = {
   swallow: 0,
   bytesMax: REMEMBERED_MAX_BYTES,
   mute: true,
+  presence: {
+    renewal: (memory, frame) => renewalOf(awarenessOf(frame), memory.flatMap(awarenessOf)[0]),
+    renewed: (memory, clock) => memory.map((frame) => awarenessOf(frame).map((own) => awarenessFrame({ ...own, clock }))[0] ?? frame),
+    isPresence: (frame) => bytesOf(frame)?.[0] === AWARENESS,
+  },
 };
 
 function isHello(frame: Frame): boolean {

@@ -6,9 +6,12 @@ export type Frame = string | ArrayBuffer;
 export interface Profile {
   /** Nothing an old leg still says is delivered, from when it is told to close. */
   readonly mute: boolean;
-  /** The memory of a new connection. */
-  begin(): Memory;
+  /** The memory of a new connection, or of one that was parked. */
+  begin(kept?: Kept): Memory;
 }
+
+/** What is kept of a parked connection's memory: plain values and bytes. What a profile has written it reads again itself, in its own or the next version. */
+export type Kept = Readonly<Record<string, unknown>>;
 
 export interface Memory {
   /** `false`: this connection cannot bear a replaced leg, now or ever; its visitor is told to come back instead. */
@@ -25,6 +28,15 @@ export interface Memory {
   farewell(): readonly Frame[];
   /** What the visitors that stay must be told when this one has left without its origin hearing of it. */
   lastWords(): readonly Frame[];
+  // Only of protocols whose visitors can be without an origin for a while (parking):
+  /** What this memory goes on from afterwards; `undefined`: its origin cannot be given up now. */
+  keep?(): Kept | undefined;
+  /** The clock of a visitor's frame that only says "still here", as it has said before: nobody is woken for it. `undefined`: it says more. */
+  renewal?(frame: Frame): number | undefined;
+  /** It was renewed up to that clock meanwhile. */
+  renewed?(clock: number): void;
+  /** Whether an origin's frame only repeats what visitors show of themselves: no sign that anything happens. */
+  isPresence?(frame: Frame): boolean;
 }
 
 /** What becomes of a frame. `refused`: the new origin does not take the replay, and the visitor must come back with a fresh handshake. */
@@ -54,10 +66,17 @@ export interface FrameRules {
   /** A connection whose memory is larger cannot bear a replaced leg. */
   readonly bytesMax: number;
   readonly mute: boolean;
+  /** What the protocol shows of visitors, where it does. */
+  readonly presence?: {
+    readonly renewal: (memory: readonly Frame[], frame: Frame) => number | undefined;
+    /** The memory with that clock in it. */
+    readonly renewed: (memory: readonly Frame[], clock: number) => readonly Frame[];
+    readonly isPresence: (frame: Frame) => boolean;
+  };
 }
 
 export function byFrames(rules: FrameRules): Profile {
-  return { mute: rules.mute, begin: () => new FrameMemory(rules) };
+  return { mute: rules.mute, begin: (kept) => new FrameMemory(rules, kept) };
 }
 
 class FrameMemory implements Memory {
@@ -69,8 +88,13 @@ class FrameMemory implements Memory {
   #swallow = 0;
   #bearable = true;
 
-  constructor(rules: FrameRules) {
+  constructor(rules: FrameRules, kept: Kept | undefined) {
     this.#rules = rules;
+    if (!kept) return;
+    const { frames, sentCount, passedCount } = kept as unknown as KeptFrames;
+    this.#frames = frames.map(unpacked);
+    this.#sentCount = sentCount;
+    this.#passedCount = passedCount;
   }
 
   get bearable(): boolean {
@@ -105,6 +129,23 @@ class FrameMemory implements Memory {
     return this.#rules.greet(this.#frames);
   }
 
+  keep(): Kept | undefined {
+    const kept: KeptFrames = { frames: this.#frames.map(packed), sentCount: this.#sentCount, passedCount: this.#passedCount };
+    return this.#bearable ? { ...kept } : undefined;
+  }
+
+  renewal(frame: Frame): number | undefined {
+    return this.#rules.presence?.renewal(this.#frames, frame);
+  }
+
+  renewed(clock: number): void {
+    this.#frames = this.#rules.presence?.renewed(this.#frames, clock) ?? this.#frames;
+  }
+
+  isPresence(frame: Frame): boolean {
+    return this.#rules.presence?.isPresence(frame) ?? false;
+  }
+
   #remember(frame: Frame): void {
     const frames = this.#rules.remember(this.#frames, frame, this.#sentCount++);
     if (frames === this.#frames) return;
@@ -112,6 +153,19 @@ class FrameMemory implements Memory {
     this.#frames = this.#bearable ? frames : [];
   }
 }
+
+interface KeptFrames {
+  readonly frames: readonly PackedFrame[];
+  readonly sentCount: number;
+  readonly passedCount: number;
+}
+
+/** A frame as it is kept: binary ones as bytes. */
+export type PackedFrame = string | Uint8Array;
+
+export const packed = (frame: Frame): PackedFrame => (typeof frame === "string" ? frame : new Uint8Array(frame));
+
+export const unpacked = (frame: PackedFrame): Frame => (typeof frame === "string" ? frame : frame.slice().buffer);
 
 /** Size of a frame as bounds count it; a text counts two bytes a UTF-16 unit, which is what it takes in memory. */
 export function frameBytes(frame: Frame): number {

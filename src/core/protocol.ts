@@ -195,6 +195,8 @@ export interface LiveRequest extends SessionRef {
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;
   readonly originSilenceMs?: number | undefined;
+  /** The session is parked after so long at rest. */
+  readonly parkAfterMs?: number | undefined;
 }
 
 /** The internal header that carries a `LiveRequest`: JSON as base64url of UTF-8. Set by the Worker after the visitor's own was deleted. */

@@ -41,6 +41,13 @@ export function newerOwn(states: readonly ClientState[], known: ClientState | un
   return mine && (!known || mine.clock >= known.clock) ? mine : undefined;
 }
 
+/** The clock of a visitor's update that shows its own state once more, unchanged: presence ends after 30 s without one. `undefined`: it says more. */
+export function renewalOf(states: readonly ClientState[], known: ClientState | undefined): number | undefined {
+  const [mine] = states;
+  const isOwn = states.length === 1 && mine !== undefined && known !== undefined && mine.client === known.client;
+  return isOwn && mine.state === known.state && mine.clock >= known.clock ? mine.clock : undefined;
+}
+
 /** What tells a visitor, or those that stay, that this client's state was removed; none for one that shows none. */
 export function removal(own: ClientState | undefined): ClientState | undefined {
   return own === undefined || own.state === "null" ? undefined : { ...own, state: "null" };

@@ -17,11 +17,12 @@ export const RING_ANSWER_MS = 4_000;
 
 export const READS = ["GET", "HEAD"];
 
-export const needs = (scope: "read" | "operate") =>
+/** `wake` is for origins: it lets nobody look or change anything. Whoever may operate may wake too. */
+export const needs = (scope: "read" | "operate" | "wake") =>
   createMiddleware<Admin>(async (c, next) => {
     const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
     if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
-    if (!token.scopes.includes(scope)) {
+    if (!token.scopes.includes(scope) && !(scope === "wake" && token.scopes.includes("operate"))) {
       return problem(c, "forbidden", `This token has no scope "${scope}".`, {
         "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
       });

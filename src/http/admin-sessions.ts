@@ -30,7 +30,19 @@ export const sessionRoutes = new Hono<Admin>()
     if (found === "unreachable") return unreachable(c);
     return found ? c.json(found.session) : notFound(c, "live session");
   })
-  .all(SESSION, only(...READS))
+  .delete(SESSION, needs("operate"), async (c) => {
+    const ended = await firstOf(c, c.req.param("pool"), c.req.param("key"), async (ring, keyHash) => (await ring.endSession(keyHash)) || undefined);
+    if (ended === "unreachable") return unreachable(c);
+    return ended ? c.body(null, 204) : notFound(c, "session");
+  })
+  .all(SESSION, only(...READS, "DELETE"))
+  .post(`${SESSION}/wake`, needs("wake"), async (c) => {
+    const found = await find(c, c.req.param("pool"), c.req.param("key"));
+    if (found === "unreachable") return unreachable(c);
+    const session = found && (await answered(found.ring.wakeSession(found.keyHash), MOVED_MS));
+    return session ? c.json(session) : notFound(c, "live session");
+  })
+  .all(`${SESSION}/wake`, only("POST"))
   .post(`${SESSION}/move`, needs("operate"), async (c) => {
     const body = await jsonOf(c);
     if (body instanceof Response) return body;
@@ -58,19 +70,28 @@ function told(c: Context<Admin>, answer: MoveAnswer): Response {
   }
 }
 
-/** In whichever ring of the pool it lives. Where a ring is silent, that none of the others has it says nothing. */
+/** In whichever ring of the pool it lives. */
 async function find(c: Context<Admin>, pool: string, name: string): Promise<Found | "unreachable" | undefined> {
+  return firstOf(c, pool, name, async (ring, keyHash) => {
+    const session: SessionStatus | undefined = await ring.session(keyHash);
+    return session && { session, ring, keyHash };
+  });
+}
+
+/** What the first ring of the pool says that has anything to say. Where a ring is silent, that none of the others has it says nothing. */
+async function firstOf<T>(
+  c: Context<Admin>,
+  pool: string,
+  name: string,
+  ask: (ring: Found["ring"], keyHash: string) => Promise<T | undefined>,
+): Promise<T | "unreachable" | undefined> {
   const { env, settings } = c.env;
   const { config, secrets } = settings;
   const parsed = parseKey(encodeURIComponent(name)); // the router has decoded it
   if (!Object.hasOwn(config.pools, pool) || parsed.kind !== "valid") return undefined;
   const hashes = [await keyedHash(secrets.at(-1) ?? "", pool, parsed.key), ...(/^[0-9a-f]{32}$/.test(name) ? [name] : [])];
   const asks = poolRegions(config, pool).flatMap((region) =>
-    hashes.map(async (keyHash): Promise<Found | undefined> => {
-      const ring = ringStub(env, config, pool, region.id);
-      const session: SessionStatus | undefined = await within(ring.session(keyHash), RING_ANSWER_MS, `ring ${pool}@${region.id}`);
-      return session && { session, ring, keyHash };
-    }),
+    hashes.map((keyHash) => within(ask(ringStub(env, config, pool, region.id), keyHash), RING_ANSWER_MS, `ring ${pool}@${region.id}`)),
   );
   const answers = await Promise.allSettled(asks);
   const found = answers.flatMap((answer) => (answer.status === "fulfilled" ? (answer.value ?? []) : []))[0];

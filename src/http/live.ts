@@ -41,7 +41,7 @@ function offersCompression(given: Readonly<HeaderRecord>): boolean {
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
   const { env, settings, request, url, requestId } = arrival;
   const {
-    route: { resume, rehomeOn, quietMs, originSilenceMs },
+    route: { resume, rehomeOn, quietMs, originSilenceMs, park },
     pool,
     key,
     point,
@@ -62,6 +62,7 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
     rehomeOn,
     quietMs,
     ...(originSilenceMs === undefined ? {} : { originSilenceMs }),
+    ...(park === undefined ? {} : { parkAfterMs: park.afterMs }),
   };
   const headers = new Headers(originHeaders(arrival, identified));
   headers.set(LIVE_HEADER, encodeLiveRequest(live));

@@ -66,7 +66,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
     const decideMs = Date.now() - identifiedAtMs - originMs;
     draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - arrival.startedAtMs, decide: decideMs, origin: originMs }));
   }
-  if (ended && key !== undefined) arrival.ctx.waitUntil(endAtRing(arrival, plain, decision.fence ?? 0));
+  if (ended && key !== undefined) arrival.ctx.waitUntil(endAtRing(arrival, plain, decision));
   await tell(served, draft, carried);
   return draft.response;
 }

@@ -1,40 +1,32 @@
 // A carried session: all live connections of one key, which are at one origin, or between two. It moves as a whole: taking a new
 // placement drops every leg of the old one before the first reaches the new. Placements are obeyed by fence: the largest wins.
 
-import { RESTART, type Close } from "../core/close-codes.ts";
+import { PARKING, RESTART, type Close } from "../core/close-codes.ts";
 import type { LeaveItem, LeftItem, PlaceItem, Placement, SessionRef, Weight } from "../core/protocol.ts";
-import { backoff, discard, farewell, hasBegun, Resets, unlessLate, type Connected, type Refusal } from "./connecting.ts";
-import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
+import { backoff, discard, farewell, hasBegun, isGivenUp, Resets, sendBack, unlessLate, type Connected, type Refusal } from "./connecting.ts";
+import type { Budget, Connection, ConnectionEvents } from "./connection.ts";
+import { Dials } from "./dials.ts";
+import { closeLegs, Connections } from "./connections.ts";
 import type { Handover } from "./hand-over.ts";
 import type { Lane } from "./handshakes.ts";
-import {
-  ARRIVAL_DEADLINE_MS,
-  ASK_AGAIN_MS,
-  delay,
-  FAILURES_REACHED,
-  FAILURES_UNREACHED,
-  MOVE_DEADLINE_MS,
-  RECONNECT_DEADLINE_MS,
-  RESETS_MAX,
-  RESTART_SPREAD_MS,
-  SLOW_HANDSHAKE_MS,
-  TIMED_OUT_MS,
-} from "./limits.ts";
+import { ARRIVAL_DEADLINE_MS, ASK_AGAIN_MS, delay, MOVE_DEADLINE_MS, RECONNECT_DEADLINE_MS, RESETS_MAX } from "./limits.ts";
+import type { ParkedSession } from "./parking-store.ts";
 import { Regrouping } from "./regrouping.ts";
-import type { SessionHost } from "./session-host.ts";
+import type { Keeper, SessionHost } from "./session-host.ts";
 
 export class CarriedSession implements ConnectionEvents {
   readonly ref: SessionRef;
+  beganAtMs = Date.now();
   readonly budget: Budget;
   readonly #claim: PlaceItem["claim"];
   readonly #host: SessionHost;
   /** Only where state moves by hand-over. */
   readonly #handover: Handover | undefined;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Connections();
   /** Those that have had no leg yet. */
   readonly #arriving = new Set<Connection>();
   readonly #connecting = new Map<Connection, Promise<Connected>>();
-  readonly #dials = new Map<Connection, AbortController>();
+  readonly #dials: Dials;
   readonly #resets = new Resets<Connection>();
   /** Origins that could not be reached since a leg last opened. */
   readonly #tried = new Set<string>();
@@ -57,6 +49,8 @@ export class CarriedSession implements ConnectionEvents {
     this.#host = host;
     this.budget = host.budget;
     this.#handover = handover;
+    const slow = (placement: Placement): void => void this.#doubt(placement); // never rejects
+    this.#dials = new Dials({ handshakes: host.handshakes, handover, slow });
   }
 
   get placement(): Placement | undefined {
@@ -69,8 +63,7 @@ export class CarriedSession implements ConnectionEvents {
 
   /** How much there is to move, and how many frames have passed since the session began. */
   weigh(): Weight {
-    const frames = [...this.#connections].reduce((sum, connection) => sum + connection.frameCount, 0);
-    return { keyHash: this.ref.keyHash, connections: this.#connections.size, frames };
+    return { keyHash: this.ref.keyHash, connections: this.#connections.size, frames: this.#connections.frameCount };
   }
 
   /** A new visitor's connection: placed, dialled and answered for. */
@@ -85,6 +78,46 @@ export class CarriedSession implements ConnectionEvents {
     return outcome;
   }
 
+  /** Visitors whose session was parked, at the origin where it was: the ring object is asked whether it still is, before anything is dialled. */
+  revive({ placement, beganAtMs }: Pick<ParkedSession, "placement" | "beganAtMs">, connections: readonly Connection[]): void {
+    this.#placement = placement;
+    this.beganAtMs = beganAtMs;
+    for (const connection of connections) {
+      this.#connections.add(connection);
+      this.#host.counted(1);
+    }
+    this.#beginPause(0);
+  }
+
+  /**
+   * Gives up the origin's legs of a session at rest, and its visitors' to whoever keeps them. Anything that comes between wakes it again. The
+   * state is what is left once the old legs are closed, and nothing may happen between the last look at it and the keeping.
+   */
+  async park(keeper: Keeper): Promise<void> {
+    const [placement, connections] = [this.#placement, [...this.#connections]];
+    const isAtRest = (): boolean =>
+      !this.#over && !this.#asking && this.#connecting.size === 0 && this.#placement === placement && this.#connections.size === connections.length;
+    const flows = !this.#pause && connections.every((connection) => connection.flowing);
+    if (!placement || this.#handover || !flows || !this.#connections.areAtRest(Date.now()) || !isAtRest() || !this.#connections.keep()) return;
+    const pause = this.#beginPause(MOVE_DEADLINE_MS);
+    for (const connection of connections) connection.hold();
+    await closeLegs(connections, PARKING);
+    const kept = this.#connections.keep();
+    const sealed = kept && isAtRest() ? await keeper.seal(kept) : undefined;
+    if (sealed && this.#pause === pause && isAtRest() && this.#connections.keep()) {
+      keeper.keep(placement, connections, sealed);
+      this.#over = true;
+      for (const connection of connections) connection.release();
+      for (const _ of connections) this.#host.counted(-1);
+      pause.resolve();
+    } else if (this.#pause === pause) this.#resume();
+  }
+
+  /** What is said of its connections together. */
+  get connections(): Readonly<Connections> {
+    return this.#connections;
+  }
+
   /** First phase of a move: holds the visitors' frames and takes every leg off the old origin. Resolves when all have left. */
   async leave({ fence, planned }: LeaveItem): Promise<LeftItem> {
     const left: LeftItem = { keyHash: this.ref.keyHash, connections: this.#connections.size, reached: this.#reached };
@@ -93,10 +126,10 @@ export class CarriedSession implements ConnectionEvents {
     if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already, or have not heard of it yet
     const placement = this.#placement;
     const pause = this.#beginPause(planned ? MOVE_DEADLINE_MS : ASK_AGAIN_MS);
-    this.#abortDials(); // what is on its way to the old origin must not begin there any more
+    this.#dials.abortAll(); // what is on its way to the old origin must not begin there any more
     const open = [...this.#connections].filter((connection) => connection.legOpen);
     const staying = open.filter((connection) => connection.rehomeable && (planned || !this.#handover));
-    const returning = open.filter((connection) => !staying.includes(connection)).map((connection) => this.#sendBack(connection));
+    const returning = open.filter((connection) => !staying.includes(connection)).map(sendBack);
     for (const connection of staying) connection.hold();
     if (!planned) {
       for (const connection of staying) connection.dropLeg();
@@ -105,10 +138,9 @@ export class CarriedSession implements ConnectionEvents {
     }
     await Promise.all([...returning, ...staying.map((connection) => connection.quiet())]);
     if (this.#pause !== pause) return left; // `enter` came first, and has dropped the old legs: the new ones are not ours to close
-    for (const connection of staying) connection.mute();
-    const closed = await Promise.all(staying.map((connection) => connection.closeLeg()));
+    const heard = await closeLegs(staying);
     // The state of an origin that has not heard everything is not the session's: without it the visitors come back.
-    if (this.#pause === pause && closed.length > 0 && closed.every(Boolean)) await this.#handover?.give(placement);
+    if (this.#pause === pause && staying.length > 0 && heard) await this.#handover?.give(placement);
     return left;
   }
 
@@ -116,7 +148,7 @@ export class CarriedSession implements ConnectionEvents {
   enter(placement: Placement): void {
     if (this.#placement && placement.fence <= this.#placement.fence) return;
     const stateless = this.#placement !== undefined && this.#handover?.given === false;
-    this.#abortDials();
+    this.#dials.abortAll();
     this.#regrouping.restart();
     this.#placement = placement;
     this.#reached = false;
@@ -141,7 +173,7 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   get hasLeg(): boolean {
-    return [...this.#connections].some((connection) => connection.legOpen);
+    return this.#connections.hasLeg;
   }
 
   /** Ends every connection. The visitors come back, or not, as they are told. */
@@ -200,7 +232,7 @@ export class CarriedSession implements ConnectionEvents {
   #forget(connection: Connection): void {
     if (this.#connections.delete(connection)) this.#host.counted(-1);
     this.#resets.forget(connection);
-    this.#dials.get(connection)?.abort();
+    this.#dials.abort(connection);
     this.#regrouping.without(connection);
     if (this.#connections.size > 0 || this.#over) return;
     this.#over = true;
@@ -240,16 +272,6 @@ export class CarriedSession implements ConnectionEvents {
     for (const connection of this.#connections) if (!connection.legOpen) void this.#reconnect(connection); // never rejects
   }
 
-  /** Tells a visitor to come back whose protocol cannot bear a new leg: not all in the same moment. */
-  async #sendBack(connection: Connection): Promise<void> {
-    await delay(Math.random() * RESTART_SPREAD_MS);
-    connection.end(RESTART);
-  }
-
-  #abortDials(): void {
-    for (const dial of this.#dials.values()) dial.abort();
-  }
-
   async #reconnect(connection: Connection): Promise<void> {
     if (this.#connecting.has(connection) || connection.over) return;
     const outcome = await this.#connect(connection, "moves");
@@ -283,7 +305,8 @@ export class CarriedSession implements ConnectionEvents {
         await delay(backoff(turn, deadlineMs));
         continue;
       }
-      const opening = await this.#dial(connection, lane, placement, deadlineMs);
+      const { opening, timedOut } = await this.#dials.dial(connection, lane, placement, deadlineMs);
+      if (timedOut && this.#placement?.fence === placement.fence) this.#failures++; // counts twice
       if (opening === "full") return { kind: "full" };
       if (connection.over) {
         discard(opening);
@@ -308,33 +331,6 @@ export class CarriedSession implements ConnectionEvents {
       if (this.#placement.fence === placement.fence) await delay(backoff(this.#failures - 1, deadlineMs));
     }
     return { kind: "unreachable" };
-  }
-
-  /** One try at the session's origin, when it is this connection's turn. A new placement ends it at once. */
-  async #dial(connection: Connection, lane: Lane, placement: Placement, deadlineMs: number): Promise<Opening | "full"> {
-    const dial = new AbortController();
-    this.#dials.set(connection, dial);
-    const late = setTimeout(() => dial.abort(), Math.max(0, deadlineMs - Date.now()));
-    let slow: ReturnType<typeof setTimeout> | undefined;
-    try {
-      if (this.#handover && !(await unlessLate(this.#handover.take(placement), deadlineMs))) return { kind: "unreachable" };
-      const release = await this.#host.handshakes.take(lane, placement.origin, dial.signal);
-      if (release === "full") return "full";
-      if (release === "aborted") return { kind: "unreachable" };
-      slow = setTimeout(() => void this.#doubt(placement), SLOW_HANDSHAKE_MS); // never rejects
-      const dialledAtMs = Date.now();
-      try {
-        return await connection.open(placement, dial);
-      } finally {
-        release();
-        // Counts twice: nobody waits for as long once more.
-        if (Date.now() - dialledAtMs >= TIMED_OUT_MS && this.#placement?.fence === placement.fence) this.#failures++;
-      }
-    } finally {
-      clearTimeout(late);
-      if (slow !== undefined) clearTimeout(slow);
-      if (this.#dials.get(connection) === dial) this.#dials.delete(connection);
-    }
   }
 
   /** Waits for a move to end, and asks for a place where there is none. */
@@ -364,7 +360,7 @@ export class CarriedSession implements ConnectionEvents {
   async #askRing(excluded: readonly string[]): Promise<Refusal | undefined> {
     // The cookie's claim speaks of the time before: once the session is placed it counts no more.
     const claim = this.#placement ? undefined : this.#claim;
-    const unreached = excluded.length > 0 && !this.hasLeg && this.#failures >= (this.#reached ? FAILURES_REACHED : FAILURES_UNREACHED);
+    const unreached = excluded.length > 0 && !this.hasLeg && isGivenUp(this.#failures, this.#reached);
     const [pause, entered, leaveCount] = [this.#pause, this.#entered.promise, this.#leaveCount];
     const item: PlaceItem = {
       ...this.ref,

@@ -3,7 +3,8 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { parseCarrierObjectName } from "../core/names.ts";
-import { QUARANTINED } from "../core/close-codes.ts";
+import { brokenProtocol, IDLE, LOST, QUARANTINED, RESTART, SESSION_OVER } from "../core/close-codes.ts";
+import type { Frame } from "../core/profile.ts";
 import {
   decodeLiveRequest,
   LIVE_HEADER,
@@ -15,6 +16,7 @@ import {
   type Table,
   type Weight,
 } from "../core/protocol.ts";
+import { LIMPET_FIELD, wordOf } from "../core/limpet-field.ts";
 import { requestProblem } from "../core/problem.ts";
 import { answer } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -23,20 +25,25 @@ import type { SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
 import { CarrierTally } from "./carrier-tally.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";
-import type { Budget, Connection } from "./connection.ts";
+import type { Budget, Connection, Means, VisitorEvents } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
+import type { Pool } from "../core/config-types.ts";
 import type { Env, Settings } from "./env.ts";
+import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
 import { Handshakes } from "./handshakes.ts";
 import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
+import { Parking, type Revived } from "./parking.ts";
+import type { ParkedSession } from "./parking-store.ts";
 import { RingClient } from "./ring-client.ts";
+import { acceptAwake } from "./visitor-leg.ts";
 
 /** While connections are open an alarm comes this often: an object whose sockets go out may be evicted after 15 minutes without one. */
 const AWAKE_MS = 30_000;
 const REPORT_MS = 250;
-/** Between two looks for origins that are silent; routes allow a second of silence at least. */
-const SILENCE_EVERY_MS = 500;
+/** Between two looks for origins that are silent and sessions at rest; routes say a second at least. */
+const LOOK_EVERY_MS = 500;
 
 const NAME_KEY = "name";
 
@@ -49,6 +56,11 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #handshakes = new Handshakes();
   readonly #tally = new CarrierTally();
+  readonly #parking: Parking;
+  /** Sessions that are on their way to being parked. */
+  readonly #resting = new Map<string, Promise<void>>();
+  readonly #limits: Pool["session"];
+  #alarmAtMs = Infinity;
   #connectionCount = 0;
   #reporting = false;
   #watching = false;
@@ -63,23 +75,42 @@ export class CarrierObject extends DurableObject<Env> {
     this.#maxConnections = pool?.carrier.maxConnections ?? 0;
     this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
     this.#send = originFetch(env, settings, pool?.id ?? "");
+    this.#limits = pool?.session ?? { idleMs: 0, maxLifeMs: 0 };
     this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 });
+    this.#parking = new Parking(ctx, {
+      secrets: settings.secrets,
+      hashOf: (key) => keyedHash(settings.secrets.at(-1) ?? "", pool?.id ?? "", key),
+      budget: this.#budget,
+      revive: (session, revived) => this.#revive(session, revived),
+      ended: ({ ref, placement }) => {
+        this.#ring.ended({ keyHash: ref.keyHash, fence: placement.fence });
+        this.#reportSoon();
+      },
+      changed: () => this.#reportSoon(),
+    });
+    const ping = settings.config.routes.find((route) => route.pool === pool?.id && route.park?.autoResponse)?.park?.autoResponse;
+    // What an earlier version has set stays set until it is unset.
+    ctx.setWebSocketAutoResponse(ping && new WebSocketRequestResponsePair(ping.request, ping.response));
   }
 
   override async fetch(request: Request): Promise<Response> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
-    if (this.#connectionCount >= this.#maxConnections) {
+    if (this.#connectionCount + this.#parking.connectionCount >= this.#maxConnections) {
       this.#refused();
       return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
         "retry-after": "2",
       });
     }
+    if (this.#parking.has(live.keyHash)) await this.#parking.wake(live.keyHash); // who is there must hear who comes
     const session = this.#sessions.get(live.keyHash) ?? this.#begin(live);
     const connection = this.#connection(request, live, session);
-    if (live.originSilenceMs !== undefined) this.#watchSilence();
+    if (live.originSilenceMs !== undefined || live.parkAfterMs !== undefined) this.#watch();
     const outcome = await session.arrive(connection);
     if (outcome.kind === "full") this.#refused();
+    const { placement } = session;
+    if (outcome.kind === "answered" && placement && wordOf(outcome.response.headers.get(LIMPET_FIELD))?.end)
+      this.ctx.waitUntil(this.#ring.over({ keyHash: live.keyHash, fence: placement.fence }, placement.origin));
     return answer(outcome, connection, session, live);
   }
 
@@ -89,20 +120,22 @@ export class CarrierObject extends DurableObject<Env> {
     this.#ring.adopt(snapshots);
   }
 
-  /** How busy sessions are: connections, and frames that pass while they are watched. Those that are not here are left out. */
+  /** How busy sessions are: connections, and frames that pass while they are watched. Those that are not here are left out; parked ones weigh nothing. */
   async weigh(keyHashes: readonly string[], forMs: number): Promise<Weight[]> {
+    const parked = keyHashes.filter((keyHash) => this.#parking.has(keyHash)).map((keyHash) => ({ keyHash, connections: 0, frames: 0 }));
     const sessions = keyHashes.flatMap((keyHash) => this.#sessions.get(keyHash) ?? []);
     const before = sessions.map((session) => session.weigh().frames);
     await delay(forMs);
-    return sessions.map((session, index) => {
+    const weights = sessions.map((session, index) => {
       const weight = session.weigh();
       return { ...weight, frames: weight.frames - (before[index] ?? 0) };
     });
+    return [...parked, ...weights];
   }
 
   /** First phase of a move; resolves with those that have left, and were here. */
   async leave(items: readonly LeaveItem[]): Promise<LeftItem[]> {
-    const left = await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item)));
+    const left = await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item) ?? this.#leftParked(item)));
     return left.filter((item) => item !== undefined);
   }
 
@@ -110,23 +143,35 @@ export class CarrierObject extends DurableObject<Env> {
   async enter(placements: readonly Placement[]): Promise<EnteredAnswer> {
     const entering = placements.map((placement) => {
       this.#ring.saw(placement.fence);
+      const isParked = this.#parking.enter(placement);
       const session = this.#sessions.get(placement.keyHash);
       session?.enter(placement);
-      return { keyHash: placement.keyHash, fence: placement.fence, session };
+      return { keyHash: placement.keyHash, fence: placement.fence, session, isParked };
     });
     const late = delay(ENTERED_WITHIN_MS);
     await Promise.all(entering.flatMap(({ session }) => (session ? [Promise.race([session.connected(), late])] : [])));
     return {
-      absent: entering.flatMap(({ keyHash, session }) => (session ? [] : [keyHash])),
+      absent: entering.flatMap(({ keyHash, session, isParked }) => (session || isParked ? [] : [keyHash])),
       failed: entering.flatMap(({ keyHash, fence, session }) =>
         session && session.connectionCount > 0 && !(session.hasLeg && session.placement?.fence === fence) ? [keyHash] : [],
       ),
     };
   }
 
-  /** Sessions that no origin can take: their visitors are told to come back. Those whose origins keep dying: not soon. */
-  async expel(keyHashes: readonly string[], quarantined = false): Promise<void> {
-    for (const keyHash of keyHashes) this.#sessions.get(keyHash)?.expel(quarantined ? QUARANTINED : undefined);
+  /** Sessions that no origin can take: their visitors are told to come back. Those whose origins keep dying (`true`): not soon. */
+  async expel(keyHashes: readonly string[], why: boolean | "over" = false): Promise<void> {
+    const close = why === "over" ? SESSION_OVER : why ? QUARANTINED : RESTART;
+    for (const keyHash of keyHashes) {
+      this.#sessions.get(keyHash)?.expel(close);
+      this.#parking.expel(keyHash, close);
+    }
+  }
+
+  /** An origin has something for a parked session. Resolves when its legs are open, or after a while. */
+  async wake(keyHash: string): Promise<void> {
+    await this.#resting.get(keyHash);
+    await this.#parking.wake(keyHash);
+    await Promise.race([this.#sessions.get(keyHash)?.connected(), delay(ENTERED_WITHIN_MS)]);
   }
 
   /** Every session carried here with its placement, and those whose place is still being asked for. */
@@ -137,17 +182,37 @@ export class CarrierObject extends DurableObject<Env> {
       const { origin, region, url, fence, reason, movedFrom } = placement;
       return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount }];
     });
-    return { rows, asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
+    return { rows: [...rows, ...this.#parking.rows()], asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
   }
 
   async connectionsOf(keyHash: string): Promise<number> {
-    return this.#sessions.get(keyHash)?.connectionCount ?? 0;
+    return this.#sessions.get(keyHash)?.connectionCount ?? this.#parking.connectionsOf(keyHash);
   }
 
+  async isParked(keyHash: string): Promise<boolean> {
+    return this.#parking.has(keyHash);
+  }
+
+  // — the clock, and the sockets of visitors who may be parked —
+
   override async alarm(): Promise<void> {
-    if (this.#sessions.size > 0) await this.ctx.storage.setAlarm(Date.now() + AWAKE_MS);
-    // The last thing a carrier does, or the first of one whose earlier life was cut off: the ring object learns that nobody is here.
-    else if (this.#maxConnections > 0) await this.#ring.report({}, this.#tally.read());
+    this.#alarmAtMs = Infinity;
+    this.#endDue(Date.now());
+    this.#schedule();
+    // The last thing a carrier does, or the first of one whose earlier life was cut off: the ring object learns who is here.
+    if (this.#sessions.size === 0 && this.#maxConnections > 0) await this.#report();
+  }
+
+  override webSocketMessage(socket: WebSocket, frame: Frame): void {
+    this.#parking.said(socket, frame);
+  }
+
+  override webSocketClose(socket: WebSocket, code: number, reason: string): void {
+    this.#parking.closed(socket, { code, reason });
+  }
+
+  override webSocketError(socket: WebSocket, error: unknown): void {
+    this.#parking.lost(socket, brokenProtocol(String(error)) ?? LOST);
   }
 
   #begin(live: LiveRequest): CarriedSession {
@@ -168,9 +233,50 @@ export class CarrierObject extends DurableObject<Env> {
     const means = { key: live.key, send: this.#send, handshakes: this.#handshakes, budget: this.#budget };
     const handover = live.resume.mode === "handover" ? new Handover({ rule: live.resume.handover, ...means }) : undefined;
     const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, host, handover);
-    if (this.#sessions.size === 0) this.ctx.waitUntil(this.ctx.storage.setAlarm(Date.now() + AWAKE_MS));
     this.#sessions.set(keyHash, session);
+    this.#schedule();
     return session;
+  }
+
+  /** A parked session has its connections again. */
+  #revive(parked: ParkedSession, revived: readonly Revived[]): Map<string, VisitorEvents> {
+    const [first] = revived;
+    if (!first) return new Map();
+    const session = this.#begin(first.kept.live);
+    const connections = revived.map(({ id, kept, visitor }) => {
+      const { live, target, headers } = kept;
+      const handshake: Handshake = { target, headers, key: live.key, send: this.#send };
+      return [id, WebSocketConnection.revived(kept, handshake, this.#meansOf(live, session), visitor)] as const;
+    });
+    session.revive(
+      parked,
+      connections.map(([, connection]) => connection),
+    );
+    this.#watch();
+    return new Map(connections);
+  }
+
+  /** Gives up the legs of a session at rest; its visitors' sockets go on without it. */
+  async #park(session: CarriedSession): Promise<void> {
+    const { ref, beganAtMs, connections } = session;
+    const { busyAtMs } = connections;
+    await session.park({
+      seal: (kept) => this.#parking.seal(kept),
+      keep: (placement, kept, sealed) => {
+        this.#sessions.delete(ref.keyHash);
+        this.#parking.keep({ ref, placement, beganAtMs, busyAtMs }, kept, sealed);
+        this.#schedule();
+      },
+    });
+  }
+
+  #leftParked({ keyHash }: LeaveItem): LeftItem | undefined {
+    return this.#parking.has(keyHash) ? { keyHash, connections: 0, reached: false } : undefined;
+  }
+
+  #meansOf(live: LiveRequest, session: CarriedSession): Means {
+    const accept = live.parkAfterMs === undefined ? acceptAwake : this.#parking.accepting(live.keyHash);
+    return { closeDeadlineMs: this.#closeDeadlineMs, events: session, budget: session.budget, accept };
   }
 
   #emptied(session: CarriedSession, keyHash: string, fence: number | undefined): void {
@@ -185,19 +291,47 @@ export class CarrierObject extends DurableObject<Env> {
     const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
     if (request.headers.get("upgrade") !== "websocket") return new SseConnection(handshake, session, request.signal);
-    return new WebSocketConnection(live, handshake, this.#closeDeadlineMs, session, session.budget);
+    return new WebSocketConnection(live, handshake, this.#meansOf(live, session));
   }
 
-  /** As long as there is anybody; the runtime keeps no object awake for it that carries nothing. */
-  #watchSilence(): void {
+  /** As long as there is anybody who is awake: an object with a timer never sleeps. */
+  #watch(): void {
     if (this.#watching) return;
     this.#watching = true;
     const timer = setInterval(() => {
       const nowMs = Date.now();
-      for (const session of this.#sessions.values()) session.checkSilence(nowMs);
+      for (const [keyHash, session] of this.#sessions) {
+        session.checkSilence(nowMs);
+        if (!session.connections.areAtRest(nowMs) || this.#resting.has(keyHash)) continue;
+        const parked = this.#park(session).finally(() => this.#resting.delete(keyHash));
+        this.#resting.set(keyHash, parked);
+        this.ctx.waitUntil(parked);
+      }
       this.#watching = this.#sessions.size > 0;
       if (!this.#watching) clearInterval(timer);
-    }, SILENCE_EVERY_MS);
+    }, LOOK_EVERY_MS);
+  }
+
+  /** Ends what has said nothing for too long, or lives for too long. */
+  #endDue(nowMs: number): void {
+    const { idleMs, maxLifeMs } = this.#limits;
+    for (const session of this.#sessions.values()) {
+      if (nowMs - session.beganAtMs >= maxLifeMs) session.expel();
+      else if (nowMs - session.connections.lastFrameAtMs >= idleMs) session.expel(IDLE);
+    }
+    this.#parking.endDue(nowMs, this.#limits);
+  }
+
+  /** One alarm for all: soon while anybody is awake (their limits are looked at then), else when the first parked session is over. */
+  #schedule(): void {
+    const { idleMs, maxLifeMs } = this.#limits;
+    const awakeMs = Date.now() + Math.min(AWAKE_MS, idleMs, maxLifeMs);
+    const isAwake = this.#sessions.size > 0;
+    if (isAwake && this.#alarmAtMs <= awakeMs) return;
+    const dueAtMs = isAwake ? awakeMs : this.#parking.nextDueAtMs(this.#limits);
+    if (dueAtMs === Infinity || dueAtMs === this.#alarmAtMs) return;
+    this.#alarmAtMs = dueAtMs;
+    this.ctx.waitUntil(this.ctx.storage.setAlarm(dueAtMs));
   }
 
   #refused(): void {
@@ -210,12 +344,16 @@ export class CarrierObject extends DurableObject<Env> {
     this.#reporting = true;
     setTimeout(() => {
       this.#reporting = false;
-      const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
-      for (const { placement, connectionCount } of this.#sessions.values()) {
-        if (placement) counts.set(placement.origin, (counts.get(placement.origin) ?? 0) + connectionCount);
-      }
-      this.ctx.waitUntil(this.#ring.report(Object.fromEntries(counts), this.#tally.read()));
+      this.ctx.waitUntil(this.#report());
     }, REPORT_MS);
+  }
+
+  #report(): Promise<void> {
+    const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
+    const count = (origin: string, connections: number): Map<string, number> => counts.set(origin, (counts.get(origin) ?? 0) + connections);
+    for (const { placement, connectionCount } of this.#sessions.values()) if (placement) count(placement.origin, connectionCount);
+    for (const { origin, connections } of this.#parking.rows()) count(origin, connections);
+    return this.#ring.report(Object.fromEntries(counts), this.#tally.read(), this.#sessions.size === 0);
   }
 }
 

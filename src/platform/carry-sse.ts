@@ -59,6 +59,26 @@ export class SseConnection implements Connection {
     return 0;
   }
 
+  // Streams are never parked: one that is not open cannot be woken.
+  readonly parkAfterMs = undefined;
+  #lastFrameAtMs = Date.now();
+
+  get lastFrameAtMs(): number {
+    return this.#lastFrameAtMs;
+  }
+
+  get busyAtMs(): number {
+    return this.#lastFrameAtMs;
+  }
+
+  keep(): undefined {
+    return undefined;
+  }
+
+  release(): void {
+    // Never asked of one that does not let itself be kept.
+  }
+
   isSilent(): boolean {
     return false;
   }
@@ -192,6 +212,7 @@ export class SseConnection implements Connection {
   }
 
   #remember({ id }: EventSourceMessage): void {
+    this.#lastFrameAtMs = Date.now();
     if (id === undefined) return;
     this.#lastEventId = id;
     this.#delivered.delete(id);

@@ -17,25 +17,26 @@ import {
   type Close,
 } from "../core/close-codes.ts";
 import { responseHeaders } from "../core/headers.ts";
-import type { Frame, Memory, Profile, Told } from "../core/profile.ts";
+import type { Frame, Kept, Memory, Profile, Told } from "../core/profile.ts";
 import { profileOf } from "../core/profiles.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
-import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
-import { dial, isGatewayFault, type Handshake } from "./dial.ts";
+import type { AcceptVisitor, Connection, ConnectionEvents, KeptConnection, Means, Opening, ParkedVisitor, VisitorEvents } from "./connection.ts";
+import type { Handshake } from "./dial.ts";
 import { HeldFrames } from "./held-frames.ts";
-import { Leg } from "./leg.ts";
+import { openLeg, SUBPROTOCOL, type Leg } from "./leg.ts";
 import { delay, QUIET_MAX_MS } from "./limits.ts";
 import { Outlet } from "./outlet.ts";
 
 const SLOW_VISITOR = "you read too slowly: please reconnect";
 const SLOW_ORIGIN = "the origin reads too slowly: please reconnect";
 
-export class WebSocketConnection implements Connection {
+export class WebSocketConnection implements Connection, VisitorEvents {
   readonly #handshake: Handshake;
-  readonly #facts: Pick<LiveRequest, "rehomeOn" | "quietMs" | "originSilenceMs">;
+  readonly #live: LiveRequest;
   readonly #closeDeadlineMs: number;
   readonly #profile: Profile | undefined;
   readonly #events: ConnectionEvents;
+  readonly #accept: AcceptVisitor;
   #visitor: Outlet | undefined;
   #answer: Response | undefined;
   #subprotocol: string | null = null;
@@ -48,8 +49,9 @@ export class WebSocketConnection implements Connection {
   #awaiting: "replay" | "session" | undefined;
   #frameCount = 0;
   /** When the last frame passed, either way, and when the origin's last did. */
-  #lastFrameAtMs = 0;
+  #lastFrameAtMs = Date.now();
   #lastOriginFrameAtMs = 0;
+  #busyAtMs = Date.now();
   /** The visitor's own close: frames held back are still delivered before it, and the origin's answer is waited for (bounded). */
   #visitorClose: Close | undefined;
   /** The origin's own close, which the visitor has been told and will answer (bounded). */
@@ -60,14 +62,25 @@ export class WebSocketConnection implements Connection {
   #over = false;
   #endedWithLeg = false;
 
-  constructor(live: LiveRequest, handshake: Handshake, closeDeadlineMs: number, events: ConnectionEvents, budget: Budget) {
+  constructor(live: LiveRequest, handshake: Handshake, { closeDeadlineMs, events, budget, accept }: Means, kept?: Kept) {
     this.#handshake = handshake;
-    this.#facts = live;
+    this.#live = live;
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#profile = profileOf(live.resume);
-    this.#memory = this.#profile?.begin();
+    this.#memory = this.#profile?.begin(kept);
     this.#events = events;
+    this.#accept = accept;
     this.#held = new HeldFrames(budget);
+  }
+
+  /** Goes on with a visitor whose session was parked. */
+  static revived(kept: KeptConnection, handshake: Handshake, means: Means, { socket, clock }: ParkedVisitor): WebSocketConnection {
+    const connection = new WebSocketConnection(kept.live, handshake, means, kept.memory);
+    connection.#visitor = new Outlet(socket);
+    connection.#subprotocol = kept.subprotocol;
+    connection.#holdingSinceMs = Date.now();
+    if (clock !== undefined) connection.#memory?.renewed?.(clock);
+    return connection;
   }
 
   get rehomeable(): boolean {
@@ -82,24 +95,10 @@ export class WebSocketConnection implements Connection {
     return this.#over ? this.#endedWithLeg : this.#leg !== undefined;
   }
 
-  async open(placement: Placement, abort: AbortController): Promise<Opening> {
-    let response: Response;
-    try {
-      response = await dial(this.#handshake, placement, { Upgrade: "websocket" }, abort);
-    } catch {
-      return { kind: "unreachable" };
-    }
-    const socket = response.webSocket;
-    if (socket) {
-      const leg = new Leg(socket, abort);
-      if (!this.#visitor || response.headers.get(SUBPROTOCOL) === this.#subprotocol)
-        return { kind: "open", begin: () => this.#begin(leg, response), discard: () => leg.discard(this.#closeDeadlineMs) };
-      leg.discard(this.#closeDeadlineMs); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
-      return { kind: "answered", response: new Response(null, { status: 426 }) };
-    }
-    if (!isGatewayFault(response.status)) return { kind: "answered", response };
-    await response.body?.cancel();
-    return { kind: "unreachable" };
+  open(placement: Placement, abort: AbortController): Promise<Opening> {
+    const told = this.#visitor ? this.#subprotocol : undefined;
+    const begin = (leg: Leg, response: Response): void => this.#begin(leg, response);
+    return openLeg({ handshake: this.#handshake, told, closeDeadlineMs: this.#closeDeadlineMs, begin }, placement, abort);
   }
 
   response(): Response {
@@ -114,7 +113,7 @@ export class WebSocketConnection implements Connection {
   }
 
   isSilent(nowMs: number): boolean {
-    const { originSilenceMs } = this.#facts;
+    const { originSilenceMs } = this.#live;
     return this.#leg !== undefined && originSilenceMs !== undefined && nowMs - this.#lastOriginFrameAtMs > originSilenceMs;
   }
 
@@ -137,7 +136,7 @@ export class WebSocketConnection implements Connection {
     const startMs = Date.now();
     for (;;) {
       const nowMs = Date.now();
-      const waitMs = Math.min(this.#lastFrameAtMs + this.#facts.quietMs, startMs + QUIET_MAX_MS) - nowMs;
+      const waitMs = Math.min(this.#lastFrameAtMs + this.#live.quietMs, startMs + QUIET_MAX_MS) - nowMs;
       if (waitMs <= 0 || !this.#leg) return;
       await delay(waitMs);
     }
@@ -147,7 +146,7 @@ export class WebSocketConnection implements Connection {
     if (this.#leg && this.#profile?.mute) this.#leg.muted = true;
   }
 
-  async closeLeg(): Promise<boolean> {
+  async closeLeg(why: Close = MOVING): Promise<boolean> {
     const leg = this.#leg;
     if (!leg) return true;
     if (this.#parting) {
@@ -157,7 +156,7 @@ export class WebSocketConnection implements Connection {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     leg.closed = resolve;
     this.#farewell(leg);
-    leg.outlet.close(MOVING);
+    leg.outlet.close(why);
     const isHeard = await Promise.race([promise, delay(this.#closeDeadlineMs).then(() => false)]);
     if (this.#leg === leg) {
       this.#leg = undefined;
@@ -182,6 +181,28 @@ export class WebSocketConnection implements Connection {
 
   hear(frames: readonly Frame[]): void {
     for (const frame of frames) if (!this.#over && this.#visitor?.send(frame) === false) return this.#giveUp(SLOW_VISITOR);
+  }
+
+  get parkAfterMs(): number | undefined {
+    return this.#live.parkAfterMs;
+  }
+
+  get lastFrameAtMs(): number {
+    return this.#lastFrameAtMs;
+  }
+
+  get busyAtMs(): number {
+    return this.#busyAtMs;
+  }
+
+  keep(): KeptConnection | undefined {
+    if (!this.#visitor || this.#over || this.#parting || this.#visitorClose || this.#held.count > 0 || this.#awaiting) return undefined;
+    const memory = this.rehomeable && this.parkAfterMs !== undefined ? this.#memory?.keep?.() : undefined;
+    return memory && { live: this.#live, target: this.#handshake.target, headers: this.#handshake.headers, subprotocol: this.#subprotocol, memory };
+  }
+
+  release(): void {
+    this.#over = true;
   }
 
   end(close: Close): void {
@@ -231,15 +252,11 @@ export class WebSocketConnection implements Connection {
     const visitor = pair[1];
     this.#visitor = new Outlet(visitor);
     this.#subprotocol = response.headers.get(SUBPROTOCOL);
-    visitor.binaryType = "arraybuffer";
-    visitor.addEventListener("message", (event) => this.#fromVisitor(event.data as Frame)); // binaryType rules blobs out
-    visitor.addEventListener("close", (event) => this.#visitorClosed(closeOf(event)));
-    visitor.addEventListener("error", (event) => this.#visitorLost(brokenProtocol(event.message) ?? LOST));
-    visitor.accept({ allowHalfOpen: true });
+    this.#accept(visitor, this);
     this.#answer = new Response(null, { status: 101, webSocket: pair[0], headers: responseHeaders(response.headers) });
   }
 
-  #fromVisitor(frame: Frame): void {
+  said(frame: Frame): void {
     if (this.#over || this.#visitorClose) return;
     if (this.#leg && !this.#holding) return this.#toOrigin(this.#leg, frame);
     if (!this.#held.add(frame)) this.#giveUp("too much was sent while the session moved: please reconnect");
@@ -248,6 +265,7 @@ export class WebSocketConnection implements Connection {
   #toOrigin(leg: Leg, frame: Frame): void {
     this.#frameCount++;
     this.#lastFrameAtMs = Date.now();
+    if (this.parkAfterMs === undefined || this.#memory?.renewal?.(frame) === undefined) this.#busyAtMs = this.#lastFrameAtMs;
     const sent = this.#memory?.sent(frame) ?? "pass";
     if (sent !== "pass") return sent === "swallow" ? undefined : this.#tell(leg, sent);
     if (!leg.outlet.send(frame)) this.#giveUp(SLOW_ORIGIN);
@@ -278,6 +296,7 @@ export class WebSocketConnection implements Connection {
   #fromOrigin(leg: Leg, frame: Frame): void {
     this.#frameCount++;
     this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
+    if (this.parkAfterMs === undefined || !this.#memory?.isPresence?.(frame)) this.#busyAtMs = this.#lastFrameAtMs;
     if (leg.muted || this.#over || !this.#visitor) return;
     const heard = this.#memory?.heard(frame) ?? "pass";
     if (heard === "refused") return this.end(STALE_HANDSHAKE);
@@ -298,7 +317,7 @@ export class WebSocketConnection implements Connection {
     }
     if (this.#originClose) return;
     if (this.#visitorClose && this.#parting) return this.#answerVisitor(close);
-    if (close.code === 1006 || this.#facts.rehomeOn.includes(close.code)) {
+    if (close.code === 1006 || this.#live.rehomeOn.includes(close.code)) {
       leg.outlet.close(answerTo(close));
       this.#leg = undefined;
       return this.#events.lost(this);
@@ -330,9 +349,9 @@ export class WebSocketConnection implements Connection {
     this.#part(() => this.#finish(close));
   }
 
-  #visitorClosed(close: Close): void {
+  closed(close: Close): void {
     if (this.#over || this.#visitorClose) return;
-    if (close.code === 1006) return this.#visitorLost(LOST);
+    if (close.code === 1006) return this.lost(LOST);
     this.#visitorClose = close;
     if (this.#originClose) return this.#finish(close);
     if (isFaulty(close) || !(this.#leg || this.#held.count > 0)) return this.#answerVisitor(close);
@@ -341,7 +360,7 @@ export class WebSocketConnection implements Connection {
   }
 
   /** Nobody is left to hear anything; what was held back is still delivered. */
-  #visitorLost(close: Close): void {
+  lost(close: Close): void {
     if (this.#over || this.#visitorClose) return;
     this.#visitorClose = LOST;
     this.#visitor?.close(answerTo(LOST));
@@ -377,5 +396,3 @@ export class WebSocketConnection implements Connection {
     this.#events.ended(this);
   }
 }
-
-const SUBPROTOCOL = "sec-websocket-protocol";

@@ -3,8 +3,8 @@
 
 import { RESTART, STALE_HANDSHAKE, type Close } from "../core/close-codes.ts";
 import type { PlaceAnswer } from "../core/protocol.ts";
-import type { Opening } from "./connection.ts";
-import { delay, RECONNECT_BACKOFF_MS, RESETS_WINDOW_MS } from "./limits.ts";
+import type { Connection, Opening } from "./connection.ts";
+import { delay, FAILURES_REACHED, FAILURES_UNREACHED, RECONNECT_BACKOFF_MS, RESETS_WINDOW_MS, RESTART_SPREAD_MS } from "./limits.ts";
 
 export type Refusal = Extract<PlaceAnswer, { kind: "refused" }>;
 
@@ -62,6 +62,17 @@ export function discard(opening: Opening): void {
 
 export function farewell(outcome: Exclude<Connected, { kind: "connected" }>): Close {
   return outcome.kind === "answered" ? STALE_HANDSHAKE : RESTART;
+}
+
+/** Whether the ring object is asked for another place, even if it finds this one well. */
+export function isGivenUp(failures: number, reached: boolean): boolean {
+  return failures >= (reached ? FAILURES_REACHED : FAILURES_UNREACHED);
+}
+
+/** Tells a visitor to come back whose protocol cannot bear a new leg: not all in the same moment. */
+export async function sendBack(connection: Connection): Promise<void> {
+  await delay(Math.random() * RESTART_SPREAD_MS);
+  connection.end(RESTART);
 }
 
 /** How long to wait before the next try, and never past the deadline. */

@@ -2,13 +2,23 @@
 // origin's leg that may be replaced.
 
 import type { Close } from "../core/close-codes.ts";
-import type { Frame } from "../core/profile.ts";
-import type { Placement } from "../core/protocol.ts";
+import type { HeaderRecord } from "../core/headers.ts";
+import type { Frame, Kept } from "../core/profile.ts";
+import type { LiveRequest, Placement } from "../core/protocol.ts";
 
 /** Bytes that all connections of one carrier hold back together. */
 export interface Budget {
   add(bytes: number): boolean;
   remove(bytes: number): void;
+}
+
+/** What a visitor's connection goes on from after its session was parked. Holds tokens: nobody reads it but sealed. */
+export interface KeptConnection {
+  readonly live: LiveRequest;
+  readonly target: string;
+  readonly headers: Readonly<HeaderRecord>;
+  readonly subprotocol: string | null;
+  readonly memory: Kept;
 }
 
 /** An attempt to open an origin's leg. Whoever gets it begins with it or discards it. */
@@ -29,6 +39,12 @@ export interface Connection {
   readonly flowing: boolean;
   /** Frames that have passed, both ways. */
   readonly frameCount: number;
+  /** When anything last passed, either way; ms since 1970. */
+  readonly lastFrameAtMs: number;
+  /** The same for what says more than that somebody is still there. */
+  readonly busyAtMs: number;
+  /** After how long at rest its route parks it; `undefined`: never. */
+  readonly parkAfterMs: number | undefined;
   /** Whether its origin has said nothing for longer than the route allows. Asked now and then. */
   isSilent(nowMs: number): boolean;
   /** Dials; nothing flows before `begin`. Never throws. `abort` ends it any time, and the leg that came of it with it. */
@@ -42,17 +58,47 @@ export interface Connection {
   /** What was held back goes to the new origin, which is ready for it. */
   flow(): void;
   /** Planned end of the leg: told to close, listened to until it has (bounded). `false`: it did not, and may not have heard everything. */
-  closeLeg(): Promise<boolean>;
+  closeLeg(why?: Close): Promise<boolean>;
   /** The leg is lost or must not be heard any more. */
   dropLeg(): void;
   /** What the visitors that stay must be told when this one has left without its origin hearing of it. */
   lastWords(): readonly Frame[];
   /** Something that is said to the visitor in its origin's place. */
   hear(frames: readonly Frame[]): void;
+  /** What it goes on from after its session was parked; `undefined`: it cannot be parked, or not now. */
+  keep(): KeptConnection | undefined;
+  /** Its session is parked: it tells nobody anything any more, and leaves the visitor's socket as it is. */
+  release(): void;
   /** Tells the visitor, and ends. */
   end(close: Close): void;
   /** What the visitor gets once the first leg has begun; given once. */
   response(): Response;
+}
+
+/** Whoever a visitor's socket belongs to at the moment. */
+export interface VisitorEvents {
+  said(frame: Frame): void;
+  closed(close: Close): void;
+  /** Without a close frame, or by breaking the protocol. */
+  lost(close: Close): void;
+}
+
+/** A visitor's socket whose session was parked, and how far its presence was renewed meanwhile. */
+export interface ParkedVisitor {
+  readonly socket: WebSocket;
+  readonly clock: number | undefined;
+}
+
+/** Accepts a visitor's socket; from then on its events are told. */
+export type AcceptVisitor = (socket: WebSocket, visitor: VisitorEvents) => void;
+
+/** What a WebSocket's connection needs beside its visitor's request. */
+export interface Means {
+  readonly closeDeadlineMs: number;
+  readonly events: ConnectionEvents;
+  /** Of what it may hold back. */
+  readonly budget: Budget;
+  readonly accept: AcceptVisitor;
 }
 
 /** What a connection tells its session. */

@@ -2,7 +2,41 @@
 // hangs would keep its socket for good.
 
 import { MOVING, type Close } from "../core/close-codes.ts";
+import type { Placement } from "../core/protocol.ts";
+import type { Opening } from "./connection.ts";
+import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import { Outlet } from "./outlet.ts";
+
+export const SUBPROTOCOL = "sec-websocket-protocol";
+
+/** Who dials, and what its visitor was told of a subprotocol: `null`, that there is none; `undefined`, nothing yet. */
+interface Dialler {
+  readonly handshake: Handshake;
+  readonly told: string | null | undefined;
+  readonly closeDeadlineMs: number;
+  readonly begin: (leg: Leg, response: Response) => void;
+}
+
+/** Opens a leg. Never throws. `abort` ends it any time. */
+export async function openLeg({ handshake, told, closeDeadlineMs, begin }: Dialler, placement: Placement, abort: AbortController): Promise<Opening> {
+  let response: Response;
+  try {
+    response = await dial(handshake, placement, { Upgrade: "websocket" }, abort);
+  } catch {
+    return { kind: "unreachable" };
+  }
+  const socket = response.webSocket;
+  if (socket) {
+    const leg = new Leg(socket, abort);
+    if (told === undefined || response.headers.get(SUBPROTOCOL) === told)
+      return { kind: "open", begin: () => begin(leg, response), discard: () => leg.discard(closeDeadlineMs) };
+    leg.discard(closeDeadlineMs); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
+    return { kind: "answered", response: new Response(null, { status: 426 }) };
+  }
+  if (!isGatewayFault(response.status)) return { kind: "answered", response };
+  await response.body?.cancel();
+  return { kind: "unreachable" };
+}
 
 export class Leg {
   readonly outlet: Outlet;

@@ -8,6 +8,8 @@ interface Caller {
   readonly incarnation: string;
   lastSeq: number;
   readonly answers: Map<number, Promise<unknown>>;
+  /** All its sessions are parked. It wakes for a call of its own, in another life or this one, and wants to hear of nothing before. */
+  isAsleep: boolean;
 }
 
 export type Noticed =
@@ -22,9 +24,15 @@ export type Noticed =
 export class Callers {
   readonly #callers = new Map<number, Caller>();
 
-  /** The slices that have called in this life of the ring object. */
-  slices(): number[] {
-    return [...this.#callers.keys()];
+  /** The slices that have called in this life of the ring object, and may need to hear of changes. */
+  listening(): number[] {
+    return [...this.#callers].flatMap(([slice, { isAsleep }]) => (isAsleep ? [] : [slice]));
+  }
+
+  /** Said in a call of its own, which is its last for a while. */
+  asleep(slice: number): void {
+    const caller = this.#callers.get(slice);
+    if (caller) caller.isAsleep = true;
   }
 
   /** Answers a call once: a repeated `seq` gets the first answer. `notice` hears of gaps and rebirths before the work is done. */
@@ -34,13 +42,14 @@ export class Callers {
     let caller = this.#callers.get(slice);
     if (caller && incarnation < caller.incarnation) throw new Error("superseded: a younger life of this carrier has called");
     if (caller?.incarnation !== incarnation) {
-      const known = caller !== undefined;
-      caller = { incarnation, lastSeq: seq - 1, answers: new Map() };
+      const known = caller !== undefined && !caller.isAsleep; // who slept holds what it held
+      caller = { incarnation, lastSeq: seq - 1, answers: new Map(), isAsleep: false };
       this.#callers.set(slice, caller);
       notice(known ? "reborn" : seq === 1 ? "in-order" : "gap");
     }
     const given = caller.answers.get(seq);
     if (given) return given as Promise<T>; // the same seq of the same life is the same call
+    caller.isAsleep = false;
     const late = seq <= caller.lastSeq;
     if (late) notice("late");
     else if (seq > caller.lastSeq + 1) notice("gap");

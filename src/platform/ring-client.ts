@@ -58,9 +58,17 @@ export class RingClient {
     this.#gather();
   }
 
-  /** Connections by origin, and what was counted so far. A lost report is followed by the next. */
-  async report(counts: Readonly<Record<string, number>>, tally: Tally): Promise<void> {
-    await this.#call((stub, envelope) => stub.report(envelope, counts, tally)).catch(() => undefined);
+  /** Connections by origin, and what was counted so far; `asleep`: nobody here needs to hear of changes. A lost report is followed by the next. */
+  async report(counts: Readonly<Record<string, number>>, tally: Tally, asleep: boolean): Promise<void> {
+    await this.#call((stub, envelope) => stub.report(envelope, counts, tally, asleep)).catch(() => undefined);
+  }
+
+  /** The origin has said so of a session. What is lost here another answer says again. */
+  over(item: EndedItem, origin: string): Promise<void> {
+    const { pool, region } = this.#carrier.ring;
+    return ringStub(this.#env, this.#settings.config, pool, region)
+      .endOrder(item, origin)
+      .catch(() => undefined);
   }
 
   adopt(snapshots: readonly Snapshot[]): void {

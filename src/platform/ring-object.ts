@@ -132,9 +132,10 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** Connections of each origin, as a carrier counts them, and what else it has counted in its life. */
-  async report(envelope: Envelope, connections: Readonly<Record<string, number>>, tally?: Tally): Promise<void> {
+  async report(envelope: Envelope, connections: Readonly<Record<string, number>>, tally?: Tally, asleep = false): Promise<void> {
     await this.#once(envelope, async (late) => {
       if (late) return;
+      if (asleep) this.#callers.asleep(envelope.slice);
       this.#tables.counted(envelope.slice, new Map(Object.entries(connections)));
       if (tally) this.#tables.tallied(envelope.slice, envelope.incarnation, tally);
     });
@@ -170,10 +171,10 @@ export class RingObject extends DurableObject<Env> {
     return answer;
   }
 
-  /** An origin has said that a session is over: what was ordered for it is forgotten. */
-  async endOrder(item: EndedItem): Promise<void> {
+  /** The origin `from` has said that a session is over: what was ordered for it is forgotten, and while the session is there its connections are closed. */
+  async endOrder(item: EndedItem, from?: string): Promise<void> {
     await this.#up();
-    this.#state.endOrder(item.keyHash, item.fence);
+    await this.#operators.end(item.keyHash, item.fence, from ?? "");
     this.#announce();
   }
 
@@ -249,6 +250,18 @@ export class RingObject extends DurableObject<Env> {
     return this.#operators.session(keyHash);
   }
 
+  async wakeSession(keyHash: string): Promise<SessionStatus | undefined> {
+    await this.#up();
+    return this.#operators.wake(keyHash);
+  }
+
+  async endSession(keyHash: string): Promise<boolean> {
+    await this.#up();
+    const ended = await this.#operators.end(keyHash, Infinity);
+    this.#announce();
+    return ended;
+  }
+
   /** Takes a live session to an origin, or to where the ring says. */
   async moveSession(keyHash: string, to: string | undefined): Promise<MoveAnswer> {
     await this.#up();
@@ -274,16 +287,8 @@ export class RingObject extends DurableObject<Env> {
 
   #onHealth(origin: string, down: boolean): void {
     this.#state.setDown(origin, down);
-    console.log(
-      JSON.stringify({
-        limpet: "health",
-        pool: this.#state.name.pool,
-        region: this.#state.name.region,
-        origin,
-        health: down ? "down" : "healthy",
-        epoch: this.#state.view.snapshot.epoch,
-      }),
-    );
+    const { pool, region, epoch } = this.#state.view.snapshot;
+    console.log(JSON.stringify({ limpet: "health", pool, region, origin, health: down ? "down" : "healthy", epoch }));
     this.#announce();
     if (!down) return;
     this.#upkeep.leaveLost();
@@ -320,7 +325,7 @@ export class RingObject extends DurableObject<Env> {
     this.#upkeep.followRing();
     this.#prober.watch(this.#state.view.snapshot.origins);
     this.#upkeep.followAddresses();
-    const tellings = this.#callers.slices().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
+    const tellings = this.#callers.listening().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
     // Who misses a telling is told the next time; nothing rests on one.
     this.ctx.waitUntil(Promise.allSettled([...tellings, this.#tellNeighbours()]).then(() => undefined));
     this.ctx.waitUntil(this.#publisher.run(Date.now()).then(() => this.#schedule()));

@@ -16,6 +16,7 @@ import type { Placing } from "./ring-placing.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import { describeGone, describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
 import { carrierStub } from "./stubs.ts";
@@ -118,12 +119,38 @@ export class Operators {
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {
-    const { env, settings, state, placing } = this.#ring;
+    const { state, placing } = this.#ring;
     const row = state.live.get(keyHash);
     if (!row) return this.#quarantinedStatus(keyHash);
-    const carrier = carrierStub(env, settings.config, state.name, sliceOf(row.lot, state.pool.carriers));
-    const connections = await within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0);
-    return describeSession(row, connections, placing.moving.has(keyHash));
+    const carrier = this.#carrierOf(row);
+    const [connections, isParked] = await Promise.all([
+      within(carrier.connectionsOf(keyHash), PULL_TIMEOUT_MS, "connections").catch(() => 0),
+      within(carrier.isParked(keyHash), PULL_TIMEOUT_MS, "parked").catch(() => false),
+    ]);
+    return describeSession(row, connections, placing.moving.has(keyHash) ? "moving" : isParked ? "parked" : "settled");
+  }
+
+  /** An origin has something for a session that may be parked. */
+  async wake(keyHash: string): Promise<SessionStatus | undefined> {
+    const row = this.#ring.state.live.get(keyHash);
+    if (!row) return undefined;
+    await within(this.#carrierOf(row).wake(keyHash), MOVE_WAIT_MS, "wake").catch(() => undefined); // it goes on, and the status says so
+    return this.session(keyHash);
+  }
+
+  /** The session is over: its connections are closed and what was ordered for it is forgotten. `false`: there is no such session. `from`: only while it is there. */
+  async end(keyHash: string, fence: number, from?: string): Promise<boolean> {
+    const { state } = this.#ring;
+    const [row, isOrdered] = [state.live.get(keyHash), state.isOrdered(keyHash)];
+    state.endOrder(keyHash, fence);
+    if (!row || (from !== undefined && row.origin !== from)) return isOrdered;
+    await within(this.#carrierOf(row).expel([keyHash], "over"), PULL_TIMEOUT_MS, "end").catch(() => undefined); // lost with its carrier, it is over too
+    return true;
+  }
+
+  #carrierOf({ lot }: LiveRow): ReturnType<typeof carrierStub> {
+    const { env, settings, state } = this.#ring;
+    return carrierStub(env, settings.config, state.name, sliceOf(lot, state.pool.carriers));
   }
 
   /** Takes a live session to an origin and keeps it there, or ends what was ordered for it and takes it to where the ring says. */
@@ -140,7 +167,7 @@ export class Operators {
     await within(done, MOVE_WAIT_MS, "move").catch(() => undefined); // it goes on, and the status says so
     const session = await this.session(keyHash);
     if (!session) return { kind: "unknown", what: "live session" };
-    if (to !== undefined && session.state === "settled" && session.origin !== to) {
+    if (to !== undefined && session.state !== "moving" && session.origin !== to) {
       return {
         kind: "unavailable",
         why: `The session is still at ${session.origin}: ${to} has not taken it, or its pace is used up by other moves. Try again shortly.`,

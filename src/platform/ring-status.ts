@@ -64,8 +64,8 @@ export interface SessionStatus {
   readonly reason?: Reason;
   readonly movedFrom?: string | undefined;
   readonly connections: number;
-  /** `quarantined`: its origins kept dying, the named one last; `lifted`: it was until now. */
-  readonly state: "settled" | "moving" | "quarantined" | "lifted";
+  /** `parked`: no origin has a leg of it; `quarantined`: its origins kept dying, the named one last; `lifted`: it was until now. */
+  readonly state: "settled" | "moving" | "parked" | "quarantined" | "lifted";
 }
 
 export function describeOrigin(
@@ -83,6 +83,10 @@ export function describeGone({ id, url, weight, salt, backup }: ConfiguredOrigin
   return { id, url, region, weight, salt, backup, state: "gone", health: "down", share: 0, sessions: 0, connections: 0, outcomes };
 }
 
-export function describeSession({ origin, region, fence, epoch, reason, movedFrom }: LiveRow, connections: number, moving: boolean): SessionStatus {
-  return { origin, region, fence, epoch, reason, movedFrom, connections, state: moving ? "moving" : "settled" };
+export function describeSession(
+  { origin, region, fence, epoch, reason, movedFrom }: LiveRow,
+  connections: number,
+  state: "settled" | "moving" | "parked",
+): SessionStatus {
+  return { origin, region, fence, epoch, reason, movedFrom, connections, state };
 }

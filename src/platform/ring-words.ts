@@ -76,10 +76,10 @@ export async function redirect(platform: Platform, plain: PlainRequest, from: Ro
 }
 
 /** An origin has said that a session is over: whatever was ordered for it is forgotten, here at once. */
-export async function endAtRing(platform: Platform, plain: PlainRequest, fence: number): Promise<void> {
+export async function endAtRing(platform: Platform, plain: PlainRequest, { fence = 0, origin }: Routed): Promise<void> {
   const keyHash = await plain.keyHash();
   forget(plain.pool, plain.home, keyHash);
-  await asked(platform, plain, async (ring) => ring.endOrder({ keyHash, fence }));
+  await asked(platform, plain, async (ring) => ring.endOrder({ keyHash, fence }, origin.id));
 }
 
 /** By what this isolate knows, for this request alone. */

@@ -1,4 +1,4 @@
-// Sealing what visitors keep for us, the affinity cookie and the tags of learned keys: opaque and authenticated by AES-256-GCM of Web Crypto (NIST SP
+// Sealing what visitors keep for us (the affinity cookie, the tags of learned keys) and what lies in storage of parked connections: opaque and authenticated by AES-256-GCM of Web Crypto (NIST SP
 // 800-38D), keyed by LIMPET_SECRET; the first secret seals, all open. What does not open is no cookie, and no tag. Every request of a known
 // session opens one: hence one encoding of nonce, ciphertext and tag together, and no envelope around them.
 
@@ -11,30 +11,41 @@ const SEALED_MAX_LENGTH = 4096;
 const NONCE_BYTES = 12;
 
 /** What is sealed with a key of its own, so that one is never taken for the other. */
-export type Purpose = "cookie" | "tag";
+export type Purpose = "cookie" | "tag" | "parked";
 
 const keys = new Map<string, CryptoKey>();
 
 export async function seal(secrets: readonly string[], purpose: Purpose, claims: object): Promise<string> {
+  return `${SEAL_FORMAT}.${base64url.encode(await sealBytes(secrets, purpose, ENCODER.encode(JSON.stringify(claims)) as Uint8Array<ArrayBuffer>))}`;
+}
+
+/** Nonce, ciphertext and tag. */
+export async function sealBytes(secrets: readonly string[], purpose: Purpose, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const key = await sealingKey(secrets[0] ?? "", purpose);
   const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
-  const sealed = await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, key, ENCODER.encode(JSON.stringify(claims)));
-  const bytes = new Uint8Array(NONCE_BYTES + sealed.byteLength);
-  bytes.set(nonce);
-  bytes.set(new Uint8Array(sealed), NONCE_BYTES);
-  return `${SEAL_FORMAT}.${base64url.encode(bytes)}`;
+  const encrypted = await crypto.subtle.encrypt({ name: "AES-GCM", iv: nonce }, key, bytes);
+  const sealed = new Uint8Array(NONCE_BYTES + encrypted.byteLength);
+  sealed.set(nonce);
+  sealed.set(new Uint8Array(encrypted), NONCE_BYTES);
+  return sealed;
 }
 
 /** What was sealed, or `undefined` for anything that none of our secrets sealed in this format. */
 export async function open(secrets: readonly string[], purpose: Purpose, value: string | undefined): Promise<unknown> {
   if (value === undefined || value.length > SEALED_MAX_LENGTH || !value.startsWith(`${SEAL_FORMAT}.`)) return undefined;
   const bytes = bytesOf(value.slice(SEAL_FORMAT.length + 1));
-  if (!bytes || bytes.length <= NONCE_BYTES) return undefined;
-  const algorithm = { name: "AES-GCM", iv: bytes.subarray(0, NONCE_BYTES) };
+  const opened = bytes && (await openBytes(secrets, purpose, bytes));
+  return opened && JSON.parse(DECODER.decode(opened));
+}
+
+/** What was sealed, or `undefined` for anything that none of our secrets sealed. */
+export async function openBytes(secrets: readonly string[], purpose: Purpose, sealed: Uint8Array<ArrayBuffer>): Promise<ArrayBuffer | undefined> {
+  if (sealed.length <= NONCE_BYTES) return undefined;
+  const algorithm = { name: "AES-GCM", iv: sealed.subarray(0, NONCE_BYTES) };
   for (const secret of secrets) {
     try {
       const key = keys.get(nameOf(secret, purpose)) ?? (await sealingKey(secret, purpose));
-      return JSON.parse(DECODER.decode(await crypto.subtle.decrypt(algorithm, key, bytes.subarray(NONCE_BYTES))));
+      return await crypto.subtle.decrypt(algorithm, key, sealed.subarray(NONCE_BYTES));
     } catch {
       // Forged, truncated or sealed by another secret: the next one may open it.
     }

@@ -1,8 +1,15 @@
 // What a carried session asks of its carrier, and tells it.
 
-import type { PlaceAnswer, PlaceItem, SessionRef } from "../core/protocol.ts";
-import type { Budget } from "./connection.ts";
+import type { PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
+import type { Budget, Connection, KeptConnection } from "./connection.ts";
 import type { Handshakes } from "./handshakes.ts";
+
+/** Keeps the visitors of a session that has no origin's legs for a while. */
+export interface Keeper {
+  seal(kept: readonly KeptConnection[]): Promise<readonly Uint8Array[]>;
+  /** At once: what was sealed is theirs, in the same order. */
+  keep(placement: Placement, connections: readonly Connection[], sealed: readonly Uint8Array[]): void;
+}
 
 export interface SessionHost {
   readonly handshakes: Handshakes;

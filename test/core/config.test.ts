@@ -13,6 +13,8 @@ type Changes = Readonly<Record<string, unknown>>;
 
 const POOL = "pools.collab";
 const ROUTE = "routes.0";
+/** A protocol that bears to be without an origin for a while. */
+const BEARS = { mode: "transparent", prelude: { frames: 1 } };
 const ORIGIN = `${POOL}.origins.0`;
 const SEED = "f3a1c7d2e4b59a60718293a4b5c6d7e8";
 
@@ -450,6 +452,13 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].resume.handover.path", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "h" } } }, "starts with"],
     ["routes[0].resume.handover.maxBytes", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "/h", maxBytes: 0 } } }, "from 1 to"],
     ["routes[0].resume.prelude", { [`${ROUTE}.resume`]: { mode: "handover", handover: { path: "/h" }, profile: "y-websocket", prelude: { frames: 1 } } }, "take one out"],
+    ["routes[0].park", { [`${ROUTE}.park`]: { afterMs: 1000 } }, "which only resume with mode"],
+    ["routes[0].park", { [`${ROUTE}.park`]: { afterMs: 1000 }, [`${ROUTE}.resume`]: { mode: "transparent", profile: "mqtt" } }, "which only resume with mode"],
+    ["routes[0].park.afterMs", { [`${ROUTE}.park`]: {}, [`${ROUTE}.resume`]: BEARS }, "found nothing"],
+    ["routes[0].park.afterMs", { [`${ROUTE}.park`]: { afterMs: 999 }, [`${ROUTE}.resume`]: BEARS }, "from 1000 to"],
+    ["routes[0].park.afterMs", { [`${ROUTE}.park`]: { afterMs: 1_800_000 }, [`${ROUTE}.resume`]: BEARS }, "nothing would ever be parked"],
+    ["routes[0].park.autoResponse.response", { [`${ROUTE}.park`]: { afterMs: 1000, autoResponse: { request: "ping" } }, [`${ROUTE}.resume`]: BEARS }, "a whole message"],
+    ["routes[0].park.autoResponse.request", { [`${ROUTE}.park`]: { afterMs: 1000, autoResponse: { request: "", response: "x" } }, [`${ROUTE}.resume`]: BEARS }, "a whole message"],
     ["routes[0].originSilenceMs", { [`${ROUTE}.originSilenceMs`]: 10 }, "from 1000 to"],
     ["pools.collab.hold", { [`${POOL}.hold`]: false, [`${POOL}.balance`]: "random" }, "no ring that a session could follow"],
     ["pools.collab.hold", { [`${POOL}.hold`]: "no" }, "true or false"],
@@ -527,7 +536,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${POOL}.slowStart.windowMs`, 0, 30_000],
   [`${POOL}.drain.mode`, "finish", "move"],
   [`${ROUTE}.carry`, "splice", "relay"],
-  [`${ROUTE}.park`, { afterMs: 1000 }],
   [`${ROUTE}.home`, "first", "session"],
 ];
 

@@ -25,7 +25,10 @@ import { FULL_SHARE } from "../../src/core/share.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
 import { keyedHash } from "../../src/platform/keyed-hash.ts";
 import { guestId, type GuestRow } from "../../src/platform/ring-table.ts";
-import { open, seal } from "../../src/platform/seal.ts";
+import { encodeAny } from "lib0/buffer";
+import type { KeptConnection } from "../../src/platform/connection.ts";
+import { decodeKept, encodeKept } from "../../src/platform/kept-connection.ts";
+import { open, openBytes, seal, sealBytes } from "../../src/platform/seal.ts";
 
 /** Every field written out, those that may be absent among them. */
 type Complete<T> = T extends readonly (infer Item)[] ? readonly Complete<Item>[] : T extends object ? { [Name in keyof T]-?: Complete<Exclude<T[Name], undefined>> } : T;
@@ -195,7 +198,7 @@ test("a fence and its mark are made as they were", () => {
 
 describe("the live request", () => {
   const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
-  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs">> = {
+  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs" | "parkAfterMs">> = {
     version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
     requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
   };
@@ -211,6 +214,48 @@ describe("the live request", () => {
 
   test("carries the hashes of placement v1", () => {
     expect(keyPoint(value.key)).toEqual({ position: value.position, lot: value.lot });
+  });
+});
+
+describe("what is kept of a parked connection", () => {
+  const { secret, sealed, kept } = sample<{ secret: string; sealed: string; kept: { live: LiveRequest } }>("parked.json");
+  interface Store {
+    sessions(): unknown[];
+    connections(): unknown[];
+    sealed(id: string): Uint8Array | undefined;
+    deleteSession(keyHash: string): void;
+  }
+  const value: Complete<KeptConnection> = {
+    live: { ...sample<{ request: LiveRequest }>("live-request.json").request, parkAfterMs: 60_000 } as Complete<LiveRequest>,
+    target: "/collab/doc-1?token=t", headers: { authorization: "Bearer b" }, subprotocol: "s",
+    memory: { frames: [new Uint8Array([0, 0, 1, 0]), "text"], sentCount: 3, passedCount: 2 },
+  };
+  const texts = (each: KeptConnection): unknown => JSON.parse(JSON.stringify(each, (_, member: unknown) => (member instanceof Uint8Array ? [...member] : member)));
+
+  test("is read as it was written, and written as it is read", async () => {
+    const opened = await openBytes([secret], "parked", new Uint8Array(Buffer.from(sealed, "base64")));
+    expect(opened && texts(decodeKept(opened) as KeptConnection)).toEqual({ format: 1, ...kept });
+    expect(texts(value)).toEqual(kept);
+    const again = await openBytes([secret], "parked", await sealBytes([secret], "parked", encodeKept(value)));
+    expect(again && texts(decodeKept(again) as KeptConnection)).toEqual({ format: 1, ...kept });
+  });
+
+  test("of another format, or by another secret, it is not read: its visitor is told to come back", async () => {
+    expect(decodeKept(encodeAny({ ...value, format: 2 }).slice().buffer)).toBeUndefined();
+    expect(await openBytes(["another"], "parked", new Uint8Array(Buffer.from(sealed, "base64")))).toBeUndefined();
+    expect(await openBytes([secret], "cookie", new Uint8Array(Buffer.from(sealed, "base64")))).toBeUndefined();
+  });
+
+  test("stands in tables that are found as they were created", async () => {
+    const database = new DatabaseSync(":memory:");
+    database.exec(stored("carrier-store.sql"));
+    const { ParkingStore } = (await import(/* @vite-ignore */ new URL("../../src/platform/parking-store.ts", import.meta.url).pathname)) as { ParkingStore: new (sql: unknown) => Store };
+    const store = new ParkingStore({ exec: (sql: string, ...values: SQLInputValue[]) => database.prepare(sql).all(...values) });
+    expect(store.sessions()[0]).toMatchObject({ ref: { keyHash: OTHER_HASH }, placement: { origin: "weur-2", fence: 460_800_000_000_032 }, beganAtMs: 1_800_000_000_000, busyAtMs: 1_800_000_060_000 });
+    expect(store.connections()).toEqual([{ id: "c-1", keyHash: OTHER_HASH }]);
+    expect(Buffer.from(store.sealed("c-1") ?? []).toString("hex")).toBe("010203");
+    store.deleteSession(OTHER_HASH);
+    expect([store.sessions(), store.connections()]).toEqual([[], []]);
   });
 });
 

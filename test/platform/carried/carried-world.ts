@@ -7,6 +7,7 @@ import type { LiveRequest } from "../../../src/core/protocol.ts";
 import { CarriedSession } from "../../../src/platform/carried-session.ts";
 import type { SessionHost } from "../../../src/platform/session-host.ts";
 import { WebSocketConnection } from "../../../src/platform/carry-websocket.ts";
+import { acceptAwake } from "../../../src/platform/visitor-leg.ts";
 import type { Connected } from "../../../src/platform/connecting.ts";
 import type { Budget } from "../../../src/platform/connection.ts";
 import { Handover } from "../../../src/platform/hand-over.ts";
@@ -93,7 +94,12 @@ export class CarriedWorld {
       originSilenceMs: this.#setting.originSilenceMs,
     };
     const handshake = { target: `/doc?visitor=${number}`, headers: {}, key: "doc", send: this.#send };
-    const connection = new WebSocketConnection(live, handshake, CLOSE_DEADLINE_MS, session, session.budget);
+    const connection = new WebSocketConnection(live, handshake, {
+      closeDeadlineMs: CLOSE_DEADLINE_MS,
+      events: session,
+      budget: session.budget,
+      accept: acceptAwake,
+    });
     const blank = {
       socket: undefined,
       outcome: undefined,

@@ -1,0 +1,365 @@
+// Parked sessions of one carrier: their visitors' sockets sleep with the object, their origins have no legs, and what the next legs need lies
+// sealed beside them. Whether the object was evicted meanwhile makes no difference: who is parked lives in rows and sockets alone, and wakes
+// from those. What must stay true: a row exists only while nothing of its visitor's is in flight, so that a reset never loses a frame in silence.
+
+import { answerTo, closeOf, IDLE, overloaded, RESTART, type Close } from "../core/close-codes.ts";
+import type { Pool } from "../core/config-types.ts";
+import { profileOf } from "../core/profiles.ts";
+import { frameBytes, type Frame, type Memory } from "../core/profile.ts";
+import type { Placement, TableRow } from "../core/protocol.ts";
+import type { AcceptVisitor, Budget, Connection, KeptConnection, ParkedVisitor, VisitorEvents } from "./connection.ts";
+import { badgeOf, end, mark, show, type Badge } from "./badges.ts";
+import { decodeKept, encodeKept } from "./kept-connection.ts";
+import { ParkingStore, type ParkedSession } from "./parking-store.ts";
+import { openBytes, sealBytes } from "./seal.ts";
+
+export interface Revived {
+  readonly id: string;
+  readonly kept: KeptConnection;
+  readonly visitor: ParkedVisitor;
+}
+
+export interface ParkingHost {
+  readonly secrets: readonly string[];
+  /** By what keys are hashed today: who was parked under another secret is told to come back. */
+  hashOf(key: string): Promise<string>;
+  readonly budget: Budget;
+  /** The session has its connections again; whoever hears each socket from now on, by id. */
+  revive(session: ParkedSession, revived: readonly Revived[]): ReadonlyMap<string, VisitorEvents>;
+  /** Its last visitor has gone. */
+  ended(session: ParkedSession): void;
+  /** Who is parked, or where, has changed. */
+  changed(): void;
+}
+
+type Event = { readonly id: string } & ({ readonly frame: Frame } | { readonly close: Close });
+
+/** A session that something was said to, while it is found out whether it must wake. */
+interface Stirring {
+  readonly events: Event[];
+  wakes: boolean;
+  readonly done: Promise<void>;
+}
+
+interface Parked {
+  session: ParkedSession;
+  readonly ids: Set<string>;
+  /** When something was last heard, as far as it was looked at. */
+  seenAtMs: number;
+}
+
+type Limits = Pool["session"];
+
+export class Parking {
+  readonly #ctx: DurableObjectState;
+  readonly #host: ParkingHost;
+  readonly #store: ParkingStore;
+  readonly #parked = new Map<string, Parked>();
+  readonly #stirring = new Map<string, Stirring>();
+  /** Who hears the sockets of sessions that are awake: by id, and by the socket itself, whose badge would have to be read for every frame. */
+  readonly #awake = new Map<string, { readonly socket: WebSocket; readonly visitor: VisitorEvents }>();
+  readonly #hearing = new Map<WebSocket, VisitorEvents>();
+  readonly #ids = new Map<VisitorEvents | Connection, string>();
+
+  constructor(ctx: DurableObjectState, host: ParkingHost) {
+    this.#ctx = ctx;
+    this.#host = host;
+    this.#store = new ParkingStore(ctx.storage.sql);
+    try {
+      this.#reconcile();
+    } catch (error) {
+      // An object that cannot start serves nobody: better without its sleepers, who come back, than not at all.
+      console.error(JSON.stringify({ limpet: "parked-unreadable", error: String(error) }));
+      this.#parked.clear();
+      this.#store.clear();
+      for (const socket of ctx.getWebSockets()) end(socket, RESTART);
+    }
+  }
+
+  get connectionCount(): number {
+    return [...this.#parked.values()].reduce((sum, { ids }) => sum + ids.size, 0);
+  }
+
+  get size(): number {
+    return this.#parked.size;
+  }
+
+  has(keyHash: string): boolean {
+    return this.#parked.has(keyHash);
+  }
+
+  connectionsOf(keyHash: string): number {
+    return this.#parked.get(keyHash)?.ids.size ?? 0;
+  }
+
+  rows(): TableRow[] {
+    return [...this.#parked.values()].map(({ session: { ref, placement }, ids }) => {
+      const { origin, region, url, fence, reason, movedFrom } = placement;
+      return { ...ref, origin, region, url, fence, reason, movedFrom, connections: ids.size };
+    });
+  }
+
+  /** How a visitor's socket of a session that may be parked is accepted. */
+  accepting(keyHash: string): AcceptVisitor {
+    return (socket, visitor) => {
+      const id = crypto.randomUUID();
+      this.#ctx.acceptWebSocket(socket, [keyHash]);
+      socket.serializeAttachment({ id, keyHash } satisfies Badge);
+      this.#hear(socket, id, visitor);
+    };
+  }
+
+  seal(kept: readonly KeptConnection[]): Promise<Uint8Array[]> {
+    return Promise.all(kept.map((each) => sealBytes(this.#host.secrets, "parked", encodeKept(each))));
+  }
+
+  /** The session lives here from now on. */
+  keep(session: ParkedSession, connections: readonly Connection[], sealed: readonly Uint8Array[]): void {
+    const rows = new Map(connections.map((connection, index) => [this.#ids.get(connection) ?? "", sealed[index] ?? new Uint8Array()]));
+    this.#store.put(session, rows);
+    this.#parked.set(session.ref.keyHash, { session, ids: new Set(rows.keys()), seenAtMs: session.busyAtMs });
+    for (const id of rows.keys()) this.#unhear(id);
+    this.#host.changed();
+  }
+
+  /** Wakes a session; resolves when it has its connections again. `false`: it is not parked. */
+  async wake(keyHash: string): Promise<boolean> {
+    if (!this.#parked.has(keyHash)) return false;
+    const stirring = this.#stir(keyHash);
+    stirring.wakes = true;
+    await stirring.done;
+    return true;
+  }
+
+  /** The session is somewhere else from now on. Nobody has to open anything for it. */
+  enter(placement: Placement): boolean {
+    const parked = this.#parked.get(placement.keyHash);
+    if (!parked) return false;
+    if (placement.fence <= parked.session.placement.fence) return true;
+    parked.session = { ...parked.session, placement };
+    this.#store.place(parked.session);
+    this.#host.changed();
+    return true;
+  }
+
+  /** Its visitors are told, and it is over. */
+  expel(keyHash: string, close: Close): void {
+    if (!this.#parked.has(keyHash)) return;
+    for (const socket of this.#sockets(keyHash).values()) end(socket, close);
+    this.#forget(keyHash);
+  }
+
+  /** Ends what has said nothing for too long, or lives for too long. */
+  endDue(nowMs: number, limits: Limits): void {
+    for (const [keyHash, parked] of this.#parked) {
+      if (endsAtMs(parked, limits) > nowMs) continue;
+      parked.seenAtMs = this.#seenAtMs(keyHash, parked.session);
+      if (endsAtMs(parked, limits) <= nowMs) this.expel(keyHash, nowMs - parked.seenAtMs >= limits.idleMs ? IDLE : RESTART);
+    }
+  }
+
+  /** When `endDue` has something to look at; `Infinity`: never. */
+  nextDueAtMs(limits: Limits): number {
+    return [...this.#parked.values()].reduce((nextMs, parked) => Math.min(nextMs, endsAtMs(parked, limits)), Infinity);
+  }
+
+  // — what the runtime tells of sockets —
+
+  said(socket: WebSocket, frame: Frame): void {
+    const known = this.#hearing.get(socket);
+    if (known) return known.said(frame);
+    const { id, keyHash } = badgeOf(socket);
+    if (!this.#parked.get(keyHash)?.ids.has(id)) return end(socket, RESTART);
+    if (!this.#host.budget.add(frameBytes(frame))) {
+      end(socket, overloaded("too much was sent at once: please reconnect"));
+      return this.#closed(socket, id, keyHash, RESTART);
+    }
+    this.#take(socket, { id, frame });
+  }
+
+  closed(socket: WebSocket, close: Close): void {
+    const { id, keyHash } = badgeOf(socket);
+    this.#closed(socket, id, keyHash, closeOf(close));
+  }
+
+  lost(socket: WebSocket, close: Close): void {
+    const { id, keyHash } = badgeOf(socket);
+    const visitor = this.#unhear(id);
+    if (visitor) visitor.lost(close);
+    else this.#closed(socket, id, keyHash, close);
+  }
+
+  // — what follows —
+
+  #closed(socket: WebSocket, id: string, keyHash: string, close: Close): void {
+    const visitor = this.#unhear(id);
+    if (visitor) visitor.closed(close);
+    else if (this.#parked.get(keyHash)?.ids.has(id)) this.#take(socket, { id, close });
+    else end(socket, answerTo(close));
+  }
+
+  #take(socket: WebSocket, event: Event): void {
+    mark(socket, { busy: true });
+    this.#stir(badgeOf(socket).keyHash).events.push(event);
+  }
+
+  #stir(keyHash: string): Stirring {
+    const known = this.#stirring.get(keyHash);
+    if (known) return known;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const stirring: Stirring = { events: [], wakes: false, done: promise };
+    this.#stirring.set(keyHash, stirring);
+    const done = this.#settle(keyHash, stirring).finally(resolve);
+    this.#ctx.waitUntil(done);
+    return stirring;
+  }
+
+  /** Goes through what was said, in order, until something must wake the session, or nothing is left. */
+  async #settle(keyHash: string, stirring: Stirring): Promise<void> {
+    try {
+      await Promise.resolve(); // whoever stirs it says first what for
+      while (this.#parked.has(keyHash) && !stirring.wakes && stirring.events.length > 0) await this.#settleFirst(keyHash, stirring);
+      if (stirring.wakes && this.#parked.has(keyHash)) await this.#revive(keyHash, stirring);
+    } catch (error) {
+      console.error(JSON.stringify({ limpet: "not-woken", keyHash, error: String(error) }));
+      this.expel(keyHash, RESTART); // better told than asleep for ever
+    } finally {
+      this.#stirring.delete(keyHash);
+      for (const event of stirring.events.splice(0)) this.#letGo(event);
+    }
+  }
+
+  async #settleFirst(keyHash: string, stirring: Stirring): Promise<void> {
+    const [event] = stirring.events;
+    if (!event) return;
+    const kept = await this.#open(event.id);
+    const sockets = this.#sockets(keyHash);
+    const socket = sockets.get(event.id);
+    const memory = kept && memoryOf(kept, socket);
+    if ("frame" in event && socket && memory) {
+      const clock = memory.renewal?.(event.frame);
+      if (clock === undefined) {
+        stirring.wakes = true;
+        return;
+      }
+      // As an origin does: everyone of the session sees that this one is still there.
+      for (const each of sockets.values()) show(each, event.frame);
+      mark(socket, { busy: false, clock, renewedAtMs: Date.now() });
+    } else {
+      for (const [id, each] of sockets) if (id !== event.id) for (const word of memory?.lastWords() ?? []) show(each, word);
+      if (socket) end(socket, "close" in event ? answerTo(event.close) : RESTART);
+      this.#leave(keyHash, event.id);
+    }
+    stirring.events.shift();
+    this.#letGo(event);
+  }
+
+  async #revive(keyHash: string, stirring: Stirring): Promise<void> {
+    const ids = [...(this.#parked.get(keyHash)?.ids ?? [])];
+    for (const [id, socket] of this.#sockets(keyHash)) if (ids.includes(id)) mark(socket, { busy: true });
+    const opened = await Promise.all(ids.map(async (id) => [id, await this.#open(id)] as const));
+    // From here on nothing is waited for: rows become connections at once.
+    const parked = this.#parked.get(keyHash);
+    if (!parked) return;
+    const sockets = this.#sockets(keyHash);
+    const revived = opened.flatMap(([id, kept]): Revived[] => {
+      const socket = sockets.get(id);
+      if (!socket || !parked.ids.has(id)) return [];
+      if (kept) return [{ id, kept, visitor: { socket, clock: badgeOf(socket).clock } }];
+      end(socket, RESTART); // sealed by a secret or a version that is not known here
+      return [];
+    });
+    this.#store.deleteSession(keyHash);
+    this.#parked.delete(keyHash);
+    if (revived.length === 0) return this.#host.ended(parked.session);
+    for (const { visitor, id } of revived) visitor.socket.serializeAttachment({ id, keyHash } satisfies Badge);
+    for (const [id, visitor] of this.#host.revive(parked.session, revived)) {
+      const socket = sockets.get(id);
+      if (socket) this.#hear(socket, id, visitor);
+    }
+    for (const event of stirring.events.splice(0)) {
+      this.#letGo(event);
+      if ("frame" in event) this.#awake.get(event.id)?.visitor.said(event.frame);
+      else this.#unhear(event.id)?.closed(event.close);
+    }
+  }
+
+  async #open(id: string): Promise<KeptConnection | undefined> {
+    const sealed = this.#store.sealed(id);
+    const opened = sealed && (await openBytes(this.#host.secrets, "parked", sealed));
+    const kept = opened && decodeKept(opened);
+    const { key, keyHash } = kept?.live ?? {};
+    return key === undefined || (await this.#host.hashOf(key)) === keyHash ? kept : undefined;
+  }
+
+  #leave(keyHash: string, id: string): void {
+    const parked = this.#parked.get(keyHash);
+    if (!parked?.ids.delete(id)) return;
+    this.#store.deleteConnection(id);
+    if (parked.ids.size === 0) this.#forget(keyHash);
+    else this.#host.changed();
+  }
+
+  #forget(keyHash: string): void {
+    const parked = this.#parked.get(keyHash);
+    this.#parked.delete(keyHash);
+    this.#store.deleteSession(keyHash);
+    if (parked) this.#host.ended(parked.session);
+  }
+
+  /** After this object's memory was lost: who is parked lives on, rows without a socket are deleted, and sockets without a row are told to come back. */
+  #reconcile(): void {
+    const sockets = new Map<string, WebSocket>();
+    for (const socket of this.#ctx.getWebSockets()) if (socket.readyState === WebSocket.OPEN) sockets.set(badgeOf(socket).id, socket);
+    for (const session of this.#store.sessions()) this.#parked.set(session.ref.keyHash, { session, ids: new Set(), seenAtMs: session.busyAtMs });
+    for (const { id, keyHash } of this.#store.connections()) {
+      const socket = sockets.get(id);
+      if (!socket || badgeOf(socket).busy) this.#store.deleteConnection(id);
+      else {
+        this.#parked.get(keyHash)?.ids.add(id);
+        sockets.delete(id);
+      }
+    }
+    for (const socket of sockets.values()) end(socket, RESTART);
+    for (const [keyHash, { ids }] of this.#parked) if (ids.size === 0) this.#forget(keyHash);
+  }
+
+  /** When its visitors last said anything, if only that they are still there. */
+  #seenAtMs(keyHash: string, { busyAtMs }: ParkedSession): number {
+    return [...this.#sockets(keyHash).values()].reduce((latest, socket) => Math.max(latest, badgeOf(socket).renewedAtMs ?? 0), busyAtMs);
+  }
+
+  #sockets(keyHash: string): Map<string, WebSocket> {
+    return new Map(this.#ctx.getWebSockets(keyHash).map((socket) => [badgeOf(socket).id, socket]));
+  }
+
+  #hear(socket: WebSocket, id: string, visitor: VisitorEvents): void {
+    this.#awake.set(id, { socket, visitor });
+    this.#hearing.set(socket, visitor);
+    this.#ids.set(visitor, id);
+  }
+
+  #unhear(id: string): VisitorEvents | undefined {
+    const heard = this.#awake.get(id);
+    if (!heard) return undefined;
+    this.#awake.delete(id);
+    this.#hearing.delete(heard.socket);
+    this.#ids.delete(heard.visitor);
+    return heard.visitor;
+  }
+
+  #letGo(event: Event): void {
+    if ("frame" in event) this.#host.budget.remove(frameBytes(event.frame));
+  }
+}
+
+function endsAtMs({ session, seenAtMs }: Parked, { idleMs, maxLifeMs }: Limits): number {
+  return Math.min(seenAtMs + idleMs, session.beganAtMs + maxLifeMs);
+}
+
+function memoryOf({ live, memory }: KeptConnection, socket: WebSocket | undefined): Memory | undefined {
+  const revived = profileOf(live.resume)?.begin(memory);
+  const clock = socket && badgeOf(socket).clock;
+  if (clock !== undefined) revived?.renewed?.(clock);
+  return revived;
+}
