@@ -31,7 +31,7 @@ export interface Memory {
   // Only of protocols whose visitors can be without an origin for a while (parking):
   /** What this memory goes on from afterwards; `undefined`: its origin cannot be given up now. */
   keep?(): Kept | undefined;
-  /** The clock of a visitor's frame that only says "still here", as it has said before: nobody is woken for it. `undefined`: it says more. */
+  /** Of a visitor's frame that only says "still here", or repeats others: the clock that its presence has reached; nobody is woken for it. `undefined`: it says more. */
   renewal?(frame: Frame): number | undefined;
   /** It was renewed up to that clock meanwhile. */
   renewed?(clock: number): void;

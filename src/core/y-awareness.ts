@@ -41,11 +41,15 @@ export function newerOwn(states: readonly ClientState[], known: ClientState | un
   return mine && (!known || mine.clock >= known.clock) ? mine : undefined;
 }
 
-/** The clock of a visitor's update that shows its own state once more, unchanged: presence ends after 30 s without one. `undefined`: it says more. */
+/**
+ * How far a visitor's own presence is shown to go on by an update that says nothing else: its unchanged state once more (presence ends after 30 s without),
+ * or a repetition of others', as providers send for each that they hear. `undefined`: it says more, or who its visitor is is not known.
+ */
 export function renewalOf(states: readonly ClientState[], known: ClientState | undefined): number | undefined {
-  const [mine] = states;
-  const isOwn = states.length === 1 && mine !== undefined && known !== undefined && mine.client === known.client;
-  return isOwn && mine.state === known.state && mine.clock >= known.clock ? mine.clock : undefined;
+  if (!known || states.length === 0) return undefined;
+  const mine = states.find(({ client }) => client === known.client);
+  if (!mine) return known.clock;
+  return mine.state === known.state && mine.clock >= known.clock ? mine.clock : undefined;
 }
 
 /** What tells a visitor, or those that stay, that this client's state was removed; none for one that shows none. */

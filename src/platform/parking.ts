@@ -242,8 +242,8 @@ export class Parking {
         stirring.wakes = true;
         return;
       }
-      // As an origin does: everyone of the session sees that this one is still there.
-      for (const each of sockets.values()) show(each, event.frame);
+      // As an origin does: everyone of the session sees that this one is still there. What only repeats others is news to nobody.
+      if (clock > (badgeOf(socket).clock ?? -1)) for (const each of sockets.values()) show(each, event.frame);
       mark(socket, { busy: false, clock, renewedAtMs: Date.now() });
     } else {
       for (const [id, each] of sockets) if (id !== event.id) for (const word of memory?.lastWords() ?? []) show(each, word);

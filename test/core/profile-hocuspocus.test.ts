@@ -272,3 +272,42 @@ test("rubbish never throws, passes, and is not kept", () => {
     { numRuns: 1000 },
   );
 });
+
+describe("a parked connection", () => {
+  test("goes on from what it kept: token, document, presence and what is not acknowledged", () => {
+    const anna = peer("Anna");
+    send(token("t"), step1, presence(anna), update);
+    hear(authenticated);
+    const kept = structuredClone(memory.keep?.());
+    const revived = hocuspocus.begin(kept);
+    expect(read(revived.replay().origin)).toEqual(read(memory.replay().origin));
+    memory = revived;
+    expect(hear(authenticated), "the visitor knows it already").toEqual(["swallow"]);
+    hear(asks);
+    send(step2);
+    expect(hear(saved), "the edit of before is acknowledged with what it brings").toEqual([{ origin: [], visitor: [saved, saved] }]);
+  });
+
+  test("cannot begin before its origin has said yes, nor once it speaks of two documents", () => {
+    send(token("t"), step1);
+    memory.replay();
+    expect(memory.keep?.()).toBeUndefined();
+    hear(authenticated);
+    expect(memory.keep?.()).toBeDefined();
+    send(token("t", "another"));
+    expect(memory.keep?.()).toBeUndefined();
+  });
+
+  test("is renewed by its own unchanged state in its own document, or by what repeats others", () => {
+    const anna = peer("Anna");
+    send(token("t"), step1, presence(anna));
+    anna.setLocalState(anna.getLocalState());
+    const clock = anna.meta.get(anna.clientID)?.clock;
+    expect(memory.renewal?.(presence(anna))).toBe(clock);
+    expect(memory.renewal?.(presence(peer("Ben"))), "it repeats another's").toBe((clock ?? 0) - 1);
+    expect([update, token("t"), "text"].map((each) => memory.renewal?.(each))).toEqual([undefined, undefined, undefined]);
+    anna.setLocalState({ name: "Anna", cursor: 3 });
+    expect(memory.renewal?.(presence(anna)), "a cursor that moves wakes").toBeUndefined();
+    expect([presence(anna), asks, saved].map((each) => memory.isPresence?.(each))).toEqual([true, false, false]);
+  });
+});

@@ -8,7 +8,7 @@ import { applyAwarenessUpdate, Awareness, encodeAwarenessUpdate } from "y-protoc
 import { writeSyncStep1, writeSyncStep2, writeUpdate } from "y-protocols/sync";
 import * as Y from "yjs";
 import { yWebsocket } from "../../src/core/profile-y-websocket.ts";
-import type { Frame } from "../../src/core/profile.ts";
+import { byFrames, type Frame, type Memory } from "../../src/core/profile.ts";
 
 const opened: Awareness[] = [];
 afterEach(() => {
@@ -245,5 +245,51 @@ describe("rubbish", () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe("a parked connection", () => {
+  const begin = (...frames: Frame[]): Memory => {
+    const memory = byFrames(yWebsocket).begin();
+    for (const each of frames) memory.sent(each);
+    return memory;
+  };
+  const clockOf = (awareness: Awareness): number => awareness.meta.get(awareness.clientID)?.clock ?? -1;
+
+  test("goes on from what it kept, as if it had never been parked", () => {
+    const anna = peer("Anna");
+    const memory = begin(hello, presence(anna));
+    const kept = structuredClone(memory.keep?.());
+    const revived = byFrames(yWebsocket).begin(kept);
+    expect(read(revived.replay().origin)).toEqual(read(memory.replay().origin));
+    expect(read(revived.lastWords())).toEqual(read(memory.lastWords()));
+    const late = peer("Late");
+    revived.sent(presence(late));
+    expect(read(revived.replay().origin), "whoever shows itself after the opening is nobody that it remembers").toEqual(read(memory.replay().origin));
+  });
+
+  test("is renewed by its own unchanged state, and by what only repeats others; it remembers how far", () => {
+    const [anna, ben] = [peer("Anna"), peer("Ben")];
+    const memory = begin(hello, presence(anna));
+    anna.setLocalState(anna.getLocalState());
+    expect(memory.renewal?.(presence(anna))).toBe(clockOf(anna));
+    expect(memory.renewal?.(presence(ben)), "it repeats another's").toBe(clockOf(anna) - 1);
+    expect(begin(hello).renewal?.(presence(ben)), "who it is itself is not known").toBeUndefined();
+    expect(memory.renewal?.(hello)).toBeUndefined();
+    expect(memory.renewal?.("text")).toBeUndefined();
+    applyAwarenessUpdate(anna, encodeAwarenessUpdate(ben, [ben.clientID]), "ben");
+    expect(memory.renewal?.(presence(anna, [anna.clientID, ben.clientID]))).toBe(clockOf(anna));
+    memory.renewed?.(clockOf(anna) + 5);
+    const stale = presence(anna);
+    expect(memory.renewal?.(stale), "an older clock renews nothing").toBeUndefined();
+    receive(ben, memory.replay().origin[1] ?? "");
+    expect(ben.meta.get(anna.clientID)?.clock).toBe(clockOf(anna) + 5);
+    anna.setLocalState({ name: "Anna", cursor: 3 });
+    expect(begin(hello, stale).renewal?.(presence(anna)), "a cursor that moves wakes").toBeUndefined();
+  });
+
+  test("what an origin says of presence is no sign that anything happens; anything else is", () => {
+    const memory = begin(hello);
+    expect([presence(peer("Anna")), hello, "text", new ArrayBuffer(0)].map((each) => memory.isPresence?.(each))).toEqual([true, false, false, false]);
   });
 });

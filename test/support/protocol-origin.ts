@@ -45,6 +45,7 @@ export async function startLive<Origin extends LiveOrigin>(
   origins: readonly Origin[],
   resume: object,
   pool: object = {},
+  route: object = {},
 ): Promise<LiveStack<Origin>> {
   const router = await startDev({
     configRevision: 1,
@@ -58,7 +59,7 @@ export async function startLive<Origin extends LiveOrigin>(
         origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
       },
     },
-    routes: [{ path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "weur", resume }],
+    routes: [{ path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "weur", resume, ...route }],
   });
   const settledAt = async (key: string): Promise<Origin | undefined> => {
     const session = await router.session(key, "live");
