@@ -23,6 +23,7 @@ export function routeFaults(input: unknown, dev: boolean): FoundFault[] {
         ...learnFaults(route, path),
         ...requiredFaults(route, path),
         ...homeFaults(input, route, path),
+        ...spliceFaults(input, route, path),
         ...resumeFaults(field(route, "resume"), [...path, "resume"]),
         ...closeCodeFaults(route, path),
         ...parkFaults(input, route, path),
@@ -157,7 +158,8 @@ function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
   if (home === "first") return [{ path: place, message: notYet(`the first visitor's region as home is not built; use "session" or a region's id`) }];
   if (home === "visitor") {
     // A pool without affinity remembers nobody by intent.
-    if (affinityOf(input, route) === "off" || field(route, "preset") !== undefined || itemsOf(field(route, "session")).some(remembers)) return [];
+    if (poolField(input, route, "affinity") === "off" || field(route, "preset") !== undefined || itemsOf(field(route, "session")).some(remembers))
+      return [];
     return [
       {
         path: place,
@@ -175,9 +177,33 @@ function remembers(source: unknown): boolean {
   return field(source, "cookie") !== undefined || field(source, "issue") !== undefined || field(source, "learn") !== undefined;
 }
 
-function affinityOf(input: unknown, route: unknown): unknown {
-  const name = field(route, "pool");
-  return typeof name === "string" ? field(field(field(input, "pools"), name), "affinity") : undefined;
+/** What the route's pool says under a name. */
+function poolField(input: unknown, route: unknown, name: string): unknown {
+  const pool = field(route, "pool");
+  return typeof pool === "string" ? field(field(field(input, "pools"), pool), name) : undefined;
+}
+
+const COUNTING = ["bounded-ring", "least-connections"];
+const OF_THE_RELAY = ["resume", "rehomeOn", "quietMs", "originSilenceMs", "park"];
+
+/** A spliced connection is between visitor and origin alone: nobody counts it, holds its session to one origin, or replaces its leg. */
+function spliceFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
+  if (field(route, "carry") !== "splice") return [];
+  const [balance, stickiness] = [poolField(input, route, "balance"), poolField(input, route, "stickiness")];
+  const faults: FoundFault[] = OF_THE_RELAY.flatMap((name) => {
+    if (field(route, name) === undefined) return [];
+    return [{ path: [...path, name], message: `carry "splice" hands connections through, and nothing would heed it; take it out, or use "relay"` }];
+  });
+  const place = [...path, "carry"];
+  if (typeof balance === "string" && COUNTING.includes(balance)) {
+    const message = `the pool's balance ${quoted(balance)} goes by counted sessions, and a spliced one is not counted; use "relay", or a pool of another balance`;
+    faults.push({ path: place, message });
+  }
+  if (stickiness === "strict") {
+    const message = `the pool's stickiness "strict" promises one owner, and a spliced connection stays behind when its session goes elsewhere; use "relay", or a pool of stickiness "prefer"`;
+    faults.push({ path: place, message });
+  }
+  return faults;
 }
 
 function resumeFaults(resume: unknown, path: Path): FoundFault[] {
@@ -221,7 +247,7 @@ const PARKED_PROFILES: readonly unknown[] = ["y-websocket", "hocuspocus"];
 
 function parkFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
   const [park, resume] = [field(route, "park"), field(route, "resume")];
-  if (!isFields(park)) return [];
+  if (!isFields(park) || field(route, "carry") === "splice") return []; // spliced, it has its own fault
   const [mode, profile, prelude] = [field(resume, "mode"), field(resume, "profile"), field(resume, "prelude")];
   const faults: FoundFault[] = [];
   if (mode !== "transparent" || (prelude === undefined && !PARKED_PROFILES.includes(profile)))

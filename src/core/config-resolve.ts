@@ -88,7 +88,7 @@ function resolveHeaders(headers: ParsedPool["headers"]): { headers?: OriginHeade
 }
 
 function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
-  const { path, host, header, pool, required, rehomeOn, quietMs, originSilenceMs, allowedOrigins, park, exact, deadlines } = route;
+  const { path, host, header, pool, required, carry, rehomeOn, quietMs, originSilenceMs, allowedOrigins, park, exact, deadlines } = route;
   const session = route.preset === undefined ? route.session.map(resolveSource) : [...PRESET_SESSIONS[route.preset]];
   return {
     path,
@@ -98,6 +98,7 @@ function resolveRoute(route: ParsedRoute, affinityOff: boolean): Route {
     session,
     required,
     home: resolveHome(route.home, affinityOff || session.length === 0 || session.some(isLearned)),
+    carry,
     resume: resolveResume(route.resume),
     rehomeOn: [...rehomeOn],
     quietMs,

@@ -210,7 +210,8 @@ const route = closed("a route", {
   session: v.optional(list(source, "session sources"), []),
   /** `visitor`, `session` or a region's id. Default: `session`, and `visitor` for a stateless route. */
   home: v.optional(leaf<string>(nameFault('"visitor", "session" or a region\'s id'))),
-  carry: v.optional(choice(["relay"], { splice: "which hands the origin's connection through" }), "relay"),
+  /** Of WebSockets and event streams: held by a carrier, which can re-home them, or handed through as the origin gives them. */
+  carry: v.optional(choice(["relay", "splice"]), "relay"),
   resume: v.optional(resume, { mode: "restart" }),
   /** Close codes on which an origin's leg is re-homed instead of closing the visitor. */
   rehomeOn: v.optional(list(quantity(LIMITS.closeCode), "close codes"), [1001, 1006, 1012]),

@@ -171,6 +171,8 @@ export interface Route {
   readonly required: boolean;
   /** `visitor`, `session`, or a region's id (`region`). */
   readonly home: { readonly kind: "visitor" } | { readonly kind: "session" } | { readonly kind: "region"; readonly region: string };
+  /** Whether a carrier holds live connections, or the Worker hands the origin's answer through. */
+  readonly carry: "relay" | "splice";
   readonly resume: Resume;
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;

@@ -101,12 +101,12 @@ describe("a good configuration", () => {
     expect(config.routes).toEqual([
       {
         path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-        resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
+        carry: "relay", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
       },
       {
         path: "/*", host: "app.example.com", header: {}, pool: "web", home: { kind: "visitor" },
         session: [{ kind: "cookie", name: "sid", learn: false }, { kind: "header", name: "x-session-id", learn: false }, { kind: "issue" }],
-        resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
+        carry: "relay", resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
       },
     ]);
   });
@@ -136,7 +136,7 @@ describe("a good configuration", () => {
       routes: [
         {
           path: "/collab/:session", header: {}, pool: "collab", session: [{ kind: "path", name: "session" }], home: { kind: "session" },
-          resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
+          carry: "relay", resume: { mode: "restart" }, rehomeOn: [1001, 1006, 1012], quietMs: 100, required: false, ...CARRIED,
         },
       ],
       expose: false, forwarded: "x-forwarded", record: { sampleShare: 0.01 }, admin: {},
@@ -179,12 +179,21 @@ describe("a good configuration", () => {
       {
         path: "/x/:doc/*", host: "app.example.com", header: { "x-tier": "gold" }, pool: "collab", session: [{ kind: "header", name: "x-session", learn: true }, { kind: "query", name: "Sid", learn: false }, { kind: "subprotocol", prefix: "s." },
           { kind: "jwt", claim: ["org", "id"], token: { cookie: "t" }, keys: { secret: "KEY" }, issuer: "i", audience: "a" }],
-        home: { kind: "visitor" }, exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true }, resume: { mode: "handover", handover: { path: "/state", maxBytes: 1_048_576, timeoutMs: 50 }, prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
+        home: { kind: "visitor" }, exact: true, replay: { bodyBytes: 1024 }, deadlines: { firstByteMs: 1000, idleMs: 2000 }, retry: { idempotencyKey: true }, carry: "relay", resume: { mode: "handover", handover: { path: "/state", maxBytes: 1_048_576, timeoutMs: 50 }, prelude: { frames: 2, bytes: 65_536, swallow: 0, mute: true } },
         rehomeOn: [], quietMs: 500, originSilenceMs: 60_000, required: true, allowedOrigins: ["https://app.example.com"],
       },
     ]);
     expect(config).toMatchObject({ expose: true, forwarded: "off", record: { sampleShare: 1 }, admin: { host: "admin.example.com" }, configRevision: 7 });
     expect(parsed(make({ admin: false })).admin).toBe(false);
+  });
+
+  test("a route that splices has nothing else to say about it, and all that it says in vain is told at once", () => {
+    expect(parsed(make({ [`${ROUTE}.carry`]: "splice" })).routes[0]).toMatchObject({ carry: "splice", path: "/collab/:session" });
+    const faults = faultsOf(make({
+      [`${ROUTE}.carry`]: "splice", [`${ROUTE}.resume`]: { mode: "restart" }, [`${ROUTE}.rehomeOn`]: [], [`${ROUTE}.quietMs`]: 0, [`${ROUTE}.originSilenceMs`]: 1000, [`${ROUTE}.park`]: { afterMs: 1000 },
+      [`${POOL}.balance`]: "bounded-ring", [`${POOL}.stickiness`]: "strict",
+    }));
+    expect(faults.map(({ path }) => path).toSorted()).toEqual(["carry", "carry", "originSilenceMs", "park", "quietMs", "rehomeOn", "resume"].map((name) => `routes[0].${name}`));
   });
 
   test("an empty fleet, no pools and no routes are allowed", () => {
@@ -459,6 +468,15 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["routes[0].park.afterMs", { [`${ROUTE}.park`]: { afterMs: 1_800_000 }, [`${ROUTE}.resume`]: BEARS }, "nothing would ever be parked"],
     ["routes[0].park.autoResponse.response", { [`${ROUTE}.park`]: { afterMs: 1000, autoResponse: { request: "ping" } }, [`${ROUTE}.resume`]: BEARS }, "a whole message"],
     ["routes[0].park.autoResponse.request", { [`${ROUTE}.park`]: { afterMs: 1000, autoResponse: { request: "", response: "x" } }, [`${ROUTE}.resume`]: BEARS }, "a whole message"],
+    ["routes[0].carry", { [`${ROUTE}.carry`]: "splise" }, 'did you mean "splice"?'],
+    ["routes[0].carry", { [`${ROUTE}.carry`]: "splice", [`${POOL}.balance`]: "bounded-ring" }, 'balance "bounded-ring" goes by counted sessions'],
+    ["routes[0].carry", { [`${ROUTE}.carry`]: "splice", [`${POOL}.balance`]: "least-connections" }, "a spliced one is not counted"],
+    ["routes[0].carry", { [`${ROUTE}.carry`]: "splice", [`${POOL}.stickiness`]: "strict" }, 'stickiness "strict" promises one owner'],
+    ["routes[0].resume", { [`${ROUTE}.carry`]: "splice", [`${ROUTE}.resume`]: { mode: "restart" } }, "nothing would heed it"],
+    ["routes[0].rehomeOn", { [`${ROUTE}.carry`]: "splice", [`${ROUTE}.rehomeOn`]: [] }, "nothing would heed it"],
+    ["routes[0].quietMs", { [`${ROUTE}.carry`]: "splice", [`${ROUTE}.quietMs`]: 100 }, "nothing would heed it"],
+    ["routes[0].park", { [`${ROUTE}.carry`]: "splice", [`${ROUTE}.park`]: { afterMs: 1000 } }, "nothing would heed it"],
+    ["routes[0].originSilenceMs", { [`${ROUTE}.carry`]: "splice", [`${ROUTE}.originSilenceMs`]: 60_000 }, "nothing would heed it"],
     ["routes[0].originSilenceMs", { [`${ROUTE}.originSilenceMs`]: 10 }, "from 1000 to"],
     ["pools.collab.hold", { [`${POOL}.hold`]: false, [`${POOL}.balance`]: "random" }, "no ring that a session could follow"],
     ["pools.collab.hold", { [`${POOL}.hold`]: "no" }, "true or false"],
@@ -482,6 +500,7 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
   });
 
   test.each<[why: string, changes: Changes]>([
+    ["a route splices, over a ring or none", { [`${ROUTE}.carry`]: "splice", "pools.web": { balance: "round-robin", origins: origins("https://web-1.example.com") }, "routes.1": { path: "/w", pool: "web", carry: "splice" } }],
     ["a narrower route of one path stands first", { routes: routes({ path: "/*", host: "a.example.com" }, { path: "/*" }) }],
     ["two tiers share a path", { routes: routes({ path: "/*", header: { tier: "a" } }, { path: "/*", header: { tier: "b" } }) }],
     ["a path ends in a slash", { routes: routes({ path: "/a" }, { path: "/a/" }, { path: "/" }) }],
@@ -535,7 +554,6 @@ const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] =
   [`${POOL}.lease.ttlMs`, 10_000, 30_000],
   [`${POOL}.slowStart.windowMs`, 0, 30_000],
   [`${POOL}.drain.mode`, "finish", "move"],
-  [`${ROUTE}.carry`, "splice", "relay"],
   [`${ROUTE}.home`, "first", "session"],
 ];
 
