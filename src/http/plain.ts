@@ -1,4 +1,4 @@
-// Plain HTTP: carried by the Worker itself, and what the visitor is told when it could not be.
+// Plain HTTP, and live connections that are spliced: carried by the Worker itself, and what the visitor is told when it could not be.
 
 import { PROBLEMS, requestProblem, type ProblemCode } from "../core/problem.ts";
 import type { Routed } from "../core/decision.ts";
@@ -8,20 +8,23 @@ import type { PlainRequest } from "../platform/decide-http.ts";
 import { tally } from "../platform/outcomes.ts";
 import { endAtRing } from "../platform/ring-words.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
+import { handshakeHeaders, upgraded } from "./handshake.ts";
 import { bodySource, learnFromBody } from "./learn-body.ts";
 import { claimOf, Draft, originHeaders, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
 import type { Arrival } from "./route.ts";
 import { tell, type Served } from "./tell.ts";
 
-export async function carryHttp(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
+/** `spliced`: a WebSocket or an event stream, handed through. */
+export async function carryHttp(arrival: Arrival, identified: Identified, home: string, spliced: boolean): Promise<Response> {
   const { settings, request, url, requestId } = arrival;
   const { pool, key, point, route, draw, keyHash } = identified;
   const identifiedAtMs = Date.now();
   const plain: PlainRequest = {
     request,
     requestId,
-    headers: () => originHeaders(arrival, identified),
+    spliced,
+    headers: () => (spliced ? handshakeHeaders : originHeaders)(arrival, identified),
     target: targetOf(url, route),
     route,
     pool,
@@ -37,7 +40,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
   const recorded = async (status: number): Promise<Recorded> => ({
     requestId,
     pool: pool.id,
-    kind: "http",
+    kind: spliced ? "live" : "http",
     ...(carried.last ? placedBy(carried.last) : {}),
     ...(key === undefined ? {} : { keyHash: await keyHash() }),
     status,
@@ -61,7 +64,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
     record({ ...(await recorded(502)), fault: "half-answer" });
     return requestProblem("origin-protocol", "The origin broke off its answer.", requestId);
   }
-  const draft = new Draft(response, requestId);
+  const draft = response.webSocket ? upgraded(response, response.webSocket, arrival, identified) : new Draft(response, requestId);
   if (settings.config.expose) {
     const decideMs = Date.now() - identifiedAtMs - originMs;
     draft.change().append("server-timing", serverTiming({ identify: identifiedAtMs - arrival.startedAtMs, decide: decideMs, origin: originMs }));
@@ -90,7 +93,7 @@ const FAILURES: Readonly<Record<Failed["why"], Failure>> = {
     retryable: true,
   },
   unreachable: { code: "origin-unreachable", detail: "The origin of this session did not answer. Try again shortly.", retryable: true },
-  timeout: { code: "origin-timeout", detail: "The origin did not begin its answer within the route's deadline.", retryable: false },
+  timeout: { code: "origin-timeout", detail: "The origin did not begin its answer in time.", retryable: false },
   "client-gone": { code: "client-gone", detail: "The visitor left before the origin answered.", retryable: false },
   "replay-loop": { code: "loop", detail: "The origins of this session send it to each other; none of them serves it.", retryable: false },
   "replay-unknown": {

@@ -5,7 +5,8 @@ import { isLoop, type HeaderRecord } from "../core/headers.ts";
 import { plainPath } from "../core/hooks.ts";
 import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
-import { carryLive, handshakeFault, isLive, isUpgrade } from "./live.ts";
+import { handshakeFault, isLive, isUpgrade } from "./handshake.ts";
+import { carryLive } from "./live.ts";
 import { carryHttp } from "./plain.ts";
 import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
 
@@ -46,7 +47,8 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
     if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
   }
   const home = locate(settings, identified, () => placeOf(arrival));
-  return isLive(arrival) ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home);
+  const live = isLive(arrival);
+  return live && identified.route.carry === "relay" ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home, live);
 }
 
 /** Origins give a session's state away there, to Limpet alone. However it is spelt: an origin may decode it. */

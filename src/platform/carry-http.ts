@@ -106,7 +106,7 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
       tally(platform, plain.pool, decision.region, decision.origin.id, "ours");
       throw error;
     });
-    const outcome = tried.kind === "answered" ? statusOutcome(tried.response.status) : tried.outcome;
+    const outcome = tried.kind === "answered" ? outcomeOf(tried.response) : tried.outcome;
     tally(platform, plain.pool, decision.region, decision.origin.id, outcome);
     if (tried.kind === "answered") {
       const word = wordOf(tried.response.headers.get("limpet"));
@@ -163,7 +163,7 @@ async function replayTo(
   { response, decision }: Answered,
   to: string,
 ): Promise<Failed | undefined> {
-  await response.body?.cancel();
+  await discard(response);
   if (run.replayed || to === decision.origin.id) return failed("replay-loop");
   const answer = await redirect(platform, plain, decision, to);
   if (answer.kind !== "placed") return failed(answer.kind === "unknown" ? "replay-unknown" : "replay-unavailable");
@@ -174,8 +174,16 @@ async function replayTo(
 }
 
 /** A 5xx speaks against an origin, but for those that speak of the request (501, 505). */
-function statusOutcome(status: number): Outcome {
+function outcomeOf({ status, webSocket }: Response): Outcome {
+  if (webSocket) return "ok";
   return (status >= 500 && status !== 501 && status !== 505) || status < 200 ? "origin-fault" : "ok";
+}
+
+/** An answer that nobody gets. */
+async function discard({ webSocket, body }: Response): Promise<void> {
+  await body?.cancel();
+  webSocket?.accept();
+  webSocket?.close(1000);
 }
 
 function failed(why: Failed["why"]): Failed {

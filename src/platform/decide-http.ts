@@ -1,5 +1,5 @@
 // The decision on a plain request, on what this isolate knows: the home ring alone while that serves and keeps the key; the others are read
-// only when it does not, or hold the claim. The ring object is asked where a route is exact, or the table of hints is not all.
+// only when it does not, or hold the claim. The ring object is asked where a route is exact or splices, or the table of hints is not all.
 
 import type { Balance } from "../core/balance.ts";
 import type { Pool, Route } from "../core/config-types.ts";
@@ -19,6 +19,8 @@ import { turnOf, waitingAt } from "./traffic.ts";
 export interface PlainRequest {
   readonly request: Request;
   readonly requestId: string;
+  /** A live connection that is handed through: everyone of its session must agree, so the ring object is asked. */
+  readonly spliced: boolean;
   /** What an attempt's origin gets beside the Limpet field, made anew for each. */
   readonly headers: () => HeaderRecord;
   readonly target: string;
@@ -54,7 +56,7 @@ export async function decideOn(
   const { view, layer } = home;
   if (ordered) return { decision: ordered, views: [view], layer };
   const hint = plain.key !== undefined && mayBeElsewhere(pool, plain.home, home) ? hintOf(pool, plain.home, home, await plain.keyHash()) : undefined;
-  if (plain.key !== undefined && (plain.route.exact || (!home.complete && !hint))) {
+  if (plain.key !== undefined && (plain.route.exact || plain.spliced || (!home.complete && !hint))) {
     const asked = await findAtRing(platform, plain, excluded);
     if (asked) return { decision: asked, views: [view], layer: "ring" };
     if (pool.stickiness === "strict")

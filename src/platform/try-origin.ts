@@ -9,6 +9,7 @@ import type { HeaderRecord } from "../core/headers.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { PlainRequest } from "./decide-http.ts";
 import type { Platform } from "./env.ts";
+import { HANDSHAKE_TIMEOUT_MS } from "./limits.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { tally, type Outcome } from "./outcomes.ts";
 import { mayHaveBody, type Body } from "./request-body.ts";
@@ -28,7 +29,7 @@ export type Tried =
 export async function tryOrigin(platform: Platform, plain: PlainRequest, attempt: Attempt): Promise<Tried> {
   const { request, target, route } = plain;
   const { origin } = attempt.decision;
-  const deadline = deadlineOf(route);
+  const deadline = deadlineOf(plain);
   const init = {
     method: request.method,
     headers: headersFor(plain, attempt),
@@ -75,9 +76,10 @@ function headersFor({ headers: make, request, requestId, key, point }: PlainRequ
   return headers;
 }
 
-/** Timers and signals are work for every request: only routes that set a deadline have them, else the platform's own counts. */
-function deadlineOf({ deadlines: { firstByteMs, idleMs } }: Route): Deadline | undefined {
-  return firstByteMs === undefined && idleMs === undefined ? undefined : new Deadline(firstByteMs);
+/** Timers and signals are work for every request: only handshakes and routes that set a deadline have them, else the platform's own counts. */
+function deadlineOf({ spliced, route: { deadlines } }: PlainRequest): Deadline | undefined {
+  const firstByteMs = deadlines.firstByteMs ?? (spliced ? HANDSHAKE_TIMEOUT_MS : undefined);
+  return firstByteMs === undefined && deadlines.idleMs === undefined ? undefined : new Deadline(firstByteMs);
 }
 
 /** A deadline that can be cleared: a signal of `AbortSignal.timeout` would cut a body that is still flowing when it fires. */

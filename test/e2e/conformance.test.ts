@@ -1,5 +1,5 @@
-// RFC 6455 through the relay as directly against the origin: each case is sent by hand, once to the origin and once to the router, and
-// what both sides saw is compared.
+// RFC 6455 through a relay and a splice as directly against the origin: each case is sent by hand, once to the origin and once to the router,
+// and what both sides saw is compared. The declared differences are the relay's: spliced, there is none.
 
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -34,17 +34,15 @@ beforeAll(async () => {
   echo = await startEcho();
   raw = await startRawOrigin("raw", (socket, request) => scripts.get(request.path)?.(acceptRawWebSocket(socket, request)));
   const pool = (url: string): object => ({ closeDeadlineMs: 4000, origins: [{ id: "o0", region: "weur", url }] });
-  // No close code is taken as "dial again": what an origin's close becomes is to be seen.
-  const route = { session: [{ path: "session" }], home: "weur", rehomeOn: [] };
+  const routes = (carry: Carry, more: object): object[] =>
+    ["echo", "raw"].map((pool) => ({ path: `/${carry}/${pool}/:session`, pool, session: [{ path: "session" }], home: "weur", carry, ...more }));
   router = await startDev({
     configRevision: 1,
     defaultRegion: "weur",
     regions: { weur: {} },
     pools: { echo: pool(echo.url), raw: pool(raw.url) },
-    routes: [
-      { ...route, path: "/echo/:session", pool: "echo" },
-      { ...route, path: "/raw/:session", pool: "raw" },
-    ],
+    // No close code is taken as "dial again": what an origin's close becomes is to be seen.
+    routes: [...routes("relay", { rehomeOn: [] }), ...routes("splice", {})],
   });
 });
 
@@ -56,17 +54,23 @@ afterAll(async () => {
 
 let lastKey = 0;
 
+const CARRIES = ["relay", "splice"] as const;
+type Carry = (typeof CARRIES)[number];
 const GROUPS = ["frames", "fragmentation", "utf-8", "close", "limits"] as const;
 
-describe.for(GROUPS)("%s", (group) => {
+describe.for(CARRIES.flatMap((carry) => GROUPS.map((group) => [carry, group] as const)))("%s, %s", ([carry, group]) => {
   const cases = CASES.filter((each) => each.group === group);
   // Messages of 32 MiB one after another; everything else together.
   const run = group === "limits" ? test : test.concurrent;
   run.for(cases)("a visitor sends $name", async (each) => {
-    compare(await visitorSends(echo.url, each), await visitorSends(router.url, each), each.differs?.visitor);
+    const path = `/${carry}/echo/${++lastKey}`;
+    const direct = await visitorSends(echo.url + path, each);
+    compare(direct, await visitorSends(`${router.url}${path}r`, each), carry === "relay" ? each.differs?.visitor : undefined);
   });
   run.for(cases)("an origin sends $name", async (each) => {
-    compare(await originSends(raw.url, each), await originSends(router.url, each), each.differs?.origin);
+    const path = `/${carry}/raw/${++lastKey}`;
+    const direct = await originSends(raw.url + path, each);
+    compare(direct, await originSends(`${router.url}${path}r`, each), carry === "relay" ? each.differs?.origin : undefined);
   });
 });
 
@@ -84,20 +88,19 @@ function compare(direct: Outcome, routed: Outcome, differs: Difference | undefin
 
 /** The visitor is a raw one, the origin echoes. */
 async function visitorSends(url: string, { send }: Case): Promise<Outcome> {
-  const path = `/echo/${++lastKey}`;
-  const peer = await openRawWebSocket(url, path);
+  const { origin, pathname } = new URL(url);
+  const peer = await openRawWebSocket(origin, pathname);
   await send(peer);
-  const receiver = await within(echo.seenAt(path), "the origin's connection ends");
+  const receiver = await within(echo.seenAt(pathname), "the origin's connection ends");
   await within(peer.ended, "the visitor's connection ends");
   return { sender: seenBy(peer), receiver };
 }
 
 /** The origin is a raw one, the visitor a library's. */
 async function originSends(url: string, { send }: Case): Promise<Outcome> {
-  const path = `/raw/${++lastKey}`;
   const begun = Promise.withResolvers<RawPeer>();
-  scripts.set(path, begun.resolve);
-  const socket = new WebSocket(url.replace("http", "ws") + path, { maxPayload: MESSAGE_MAX_BYTES, perMessageDeflate: false });
+  scripts.set(new URL(url).pathname, begun.resolve);
+  const socket = new WebSocket(url.replace("http", "ws"), { maxPayload: MESSAGE_MAX_BYTES, perMessageDeflate: false });
   const receiver = seenByLibrary(socket);
   await once(socket, "open");
   const peer = await begun.promise;

@@ -1,5 +1,5 @@
-// The cases of the WebSocket conformance test (RFC 6455): what a peer sends, made by hand. `differs` declares what is seen through the
-// router in another way than directly, and why; without it both must be the same.
+// The cases of the WebSocket conformance test (RFC 6455): what a peer sends, made by hand. `differs` declares what is seen through a relay
+// in another way than directly, and why; without it both must be the same. Through a splice both always are.
 
 import { createHash } from "node:crypto";
 import { BINARY, CLOSE, closePayload, CONTINUATION, PING, PONG, TEXT, type RawPeer } from "./raw-websocket.ts";
