@@ -1,4 +1,4 @@
-// When a Worker asks the ring object where a session is: a route that is exact, and a table of hints that is not all. Its isolate knows one
+// When a Worker asks the ring object where a session is: a route that is exact, a connection that is spliced, and a table of hints that is not all. Its isolate knows one
 // thing, the ring object another.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -15,6 +15,7 @@ const FULL = { from: 1, to: 1, startAtMs: 0, endAtMs: 0 };
 
 interface Wish {
   readonly exact?: boolean;
+  readonly spliced?: boolean;
   readonly key?: string | undefined;
   readonly stickiness?: "prefer" | "strict";
 }
@@ -67,7 +68,7 @@ function makeWorld() {
     },
   };
   const config = { configRevision: 1, regions: { weur: { secondary: [] } } };
-  const ask = ({ exact = false, key = "k", stickiness = "prefer" }: Wish = {}, excluded = NOBODY): Promise<Decided> => {
+  const ask = ({ exact = false, spliced = false, key = "k", stickiness = "prefer" }: Wish = {}, excluded = NOBODY): Promise<Decided> => {
     const pool = {
       id: poolId,
       horizonMs: 120_000,
@@ -82,6 +83,7 @@ function makeWorld() {
     };
     const plain = {
       requestId: "r",
+      spliced,
       pool,
       home: "weur",
       point: keyPoint(key),
@@ -126,8 +128,17 @@ test("a route that is not exact asks nobody; an exact one asks once a request, a
   expect(told(await world.ask({ key }))).toEqual(["o1", "memory"]);
 });
 
-test("an exact request without a session asks nobody", async () => {
-  expect(told(await world.ask({ key: "", exact: true }))[1]).not.toBe("ring");
+test("a spliced connection is one question, with or without an exact route; while the ring object is away it goes by the snapshot", async () => {
+  const key = await atFirst();
+  expect(told(await world.ask({ key, spliced: true }))).toEqual(["o2", "ring"]);
+  expect(told(await world.ask({ key, spliced: true, exact: true }))).toEqual(["o2", "ring"]);
+  expect(world.state.finds).toHaveLength(2);
+  world.state.ring = "away";
+  expect(told(await world.ask({ key, spliced: true }))).toEqual(["o1", "memory"]);
+});
+
+test("what names no session asks nobody", async () => {
+  for (const wish of [{ exact: true }, { spliced: true }]) expect(told(await world.ask({ key: "", ...wish }))[1]).not.toBe("ring");
   expect(world.state.finds).toEqual([]);
 });
 

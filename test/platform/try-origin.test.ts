@@ -2,6 +2,7 @@
 // request, and with it the origin's, by itself: test/e2e/carrying.test.ts.)
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { HANDSHAKE_TIMEOUT_MS } from "../../src/platform/limits.ts";
 import { tryOrigin, type Tried } from "../../src/platform/try-origin.ts";
 
 let send: (request: Request) => Promise<Response>;
@@ -28,11 +29,12 @@ afterEach(() => {
 const silent = (request: Request): Promise<Response> =>
   new Promise((_, reject) => request.signal.addEventListener("abort", () => reject(new DOMException("aborted", "AbortError"))));
 
-function attempt(deadlines: object = {}): Promise<Tried> {
+function attempt(deadlines: object = {}, spliced = false): Promise<Tried> {
   const pool = { id: "p" };
   const plain = {
     request: new Request("http://router/x", { signal: leave.signal }),
     requestId: "r",
+    spliced,
     headers: () => ({ via: "1.1 limpet" }),
     target: "/x",
     route: { deadlines },
@@ -62,6 +64,32 @@ test("a first byte that does not come in the route's time is a time-out; without
   void attempt().then((tried) => (patient = tried));
   await vi.advanceTimersByTimeAsync(99_000);
   expect(patient).toBeUndefined();
+});
+
+test("a handshake that is spliced has its time even where the route says none", async () => {
+  send = silent;
+  for (const [deadlines, ms] of [
+    [{}, HANDSHAKE_TIMEOUT_MS],
+    [{ firstByteMs: 300 }, 300],
+    [{ firstByteMs: 20_000 }, 20_000],
+  ] as const) {
+    let tried: Tried | undefined;
+    void attempt(deadlines, true).then((result) => (tried = result));
+    await vi.advanceTimersByTimeAsync(ms - 1);
+    expect(tried).toBeUndefined();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(tried).toEqual({ kind: "failed", outcome: "timeout" });
+  }
+});
+
+test("a stream that is spliced is the origin's very answer, which nothing cuts however long it is silent", async () => {
+  const stream = new Response(new ReadableStream(), { headers: { "content-type": "text/event-stream" } });
+  send = async () => stream;
+  const tried = await attempt({}, true);
+  expect(tried).toMatchObject({ kind: "answered" });
+  expect(tried.kind === "answered" && tried.response).toBe(stream);
+  await vi.advanceTimersByTimeAsync(600_000);
+  expect(seen[0]?.signal.aborted).toBe(false);
 });
 
 test("what cannot be reached is the origin's fault", async () => {
