@@ -694,3 +694,27 @@ test("on a route that splices, what is no live connection is plain: a POST that 
   });
   expect(kinds).toEqual(["http by memory", "http by memory"]);
 });
+
+test("a spliced handshake counts for its origin as a request does: a 101 speaks for it, a 503 against it", async () => {
+  const way = new Way("websocket splice");
+  const outcomes = async (): Promise<{ ok: number; faults: number }> => {
+    const ring = await client.admin<{ origins: { outcomes: { ok: number; "origin-fault": number } }[] }>("rings/p/weur");
+    const sums = ring.origins.map((each) => each.outcomes);
+    return { ok: sums.reduce((sum, each) => sum + each.ok, 0), faults: sums.reduce((sum, each) => sum + each["origin-fault"], 0) };
+  };
+  /** What has gathered is told with a fault. */
+  const told = async (): Promise<{ ok: number; faults: number }> => {
+    const { faults } = await outcomes();
+    for (const each of origins) each.answer = () => ({ status: 503 });
+    expect((await way.refusal(way.path(newSession()))).status).toBe(503);
+    for (const each of origins) each.answer = () => undefined;
+    return eventually("it is told", async () => {
+      const now = await outcomes();
+      return now.faults > faults && now;
+    });
+  };
+  const before = await told();
+  for (let n = 0; n < 5; n++) await way.pair();
+  const after = await told();
+  expect([after.ok - before.ok >= 5, after.faults - before.faults < 5]).toEqual([true, true]);
+});
