@@ -4,10 +4,12 @@
 import { isInstalled } from "../harness/processes.ts";
 import { startHaproxy, startNginx, type RunningProxy } from "../harness/proxies.ts";
 import { prepareWorker, startWorkerd, type WorkerContestant } from "../harness/workerd.ts";
-import { CONFIG } from "./config.ts";
+import { CONFIG, SPLICED } from "./config.ts";
 
 export const RELAY = "limpet-relay";
 export const BARE = "object-bare";
+export const SPLICE = "limpet-splice";
+export const PASS_THROUGH = "worker-bare";
 
 export interface Contestant {
   readonly name: string;
@@ -15,11 +17,11 @@ export interface Contestant {
 }
 
 const WORKERS: Readonly<Record<string, WorkerContestant>> = {
-  "worker-bare": { entry: workerAt("bare") },
+  [PASS_THROUGH]: { entry: workerAt("bare") },
   [BARE]: { entry: workerAt("object"), objects: { Relay: "RELAY" } },
   "object-hibernatable": { entry: workerAt("hibernatable"), objects: { Relay: "RELAY" } },
-  // Nothing is counted in it: it is what is deployed.
-  [RELAY]: { entry: new URL("../../src/index.ts", import.meta.url), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config: CONFIG },
+  [RELAY]: limpet(CONFIG),
+  [SPLICE]: limpet(SPLICED),
 };
 
 /** All that can be started here; who cannot is told of. */
@@ -34,6 +36,11 @@ export async function contestantsAt(folder: string, originPorts: readonly number
     contestants.push({ name, start: () => startWorkerd(file) });
   }
   return contestants;
+}
+
+/** Nothing is counted in it: it is what is deployed. */
+function limpet(config: object): WorkerContestant {
+  return { entry: new URL("../../src/index.ts", import.meta.url), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config };
 }
 
 function workerAt(name: string): URL {
