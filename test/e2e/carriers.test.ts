@@ -98,6 +98,7 @@ beforeAll(async () => {
           health: { intervalMs: 200, timeoutMs: 400, rise: 1, fall: 2 },
           closeDeadlineMs: 500,
           horizonMs: 400,
+          headers: { "x-edge": "limpet" },
           origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
         },
       },
@@ -165,12 +166,13 @@ async function without(dead: readonly TwoWayOrigin[], work: () => Promise<void>)
 
 const handshakes: readonly Promised[] = [
   {
-    promise: "path, query and the visitor's own headers reach the origin, and what came on the way",
+    promise: "path, query and the visitor's own headers reach the origin, and what the configuration adds",
     keeps: async (way) => {
       const path = `${way.path(newSession())}?q=%20a&b`;
       const visit = await way.come(path, { headers: { cookie: "a=b", authorization: "Bearer t" } });
       const { url, headers } = origin(await visit.owner()).guests.at(-1)?.request ?? {};
-      expect([url, headers?.cookie, headers?.["authorization"], headers?.via]).toEqual([path, "a=b", "Bearer t", "1.1 limpet"]);
+      expect([url, headers?.cookie, headers?.["authorization"]]).toEqual([path, "a=b", "Bearer t"]);
+      expect([headers?.via, headers?.["x-edge"]]).toEqual(["1.1 limpet", "limpet"]);
     },
   },
   {
@@ -317,9 +319,9 @@ const handshakes: readonly Promised[] = [
     },
     except: {
       relay: {
-        because: "a relay does not heed what an origin says in its answer to a handshake",
+        because: "a relay heeds no `replay` in the answer to a handshake",
         instead: async (way) => {
-          for (const each of origins) each.answer = () => ({ status: 409, headers: { limpet: 'replay="a", end' } });
+          for (const each of origins) each.answer = () => ({ status: 409, headers: { limpet: 'replay="a"' } });
           const { status, headers } = await way.refusal(way.path(newSession()));
           expect([status, String(headers["limpet"]).includes("replay")]).toEqual([409, false]);
         },
@@ -338,7 +340,7 @@ const handshakes: readonly Promised[] = [
     },
     except: {
       relay: {
-        because: "a relay does not heed what an origin says in its answer to a handshake",
+        because: "a relay heeds no `replay` in the answer to a handshake",
         instead: async (way) => {
           for (const each of origins) each.headers = ['limpet: replay="a"'];
           expect((await way.pair()).visit.headers["limpet"]).not.toContain("replay");
@@ -438,6 +440,8 @@ const placing: readonly Promised[] = [
   },
 ];
 
+const HUGE = Buffer.alloc(33 * 1024 * 1024, "limpet-");
+
 const talk: readonly Promised[] = [
   {
     promise: "what the origin says arrives, in order",
@@ -458,6 +462,26 @@ const talk: readonly Promised[] = [
       guest.say(large);
       await eventually("it is heard", () => visit.heard.length > 0);
       expect(digest(visit.heard[0])).toBe(digest(large));
+    },
+  },
+  {
+    promise: "a message of more than 32 MiB arrives whole",
+    of: "websocket",
+    keeps: async (way) => {
+      const { visit, guest } = await way.pair({ deflate: false });
+      guest.say(HUGE);
+      await eventually("it is heard", () => visit.heard.length > 0);
+      expect(digest(visit.heard[0])).toBe(digest(`binary ${HUGE.toString("base64")}`));
+    },
+    except: {
+      relay: {
+        because: "a Worker's socket takes no larger one",
+        instead: async (way) => {
+          const { visit, guest } = await way.pair({ deflate: false });
+          guest.say(HUGE);
+          expect(await visit.closed).toBe("1011 the other side sent a message of more than 32 MiB");
+        },
+      },
     },
   },
   {
@@ -636,9 +660,12 @@ const ends: readonly Promised[] = [
     keeps: async (way) => {
       const { visit, owner, session } = await way.pair();
       await client.admin(`rings/p/weur/origins/${owner.id}/drain`, "POST");
-      expect(await (await way.come(way.path(session))).owner()).toBe(otherThan(owner.id).id);
-      await eventually("it has moved", async () => (await visit.owner()) === otherThan(owner.id).id);
-      expect(visit.isOpen()).toBe(true);
+      const next = await way.come(way.path(session)); // until its session's turn has come it is with the others
+      for (const each of [visit, next]) {
+        await eventually("it is at the other", async () => (await each.owner()) === otherThan(owner.id).id);
+        expect(each.isOpen()).toBe(true);
+      }
+      expect((await way.pair()).owner).toBe(otherThan(owner.id));
     },
     except: {
       splice: {
