@@ -290,7 +290,7 @@ export class CarrierObject extends DurableObject<Env> {
     const url = new URL(request.url);
     const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
-    if (request.headers.get("upgrade") !== "websocket") return new SseConnection(handshake, session, request.signal);
+    if (request.headers.get("upgrade") !== "websocket") return new SseConnection(live, handshake, session, session.budget, request.signal);
     return new WebSocketConnection(live, handshake, this.#meansOf(live, session));
   }
 

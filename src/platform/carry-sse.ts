@@ -1,46 +1,62 @@
-// Carrying server-sent events: the visitor's stream stays, the origin's may be replaced. Whole events only are passed on, so a switch is
-// always on an event's boundary; the next origin is asked to go on with `Last-Event-ID` (WHATWG HTML §9.2), and what it repeats is dropped.
+// Carrying server-sent events: the visitor's stream stays, the origin's may be replaced. The origin's own bytes pass, cut between two events, so
+// that a switch is always there; the next origin is asked to go on with `Last-Event-ID` (WHATWG HTML §9.2.6), and what it repeats is dropped. A
+// visitor who reads slowly holds the origin back. docs/carrying.md says what is promised.
 
-import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
 import type { Close } from "../core/close-codes.ts";
+import { DeliveredIds } from "../core/delivered-ids.ts";
+import { EventBlocks, type Whole } from "../core/event-blocks.ts";
 import { responseHeaders } from "../core/headers.ts";
 import type { Frame } from "../core/profile.ts";
-import type { Placement } from "../core/protocol.ts";
-import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
+import type { LiveRequest, Placement } from "../core/protocol.ts";
+import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
+import { delay, QUIET_MAX_MS } from "./limits.ts";
+import { StreamOutlet } from "./stream-outlet.ts";
 
-/** Ids of events delivered lately: what a resumed origin may send twice. */
-const DELIVERED_MAX = 1_000;
-/** Greatest size of one event. */
-const EVENT_MAX_CHARS = 1024 * 1024;
-/** Idle streams are cut after 100 s by some on the way. */
-const KEEP_ALIVE_MS = 25_000;
+const LAST_EVENT_ID = "last-event-id";
 
 interface Leg {
   readonly abort: AbortController;
   readonly body: ReadableStream<Uint8Array>;
+  readonly blocks: EventBlocks;
+  /** Taken of the budget for what waits in `blocks`. */
+  heldBytes: number;
+  /** Set while a move waits until no event is half here. */
+  whole: (() => void) | undefined;
 }
 
 export class SseConnection implements Connection {
-  readonly rehomeable = true; // by the standard's own resume
+  readonly kind = "stream";
+  readonly parkAfterMs = undefined; // nobody could say anything on it that wakes its session
+  readonly #facts: Pick<LiveRequest, "quietMs" | "originSilenceMs">;
   readonly #handshake: Handshake;
   readonly #events: ConnectionEvents;
-  readonly #encoder = new TextEncoder();
-  readonly #delivered = new Set<string>();
+  readonly #budget: Budget;
+  readonly #delivered: DeliveredIds;
   #leg: Leg | undefined;
-  #writer: WritableStreamDefaultWriter<Uint8Array> | undefined;
+  #outlet: StreamOutlet | undefined;
   #answer: Response | undefined;
-  #stopKeepAlive: () => void = () => undefined;
-  #lastEventId: string | undefined;
-  /** After a switch, until the first event that is new. */
-  #resumed = false;
-  #over = false;
+  #legLostAtMs = 0;
+  /** Since when the origin has been listened to in vain; `undefined` while it is not listened to. */
+  #listeningSinceMs: number | undefined;
+  #frameCount = 0;
+  #lastFrameAtMs = Date.now();
+  #over: boolean;
 
-  constructor(handshake: Handshake, events: ConnectionEvents, visitorGone: AbortSignal) {
-    this.#handshake = handshake;
+  constructor(live: LiveRequest, handshake: Handshake, events: ConnectionEvents, budget: Budget, visitorGone: AbortSignal) {
+    const { [LAST_EVENT_ID]: asked, ...headers } = handshake.headers;
+    this.#facts = live;
+    this.#handshake = { ...handshake, headers };
     this.#events = events;
-    this.#lastEventId = handshake.headers["last-event-id"];
-    visitorGone.addEventListener("abort", () => this.#finish());
+    this.#budget = budget;
+    this.#delivered = new DeliveredIds(asked);
+    this.#over = visitorGone.aborted;
+    visitorGone.addEventListener("abort", () => this.#finish("cut"));
+  }
+
+  /** By the standard's own resume, whatever the route says of WebSockets. */
+  get rehomeable(): boolean {
+    return this.#delivered.bearable;
   }
 
   get over(): boolean {
@@ -56,12 +72,8 @@ export class SseConnection implements Connection {
   }
 
   get frameCount(): number {
-    return 0;
+    return this.#frameCount;
   }
-
-  // Streams are never parked: one that is not open cannot be woken.
-  readonly parkAfterMs = undefined;
-  #lastFrameAtMs = Date.now();
 
   get lastFrameAtMs(): number {
     return this.#lastFrameAtMs;
@@ -71,20 +83,14 @@ export class SseConnection implements Connection {
     return this.#lastFrameAtMs;
   }
 
-  keep(): undefined {
-    return undefined;
-  }
-
-  release(): void {
-    // Never asked of one that does not let itself be kept.
-  }
-
-  isSilent(): boolean {
-    return false;
+  isSilent(nowMs: number): boolean {
+    const { originSilenceMs } = this.#facts;
+    return originSilenceMs !== undefined && this.#listeningSinceMs !== undefined && nowMs - this.#listeningSinceMs > originSilenceMs;
   }
 
   async open(placement: Placement, abort: AbortController): Promise<Opening> {
-    const resume = this.#lastEventId === undefined ? {} : { "last-event-id": this.#lastEventId };
+    const { newest } = this.#delivered;
+    const resume = newest === undefined ? {} : { [LAST_EVENT_ID]: newest };
     let response: Response;
     try {
       response = await dial(this.#handshake, placement, { ...resume, "accept-encoding": "identity" }, abort);
@@ -96,9 +102,9 @@ export class SseConnection implements Connection {
       await body?.cancel();
       return { kind: "unreachable" };
     }
-    const isStream = response.status === 200 && response.headers.get("content-type")?.startsWith("text/event-stream");
-    if (!isStream || !body) return { kind: "answered", response };
-    return { kind: "open", begin: () => this.#begin({ abort, body }, response), discard: () => abort.abort() };
+    if (!isEventStream(response) || !body) return { kind: "answered", response };
+    const leg: Leg = { abort, body, blocks: new EventBlocks(), heldBytes: 0, whole: undefined };
+    return { kind: "open", begin: () => this.#begin(leg, response), discard: () => abort.abort() };
   }
 
   response(): Response {
@@ -113,7 +119,11 @@ export class SseConnection implements Connection {
   }
 
   async quiet(): Promise<void> {
-    // Nothing is under way that the resume does not bring again.
+    const leg = this.#leg;
+    if (!leg || leg.blocks.isWhole) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    leg.whole = resolve;
+    await Promise.race([promise, delay(Math.min(this.#facts.quietMs, QUIET_MAX_MS))]);
   }
 
   mute(): void {
@@ -131,8 +141,9 @@ export class SseConnection implements Connection {
 
   dropLeg(): void {
     const leg = this.#leg;
-    this.#leg = undefined;
-    leg?.abort.abort();
+    if (!leg) return;
+    this.#forget(leg);
+    leg.abort.abort();
   }
 
   lastWords(): readonly Frame[] {
@@ -143,110 +154,124 @@ export class SseConnection implements Connection {
     // An event stream says what its origin says.
   }
 
+  keep(): undefined {
+    return undefined;
+  }
+
+  release(): void {
+    // Asked only of those that could be kept.
+  }
+
+  /** No event stream can say why it ends: its visitor comes back by itself, and is told then. */
   end(_close: Close): void {
-    this.#finish();
+    this.#finish("end");
   }
 
   #begin(leg: Leg, response: Response): void {
     this.#leg = leg;
-    this.#resumed = this.#writer !== undefined;
-    this.#writer ??= this.#acceptVisitor(response);
-    void this.#pump(leg, this.#writer); // never rejects
-    if (this.#resumed) this.#events.ready(this);
+    this.#delivered.legBegan();
+    const isFirst = this.#outlet === undefined;
+    this.#outlet ??= this.#acceptVisitor(response);
+    void this.#pump(leg, this.#outlet); // never rejects
+    if (isFirst) return;
+    this.#events.resumed(Date.now() - this.#legLostAtMs, 0);
+    this.#events.ready(this);
   }
 
-  #acceptVisitor(response: Response): WritableStreamDefaultWriter<Uint8Array> {
-    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-    const writer = writable.getWriter();
+  #acceptVisitor(response: Response): StreamOutlet {
+    const outlet = new StreamOutlet({ gone: () => this.#finish("cut"), slow: () => this.#giveUp() });
     const headers = responseHeaders(response.headers);
     headers.delete("content-length");
     headers.delete("content-encoding"); // fetch has decoded the body
-    this.#answer = new Response(readable, { status: response.status, headers });
-    writer.closed.catch(() => this.#finish()); // the visitor left
-    const keepAlive = setInterval(() => void this.#write(writer, ":\n\n"), KEEP_ALIVE_MS);
-    this.#stopKeepAlive = () => clearInterval(keepAlive);
-    return writer;
+    this.#answer = new Response(outlet.readable, { status: response.status, headers });
+    return outlet;
   }
 
-  async #pump(leg: Leg, writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
-    const out: string[] = [];
-    const parser = this.#parser(out);
-    const decoder = new TextDecoder();
+  async #pump(leg: Leg, outlet: StreamOutlet): Promise<void> {
     const reader = leg.body.getReader();
     try {
       for (;;) {
+        await outlet.taken; // the origin is read no faster than the visitor reads
+        if (this.#leg !== leg) return;
+        this.#listeningSinceMs = Date.now();
         const { done, value } = await reader.read();
-        if (this.#leg !== leg || this.#over) return;
-        if (done) return this.#finish(); // a whole answer: the application's own end
-        parser.feed(decoder.decode(value, { stream: true }));
-        if (out.length > 0) await this.#write(writer, out.splice(0).join(""));
+        if (this.#leg !== leg) return;
+        this.#listeningSinceMs = undefined;
+        if (done) return this.#originEnded(leg, outlet);
+        this.#frameCount++;
+        this.#lastFrameAtMs = Date.now();
+        if (!this.#pass(leg, value, outlet)) return this.#giveUp();
       }
     } catch {
-      if (this.#leg !== leg || this.#over) return; // we dropped it
-      this.#leg = undefined;
+      if (this.#leg !== leg) return; // we dropped it
+      this.#forget(leg);
       this.#events.lost(this);
     }
   }
 
-  #parser(out: string[]): EventSourceParser {
-    return createParser({
-      maxBufferSize: EVENT_MAX_CHARS,
-      onEvent: (event) => {
-        if (this.#isRepeated(event)) return;
-        out.push(serialise(event));
-        this.#remember(event);
-      },
-      onRetry: (retryMs) => out.push(`retry: ${retryMs}\n\n`),
-      onComment: (comment) => out.push(`: ${comment}\n\n`),
-      onError: (error) => {
-        if (error.type === "max-buffer-size-exceeded") this.#finish();
-      },
-    });
+  /** `false`: more of an event waits than may. */
+  #pass(leg: Leg, chunk: Uint8Array, outlet: StreamOutlet): boolean {
+    const whole = leg.blocks.push(chunk);
+    if (!whole || !this.#account(leg)) return false;
+    const bytes = this.#undelivered(whole);
+    if (bytes.byteLength > 0) outlet.write(bytes);
+    if (leg.blocks.isWhole) leg.whole?.();
+    return true;
   }
 
-  #isRepeated({ id }: EventSourceMessage): boolean {
-    if (!this.#resumed) return false;
-    if (id !== undefined && this.#delivered.has(id)) return true;
-    this.#resumed = false;
-    return false;
-  }
-
-  #remember({ id }: EventSourceMessage): void {
-    this.#lastFrameAtMs = Date.now();
-    if (id === undefined) return;
-    this.#lastEventId = id;
-    this.#delivered.delete(id);
-    this.#delivered.add(id);
-    for (const old of this.#delivered) {
-      if (this.#delivered.size <= DELIVERED_MAX) break;
-      this.#delivered.delete(old);
+  /** Without what an older leg has delivered. */
+  #undelivered({ bytes, named }: Whole): Uint8Array {
+    const repeated = named.filter(({ id }) => !this.#delivered.take(id));
+    if (repeated.length === 0) return bytes;
+    const left = bytes.slice();
+    let [length, from] = [0, 0];
+    for (const block of [...repeated, { from: bytes.byteLength, to: bytes.byteLength }]) {
+      left.set(bytes.subarray(from, block.from), length);
+      length += block.from - from;
+      from = block.to;
     }
+    return left.subarray(0, length);
   }
 
-  async #write(writer: WritableStreamDefaultWriter<Uint8Array>, text: string): Promise<void> {
-    try {
-      await writer.write(this.#encoder.encode(text));
-    } catch {
-      this.#finish(); // the visitor left
-    }
+  #account(leg: Leg): boolean {
+    const { heldBytes } = leg.blocks;
+    if (heldBytes > leg.heldBytes && !this.#budget.add(heldBytes - leg.heldBytes)) return false;
+    if (heldBytes < leg.heldBytes) this.#budget.remove(leg.heldBytes - heldBytes);
+    leg.heldBytes = heldBytes;
+    return true;
   }
 
-  #finish(): void {
+  /** A whole answer, the application's own end: what it left half said is its own affair. */
+  #originEnded(leg: Leg, outlet: StreamOutlet): void {
+    const rest = leg.blocks.rest();
+    if (rest.byteLength > 0) outlet.write(rest);
+    this.#finish("end");
+  }
+
+  /** A bound was passed: better ended than with a hole. */
+  #giveUp(): void {
+    this.#events.refused();
+    this.#finish("end");
+  }
+
+  #forget(leg: Leg): void {
+    this.#leg = undefined;
+    this.#legLostAtMs = Date.now();
+    this.#listeningSinceMs = undefined;
+    this.#budget.remove(leg.heldBytes);
+    leg.heldBytes = 0;
+    leg.whole?.();
+  }
+
+  #finish(how: "end" | "cut"): void {
     if (this.#over) return;
     this.#over = true;
-    this.#stopKeepAlive();
     this.dropLeg();
-    this.#writer?.close().catch(() => undefined); // it may be gone already
+    this.#outlet?.[how]();
     this.#events.ended(this);
   }
 }
 
-/** An event in its plainest wire form. */
-function serialise({ id, event, data }: EventSourceMessage): string {
-  const lines = [
-    ...(id === undefined ? [] : [`id: ${id}`]),
-    ...(event === undefined ? [] : [`event: ${event}`]),
-    ...data.split("\n").map((line) => `data: ${line}`),
-  ];
-  return `${lines.join("\n")}\n\n`;
+function isEventStream({ status, headers }: Response): boolean {
+  return status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(headers.get("content-type") ?? "");
 }

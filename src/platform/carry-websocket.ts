@@ -31,6 +31,7 @@ const SLOW_VISITOR = "you read too slowly: please reconnect";
 const SLOW_ORIGIN = "the origin reads too slowly: please reconnect";
 
 export class WebSocketConnection implements Connection, VisitorEvents {
+  readonly kind = "socket";
   readonly #handshake: Handshake;
   readonly #live: LiveRequest;
   readonly #closeDeadlineMs: number;

@@ -5,6 +5,7 @@ import type { Close } from "../core/close-codes.ts";
 import type { HeaderRecord } from "../core/headers.ts";
 import type { Frame, Kept } from "../core/profile.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
+import type { Kind } from "./handshakes.ts";
 
 /** Bytes that all connections of one carrier hold back together. */
 export interface Budget {
@@ -29,6 +30,8 @@ export type Opening =
   | { readonly kind: "unreachable" };
 
 export interface Connection {
+  /** What its legs are, to the queue of handshakes. */
+  readonly kind: Kind;
   /** `false`: the protocol cannot bear a replaced leg; the visitor is told to come back instead. */
   readonly rehomeable: boolean;
   /** The visitor is gone and nothing of theirs is left to deliver. */

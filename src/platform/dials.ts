@@ -44,7 +44,7 @@ export class Dials {
     let slow: ReturnType<typeof setTimeout> | undefined;
     try {
       if (handover && !(await unlessLate(handover.take(placement), deadlineMs))) return NOT_DIALLED;
-      const release = await handshakes.take(lane, placement.origin, dial.signal);
+      const release = await handshakes.take(lane, placement.origin, dial.signal, connection.kind);
       if (release === "full") return { opening: "full", timedOut: false };
       if (release === "aborted") return NOT_DIALLED;
       slow = setTimeout(() => tell(placement), SLOW_HANDSHAKE_MS);

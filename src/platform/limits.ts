@@ -8,7 +8,11 @@ export const TIMED_OUT_MS = HANDSHAKE_TIMEOUT_MS - 50;
 /** Handshakes of one object that may wait for their answer at once: the platform's own limit (November 2026). */
 export const HANDSHAKE_SLOTS = 6;
 
-/** Arrivals of one carrier that wait for a slot; one more gets 503: it would wait longer than anybody should. */
+/** Of those slots, for event streams altogether and for those of one origin: one whose headers do not come holds up no WebSocket. */
+export const STREAM_SLOTS = 3;
+export const STREAM_SLOTS_PER_ORIGIN = 2;
+
+/** Arrivals of one carrier that wait for a slot, sockets and streams each; one more gets 503: it would wait longer than anybody should. */
 export const ARRIVALS_WAITING_MAX = 1_000;
 
 /** A handshake that takes longer makes the ring object probe meanwhile. */
@@ -93,6 +97,13 @@ export const HELD_BYTES_MAX_PER_CARRIER = 32 * 1024 * 1024;
 export const SOCKET_BUFFER_MAX_BYTES = 8 * 1024 * 1024;
 /** Bytes sent between two looks at what is waiting: each look is a crossing into the runtime. What was sent since comes on top of the bound. */
 export const SOCKET_LOOK_BYTES = 256 * 1024;
+
+/** A visitor of an event stream who has taken nothing for so long is given up. Shorter cuts whoever is in a tunnel; longer holds an origin back for nobody. */
+export const STREAM_TAKEN_WITHIN_MS = 30_000;
+/** An event stream on which nothing was written for so long gets a comment: idle ones are cut after 100 s by some on the way. */
+export const STREAM_KEEP_ALIVE_MS = 25_000;
+/** Between two looks at both. */
+export const STREAM_LOOK_MS = 5_000;
 
 /** Sessions asked about in one call: a storm of 10,000 is a few dozen calls. */
 export const BATCH_MAX = 256;

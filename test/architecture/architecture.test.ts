@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Libraries without clock, chance or I/O. */
-const PURE_LIBRARIES = ["valibot", "structured-headers", "lib0", "siphash"];
+const PURE_LIBRARIES = ["valibot", "structured-headers", "lib0", "siphash", "eventsource-parser"];
 
 /** What core may not touch: everything that is another thing at another moment or place. */
 const IMPURE = [

@@ -1,13 +1,14 @@
-// The handshakes of a carrier: six at once, five of one origin at most, both lanes in turn, each lane in its order.
+// The handshakes of a carrier: six at once, five of one origin at most, both lanes in turn, each lane in its order; streams have a part of them.
 
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
-import { Handshakes, type Lane, type Release } from "../../src/platform/handshakes.ts";
-import { ARRIVALS_WAITING_MAX, HANDSHAKE_SLOTS } from "../../src/platform/limits.ts";
+import { Handshakes, type Kind, type Lane, type Release } from "../../src/platform/handshakes.ts";
+import { ARRIVALS_WAITING_MAX, HANDSHAKE_SLOTS, STREAM_SLOTS, STREAM_SLOTS_PER_ORIGIN } from "../../src/platform/limits.ts";
 import { settled } from "./carried/virtual-clock.ts";
 
 interface Taker {
   readonly lane: Lane;
+  readonly kind: Kind;
   readonly origin: string;
   readonly name: string;
   readonly abort: AbortController;
@@ -25,10 +26,10 @@ beforeEach(() => {
   [granted, takers] = [[], []];
 });
 
-function take(lane: Lane, origin = "o1", name = `${lane} ${takers.length}`): Taker {
-  const taker: Taker = { lane, origin, name, abort: new AbortController(), outcome: undefined, released: false };
+function take(lane: Lane, origin = "o1", name = `${lane} ${takers.length}`, kind: Kind = "socket"): Taker {
+  const taker: Taker = { lane, kind, origin, name, abort: new AbortController(), outcome: undefined, released: false };
   takers.push(taker);
-  void handshakes.take(lane, origin, taker.abort.signal).then((outcome) => {
+  void handshakes.take(lane, origin, taker.abort.signal, kind).then((outcome) => {
     taker.outcome = outcome;
     if (typeof outcome === "function") granted.push(name);
   });
@@ -108,6 +109,48 @@ test("at the bound of waiting arrivals one more is told so; moves are not bounde
   expect(another.outcome).toBeUndefined();
 });
 
+const stream = (origin: string, lane: Lane = "arrivals"): Taker => take(lane, origin, `stream ${takers.length}`, "stream");
+
+test("streams whose headers do not come hold two slots of one origin, and three of all: sockets pass them, at that origin too", async () => {
+  const [, , third, ...others] = ["o1", "o1", "o1", "o2", "o3"].map((origin) => stream(origin));
+  await settled();
+  expect([third, ...others].map((taker) => taker && has(taker))).toEqual([false, true, false]);
+  const sockets = ["o1", "o1", "o2"].map((origin) => take("arrivals", origin));
+  await settled();
+  expect([sockets.every(has), handshakes.waitingCount]).toEqual([true, 2]);
+  release(others[0]);
+  await settled();
+  expect([third, others[1]].map((taker) => taker && has(taker))).toEqual([false, true]); // of o1 two are under way
+  release(takers[0]);
+  await settled();
+  expect(third && has(third)).toBe(true);
+});
+
+test("a stream that waits for one of its own slots holds up nobody behind it, and what it leaves is the streams' again", async () => {
+  const held = [stream("o1", "moves"), stream("o2"), stream("o3")];
+  const waiting = stream("o4", "moves");
+  const behind = take("moves", "o4");
+  await settled();
+  expect([waiting, behind].map(has)).toEqual([false, true]);
+  held.forEach(release);
+  held.forEach(release); // twice is once
+  for (const origin of ["o5", "o6", "o7"]) stream(origin);
+  await settled();
+  expect(takers.filter((taker) => taker.kind === "stream" && has(taker))).toHaveLength(STREAM_SLOTS);
+});
+
+test("streams that wait are bounded by themselves: they fill no place of a socket's, nor sockets one of theirs", async () => {
+  for (let n = 0; n < HANDSHAKE_SLOTS; n++) take("moves", `h${n}`);
+  for (let n = 0; n < ARRIVALS_WAITING_MAX; n++) stream("o1");
+  const [late, socket] = [stream("o1"), take("arrivals", "o1")];
+  await settled();
+  expect([late.outcome, socket.outcome]).toEqual(["full", undefined]);
+  for (let n = 1; n < ARRIVALS_WAITING_MAX; n++) take("arrivals", "o1");
+  const lateSocket = take("arrivals", "o1");
+  await settled();
+  expect(lateSocket.outcome).toBe("full");
+});
+
 test("whatever comes in whatever order: the bounds hold, lanes keep their order, nobody waits beside a slot that is theirs, and all end", async () => {
   const anyStep = fc.oneof(
     {
@@ -115,6 +158,7 @@ test("whatever comes in whatever order: the bounds hold, lanes keep their order,
       arbitrary: fc.record({
         do: fc.constant("take" as const),
         lane: fc.constantFrom<Lane>("moves", "arrivals"),
+        kind: fc.constantFrom<Kind>("socket", "socket", "stream"),
         origin: fc.constantFrom("o1", "o2", "o3"),
       }),
     },
@@ -131,19 +175,28 @@ test("whatever comes in whatever order: the bounds hold, lanes keep their order,
       const waiting = takers.filter(({ outcome }) => outcome === undefined);
       expect(underWay.length).toBeLessThanOrEqual(HANDSHAKE_SLOTS);
       for (const id of ["o1", "o2", "o3"]) expect(countOf(id)).toBeLessThan(HANDSHAKE_SLOTS);
-      if (underWay.length < HANDSHAKE_SLOTS) for (const { origin } of waiting) expect(countOf(origin)).toBe(HANDSHAKE_SLOTS - 1);
+      const streams = underWay.filter(({ kind }) => kind === "stream");
+      const isFull = ({ origin, kind }: Taker): boolean =>
+        countOf(origin) === HANDSHAKE_SLOTS - 1 ||
+        (kind === "stream" &&
+          (streams.length === STREAM_SLOTS || streams.filter((each) => each.origin === origin).length === STREAM_SLOTS_PER_ORIGIN));
+      expect(streams.length).toBeLessThanOrEqual(STREAM_SLOTS);
+      for (const id of ["o1", "o2", "o3"]) expect(streams.filter(({ origin }) => origin === id).length).toBeLessThanOrEqual(STREAM_SLOTS_PER_ORIGIN);
+      if (underWay.length < HANDSHAKE_SLOTS) expect(waiting.filter((taker) => !isFull(taker))).toEqual([]);
       expect(handshakes.waitingCount).toBe(waiting.length);
       for (const lane of ["moves", "arrivals"]) {
         for (const origin of ["o1", "o2", "o3"]) {
-          const names = takers
-            .filter((taker) => taker.lane === lane && taker.origin === origin && typeof taker.outcome === "function")
-            .map(({ name }) => name);
-          expect(granted.filter((name) => names.includes(name))).toEqual(names);
+          for (const kind of ["socket", "stream"]) {
+            const names = takers
+              .filter((taker) => taker.lane === lane && taker.kind === kind && taker.origin === origin && typeof taker.outcome === "function")
+              .map(({ name }) => name);
+            expect(granted.filter((name) => names.includes(name))).toEqual(names);
+          }
         }
       }
     };
     for (const step of steps) {
-      if (step.do === "take") take(step.lane, step.origin);
+      if (step.do === "take") take(step.lane, step.origin, undefined, step.kind);
       else if (step.do === "release") release(takers[step.index]);
       else takers[step.index]?.abort.abort();
       await check();
