@@ -20,6 +20,7 @@ import { LIMPET_FIELD, wordOf } from "../core/limpet-field.ts";
 import { requestProblem } from "../core/problem.ts";
 import { answer } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import { Backlog } from "./backlog.ts";
 import { CarriedSession } from "./carried-session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
@@ -54,6 +55,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #closeDeadlineMs: number;
   readonly #send: OriginFetch;
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
+  readonly #backlog = new Backlog();
   readonly #handshakes = new Handshakes();
   readonly #tally = new CarrierTally();
   readonly #parking: Parking;
@@ -96,7 +98,7 @@ export class CarrierObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
-    if (this.#connectionCount + this.#parking.connectionCount >= this.#maxConnections) {
+    if (this.#connectionCount + this.#parking.connectionCount >= this.#maxConnections || this.#backlog.isFull) {
       this.#refused();
       return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
         "retry-after": "2",
@@ -276,7 +278,7 @@ export class CarrierObject extends DurableObject<Env> {
 
   #meansOf(live: LiveRequest, session: CarriedSession): Means {
     const accept = live.parkAfterMs === undefined ? acceptAwake : this.#parking.accepting(live.keyHash);
-    return { closeDeadlineMs: this.#closeDeadlineMs, events: session, budget: session.budget, accept };
+    return { closeDeadlineMs: this.#closeDeadlineMs, events: session, budget: session.budget, backlog: this.#backlog, accept };
   }
 
   #emptied(session: CarriedSession, keyHash: string, fence: number | undefined): void {

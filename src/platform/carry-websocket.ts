@@ -25,10 +25,7 @@ import type { Handshake } from "./dial.ts";
 import { HeldFrames } from "./held-frames.ts";
 import { openLeg, SUBPROTOCOL, type Leg } from "./leg.ts";
 import { delay, QUIET_MAX_MS } from "./limits.ts";
-import { Outlet } from "./outlet.ts";
-
-const SLOW_VISITOR = "you read too slowly: please reconnect";
-const SLOW_ORIGIN = "the origin reads too slowly: please reconnect";
+import { Outlet, SLOW_ORIGIN, SLOW_VISITOR } from "./outlet.ts";
 
 export class WebSocketConnection implements Connection, VisitorEvents {
   readonly kind = "socket";
@@ -37,6 +34,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   readonly #closeDeadlineMs: number;
   readonly #profile: Profile | undefined;
   readonly #events: ConnectionEvents;
+  readonly #backlog: Means["backlog"];
   readonly #accept: AcceptVisitor;
   #visitor: Outlet | undefined;
   #answer: Response | undefined;
@@ -63,13 +61,14 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   #over = false;
   #endedWithLeg = false;
 
-  constructor(live: LiveRequest, handshake: Handshake, { closeDeadlineMs, events, budget, accept }: Means, kept?: Kept) {
+  constructor(live: LiveRequest, handshake: Handshake, { closeDeadlineMs, events, budget, backlog, accept }: Means, kept?: Kept) {
     this.#handshake = handshake;
     this.#live = live;
     this.#closeDeadlineMs = closeDeadlineMs;
     this.#profile = profileOf(live.resume);
     this.#memory = this.#profile?.begin(kept);
     this.#events = events;
+    this.#backlog = backlog;
     this.#accept = accept;
     this.#held = new HeldFrames(budget);
   }
@@ -77,7 +76,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   /** Goes on with a visitor whose session was parked. */
   static revived(kept: KeptConnection, handshake: Handshake, means: Means, { socket, clock }: ParkedVisitor): WebSocketConnection {
     const connection = new WebSocketConnection(kept.live, handshake, means, kept.memory);
-    connection.#visitor = new Outlet(socket);
+    connection.#visitor = new Outlet(socket, means.backlog, () => connection.#giveUp(SLOW_VISITOR));
     connection.#subprotocol = kept.subprotocol;
     connection.#holdingSinceMs = Date.now();
     if (clock !== undefined) connection.#memory?.renewed?.(clock);
@@ -99,7 +98,8 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   open(placement: Placement, abort: AbortController): Promise<Opening> {
     const told = this.#visitor ? this.#subprotocol : undefined;
     const begin = (leg: Leg, response: Response): void => this.#begin(leg, response);
-    return openLeg({ handshake: this.#handshake, told, closeDeadlineMs: this.#closeDeadlineMs, begin }, placement, abort);
+    const outlet = (socket: WebSocket): Outlet => new Outlet(socket, this.#backlog, () => this.#giveUp(SLOW_ORIGIN));
+    return openLeg({ handshake: this.#handshake, told, closeDeadlineMs: this.#closeDeadlineMs, outlet, begin }, placement, abort);
   }
 
   response(): Response {
@@ -198,7 +198,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
 
   keep(): KeptConnection | undefined {
     if (!this.#visitor || this.#over || this.#parting || this.#visitorClose || this.#held.count > 0 || this.#awaiting) return undefined;
-    const memory = this.rehomeable && this.parkAfterMs !== undefined ? this.#memory?.keep?.() : undefined;
+    const memory = this.rehomeable && this.parkAfterMs !== undefined && !this.#visitor.waits ? this.#memory?.keep?.() : undefined;
     return memory && { live: this.#live, target: this.#handshake.target, headers: this.#handshake.headers, subprotocol: this.#subprotocol, memory };
   }
 
@@ -251,7 +251,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   #acceptVisitor(response: Response): void {
     const pair = new WebSocketPair();
     const visitor = pair[1];
-    this.#visitor = new Outlet(visitor);
+    this.#visitor = new Outlet(visitor, this.#backlog, () => this.#giveUp(SLOW_VISITOR));
     this.#subprotocol = response.headers.get(SUBPROTOCOL);
     this.#accept(visitor, this);
     this.#answer = new Response(null, { status: 101, webSocket: pair[0], headers: responseHeaders(response.headers) });
@@ -351,8 +351,8 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   }
 
   closed(close: Close): void {
-    if (this.#over || this.#visitorClose) return;
     if (close.code === 1006) return this.lost(LOST);
+    if (this.#over || this.#visitorClose) return;
     this.#visitorClose = close;
     if (this.#originClose) return this.#finish(close);
     if (isFaulty(close) || !(this.#leg || this.#held.count > 0)) return this.#answerVisitor(close);
@@ -362,6 +362,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
 
   /** Nobody is left to hear anything; what was held back is still delivered. */
   lost(close: Close): void {
+    this.#visitor?.lost();
     if (this.#over || this.#visitorClose) return;
     this.#visitorClose = LOST;
     this.#visitor?.close(answerTo(LOST));

@@ -6,6 +6,7 @@ import type { HeaderRecord } from "../core/headers.ts";
 import type { Frame, Kept } from "../core/profile.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Kind } from "./handshakes.ts";
+import type { Backlog } from "./backlog.ts";
 
 /** Bytes that all connections of one carrier hold back together. */
 export interface Budget {
@@ -101,6 +102,8 @@ export interface Means {
   readonly events: ConnectionEvents;
   /** Of what it may hold back. */
   readonly budget: Budget;
+  /** Of what waits in its sockets. */
+  readonly backlog: Backlog;
   readonly accept: AcceptVisitor;
 }
 

@@ -5,7 +5,7 @@ import { MOVING, type Close } from "../core/close-codes.ts";
 import type { Placement } from "../core/protocol.ts";
 import type { Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
-import { Outlet } from "./outlet.ts";
+import type { Outlet } from "./outlet.ts";
 
 export const SUBPROTOCOL = "sec-websocket-protocol";
 
@@ -14,11 +14,16 @@ interface Dialler {
   readonly handshake: Handshake;
   readonly told: string | null | undefined;
   readonly closeDeadlineMs: number;
+  readonly outlet: (socket: WebSocket) => Outlet;
   readonly begin: (leg: Leg, response: Response) => void;
 }
 
 /** Opens a leg. Never throws. `abort` ends it any time. */
-export async function openLeg({ handshake, told, closeDeadlineMs, begin }: Dialler, placement: Placement, abort: AbortController): Promise<Opening> {
+export async function openLeg(
+  { handshake, told, closeDeadlineMs, outlet, begin }: Dialler,
+  placement: Placement,
+  abort: AbortController,
+): Promise<Opening> {
   let response: Response;
   try {
     response = await dial(handshake, placement, { Upgrade: "websocket" }, abort);
@@ -27,7 +32,7 @@ export async function openLeg({ handshake, told, closeDeadlineMs, begin }: Diall
   }
   const socket = response.webSocket;
   if (socket) {
-    const leg = new Leg(socket, abort);
+    const leg = new Leg(outlet(socket), abort);
     if (told === undefined || response.headers.get(SUBPROTOCOL) === told)
       return { kind: "open", begin: () => begin(leg, response), discard: () => leg.discard(closeDeadlineMs) };
     leg.discard(closeDeadlineMs); // the visitor was told another subprotocol, and cannot be told again: to the session, a refusal
@@ -47,14 +52,15 @@ export class Leg {
   readonly #abort: AbortController;
   #cutting: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(socket: WebSocket, abort: AbortController) {
-    this.outlet = new Outlet(socket);
+  constructor(outlet: Outlet, abort: AbortController) {
+    this.outlet = outlet;
     this.#abort = abort;
   }
 
   /** Ends its TCP connection without a word. */
   cut(): void {
     this.#abort.abort();
+    this.outlet.lost();
   }
 
   /** Nothing of it is heard any more. `isHeard`: whether whoever waits for its close may take it for heard to the end. */
@@ -65,9 +71,10 @@ export class Leg {
     this.#cutting = setTimeout(() => this.cut(), deadlineMs);
   }
 
-  /** It has gone by itself. */
+  /** It has gone by itself. Of an origin that broke the protocol more may be left than its word. */
   gone(): void {
     if (this.#cutting !== undefined) clearTimeout(this.#cutting);
+    this.cut();
   }
 
   /** It was opened, and nobody wants it. */

@@ -97,6 +97,20 @@ export const HELD_BYTES_MAX_PER_CARRIER = 32 * 1024 * 1024;
 export const SOCKET_BUFFER_MAX_BYTES = 8 * 1024 * 1024;
 /** Bytes sent between two looks at what is waiting: each look is a crossing into the runtime. What was sent since comes on top of the bound. */
 export const SOCKET_LOOK_BYTES = 256 * 1024;
+/**
+ * The same of all sockets of a carrier together: an object has 128 MB, and holds frames and connections beside. Past it those are told that have waited
+ * longest. What they leave unread when they are closed comes on top, once as much at most, and so does the largest message that waits.
+ */
+export const CARRIER_BUFFER_MAX_BYTES = 32 * 1024 * 1024;
+/** Sent and not seen gone, from which on all sockets are looked at: before the bound, so that it is known by then who reads. */
+export const CARRIER_BUFFER_LOOK_BYTES = CARRIER_BUFFER_MAX_BYTES / 2;
+/**
+ * What a closed visitor leaves unread is counted no longer: by then the platform has most probably cut it (idle connections after 100 to 400 s), and of a
+ * socket that sleeps with its object a loss after its own close is told to nobody (seen on workerd 1.20261117).
+ */
+export const CLOSED_COUNTS_MS = 400_000;
+/** Between two such looks. Shorter leaves no reader the time to read; what comes meanwhile is on top of the bound. */
+export const CARRIER_LOOK_MS = 50;
 
 /** A visitor of an event stream who has taken nothing for so long is given up. Shorter cuts whoever is in a tunnel; longer holds an origin back for nobody. */
 export const STREAM_TAKEN_WITHIN_MS = 30_000;

@@ -3,7 +3,6 @@
 // full measure is `LEAK_CONNECTIONS=10000 npm test test/e2e/leak.test.ts`.
 
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -11,6 +10,7 @@ import WebSocket, { WebSocketServer } from "ws";
 import { startRouter, type Router } from "../../src/cli/router.ts";
 import { carrierObjectName, GENERATION } from "../../src/core/names.ts";
 import type { Table } from "../../src/core/protocol.ts";
+import { runtimeBytes } from "../support/memory.ts";
 import { CLOSE, closePayload, openRawWebSocket, TEXT } from "../support/raw-websocket.ts";
 import { clientOf, eventually, type RingView } from "../support/stack.ts";
 
@@ -113,9 +113,9 @@ async function openAndEnd(count: number): Promise<void> {
 
 test("the end of a connection is the end of all of it", { timeout: 600_000 }, async () => {
   await openAndEnd(WARM_UP);
-  const before = { heap: await inspector.heapBytes(), process: processBytes() };
+  const before = { heap: await inspector.heapBytes(), process: runtimeBytes() };
   await openAndEnd(CONNECTIONS);
-  const each = { heap: Number.NaN, process: (processBytes() - before.process) / CONNECTIONS };
+  const each = { heap: Number.NaN, process: (runtimeBytes() - before.process) / CONNECTIONS };
   await eventually("what the deadline of a close still held is let go", async () => {
     each.heap = ((await inspector.heapBytes()) - before.heap) / CONNECTIONS;
     return each.heap < HEAP_BYTES_EACH;
@@ -160,27 +160,6 @@ async function tableOf(slice: number): Promise<Table> {
   const namespace = await router.miniflare.getDurableObjectNamespace("CARRIER", "limpet");
   const name = carrierObjectName({ ring: { pool: "leak", region: "weur", generation: GENERATION }, slice });
   return (namespace.get(namespace.idFromName(name)) as unknown as { table: () => Promise<Table> }).table();
-}
-
-/** What the runtime below this process has in memory. */
-function processBytes(): number {
-  const parents = new Map<number, number>();
-  let bytes = 0;
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-      parents.set(Number(pid), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  const isOurs = (pid: number): boolean => pid === process.pid || (parents.has(pid) && isOurs(parents.get(pid) ?? 0));
-  for (const pid of parents.keys()) {
-    if (pid === process.pid || !isOurs(pid)) continue;
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    if (status.startsWith("Name:\tworkerd")) bytes += Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
-  }
-  return bytes;
 }
 
 async function startOrigin() {

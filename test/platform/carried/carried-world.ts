@@ -4,6 +4,7 @@
 import type { Close } from "../../../src/core/close-codes.ts";
 import type { Resume } from "../../../src/core/config-types.ts";
 import type { LiveRequest } from "../../../src/core/protocol.ts";
+import { Backlog } from "../../../src/platform/backlog.ts";
 import { CarriedSession } from "../../../src/platform/carried-session.ts";
 import type { SessionHost } from "../../../src/platform/session-host.ts";
 import { WebSocketConnection } from "../../../src/platform/carry-websocket.ts";
@@ -51,6 +52,7 @@ export class CarriedWorld {
   readonly origins: readonly FakeOrigin[];
   readonly ring: FakeRing;
   readonly handshakes = new Handshakes();
+  readonly backlog = new Backlog();
   readonly visitors: Visitor[] = [];
   readonly violations: string[] = [];
   readonly background: Promise<unknown>[] = [];
@@ -98,6 +100,7 @@ export class CarriedWorld {
       closeDeadlineMs: CLOSE_DEADLINE_MS,
       events: session,
       budget: session.budget,
+      backlog: this.backlog,
       accept: acceptAwake,
     });
     const blank = {
