@@ -218,6 +218,14 @@ describe("who is closed", () => {
     expect(backlog.bytes).toBe(0);
   });
 
+  test("does not count at all where everything was read, whoever else does not read", () => {
+    const all = readers(10);
+    sendAll(all, MiB);
+    all[9]?.read();
+    for (const { outlet } of all) outlet.close(SLOW);
+    expect(backlog.bytes).toBe(9 * MiB);
+  });
+
   test("counts no more once the connection is lost, though the socket still says what waited", () => {
     const all = readers(3);
     sendAll(all, MiB);
