@@ -8,6 +8,9 @@ import { assertFree, HOST } from "./ports.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const COMPATIBILITY_DATE = "2026-11-17";
 
+/** Of one address in each ring, as in wrangler.toml. Visitors of this machine are not counted. */
+export const NEW_SESSIONS_PER_MINUTE = 600;
+
 export interface RouterOptions {
   /** The Worker's main module; default: Limpet's own. */
   readonly entry?: string;
@@ -25,6 +28,8 @@ export interface RouterOptions {
   /** What /_limpet/dev.json says. */
   readonly devInfo: object;
   readonly onLog: (line: string) => void;
+  /** Another limit of new sessions of one address, for tests that reach it. */
+  readonly newSessionsPerMinute?: number;
   /** Opens the runtime's inspector, for tests that look at its heap. */
   readonly inspect?: boolean;
 }
@@ -47,6 +52,7 @@ export async function startRouter({
   pagesDir,
   devInfo,
   onLog,
+  newSessionsPerMinute = NEW_SESSIONS_PER_MINUTE,
   inspect = false,
 }: RouterOptions): Promise<Router> {
   await assertFree(port);
@@ -69,6 +75,7 @@ export async function startRouter({
           manifest: manifestOf(script),
           env: {
             AFFINITY: { type: "kv", id: "AFFINITY" },
+            NEW_SESSIONS: { type: "rate-limit", namespace: "1001", simple: { limit: newSessionsPerMinute, period: 60 } },
             ASSETS: { type: "assets" },
             ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, { type: "text", value }])),
             ...Object.fromEntries(Object.keys(services).map((name) => [name, { type: "worker", worker: serviceName(name) }])),

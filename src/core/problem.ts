@@ -156,6 +156,12 @@ export const PROBLEMS = {
     proxyError: "connection_limit_reached",
     help: "A carrier holds as many live connections as it may (`carrier.maxConnections`), or more are being opened at once than its handshakes allow. Try again; operators may raise `carriers` while no session is live.",
   },
+  "too-many-sessions": {
+    status: 429,
+    title: "Too many new sessions",
+    proxyError: "http_request_denied",
+    help: "More sessions that nobody knew were begun from one address (the rate limit `NEW_SESSIONS` of wrangler.toml), or in one ring, than may be within a moment. Sessions that are known are served. Try again after `Retry-After`.",
+  },
   misconfigured: {
     status: 500,
     title: "This router is not configured",

@@ -43,6 +43,10 @@ export interface PlaceItem extends SessionRef {
   readonly excluded: readonly string[];
   /** No leg of the session can be opened where it is, again and again: it goes elsewhere even if that origin answers probes. */
   readonly unreached?: boolean | undefined;
+  /** No origin has accepted it yet: `ended` says when one has. Of a carrier that does not say so every session counts at once, and none is too many. */
+  readonly opening?: boolean | undefined;
+  /** Beside `opening`: the visitor's, as in their request. */
+  readonly visitor?: string | undefined;
 }
 
 export interface LivePlacement {
@@ -88,8 +92,13 @@ export type PlaceAnswer =
   | { readonly kind: "placed"; readonly placement: Placement; readonly probedAtMs?: number | undefined }
   /** It is between two origins: `enter` says where. */
   | { readonly kind: "moving"; readonly keyHash: string }
-  /** `quarantined`: its origins keep dying. */
-  | { readonly kind: "refused"; readonly keyHash: string; readonly why: "no-origin" | "owner-lost" | "quarantined"; readonly epoch: number };
+  /** `quarantined`: its origins keep dying. `too-many-sessions`: it is new, and too many are; said only of one that is being opened. */
+  | {
+      readonly kind: "refused";
+      readonly keyHash: string;
+      readonly why: "no-origin" | "owner-lost" | "quarantined" | "too-many-sessions";
+      readonly epoch: number;
+    };
 
 /** Ring → ring: a home ring asks another region's ring object, which has the only say over its origins. */
 export interface GuestItem extends SessionRef {
@@ -129,6 +138,8 @@ export interface TableRow extends SessionRef, LivePlacement {
   readonly connections: number;
   readonly reason: Reason;
   readonly movedFrom?: string | undefined;
+  /** No origin has accepted it yet. */
+  readonly opening?: boolean | undefined;
 }
 
 export interface Table {
@@ -191,6 +202,8 @@ export interface LiveRequest extends SessionRef {
   readonly key?: string | undefined;
   readonly claim?: { readonly origin: string; readonly fence: number } | undefined;
   readonly requestId: string;
+  /** Keyed hash of the network that the visitor came from, where new sessions are counted by it. Never the address itself. */
+  readonly visitor?: string | undefined;
   readonly resume: Resume;
   readonly rehomeOn: readonly number[];
   readonly quietMs: number;

@@ -1,8 +1,11 @@
 // WebSocket upgrades and event streams that are relayed: handed to the carrier object of their session's slice, which holds both legs and can re-home them.
 
 import { GENERATION, sliceOf } from "../core/names.ts";
+import { networkOf } from "../core/network.ts";
+import { requestProblem } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
+import { networkHash } from "../platform/keyed-hash.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { handshakeHeaders, isUpgrade, upgraded } from "./handshake.ts";
@@ -12,7 +15,7 @@ import type { Arrival } from "./route.ts";
 import { tell } from "./tell.ts";
 
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
-  const { env, settings, request, url, requestId } = arrival;
+  const { env, settings, request, given, url, requestId } = arrival;
   const {
     route: { resume, rehomeOn, quietMs, originSilenceMs, park },
     pool,
@@ -22,6 +25,8 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   } = identified;
   const keyHash = await identified.keyHash();
   const claim = claimOf(identified);
+  const network = env.NEW_SESSIONS && networkOf(given["cf-connecting-ip"]);
+  const visitor = network === undefined ? undefined : await networkHash(settings.secrets.at(-1) ?? "", network);
   const live: LiveRequest = {
     version: PROTOCOL_VERSION,
     ...point,
@@ -31,6 +36,7 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
     key,
     claim: claim && { origin: claim.origin, fence: claim.fence },
     requestId,
+    ...(visitor === undefined ? {} : { visitor }),
     resume,
     rehomeOn,
     quietMs,
@@ -42,16 +48,27 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
   const target = new URL(targetOf(url, identified.route), url);
   // A socket says itself that its visitor has left; a signal would be kept beside it for as long as it lives.
-  const gone = isUpgrade(arrival.given) ? {} : { signal: request.signal };
-  const response = await carrier.fetch(new Request(target, { headers, method: request.method, ...gone, redirect: "manual" }));
+  const gone = isUpgrade(given) ? {} : { signal: request.signal };
+  const asked = new Request(target, { headers, method: request.method, ...gone, redirect: "manual" });
+  const response = await carrier.fetch(asked).catch((error: unknown) => notCarried(error, requestId));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
   const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };
-  if (response.status >= 500) record({ ...recorded, fault: "not-carried" });
+  if (response.status >= 500 || (!placed && !response.ok)) record({ ...recorded, fault: "not-carried" });
   else if (isDrawn(settings.config.record.sampleShare)) record(recorded);
   const draft = response.webSocket ? upgraded(response, response.webSocket, arrival, identified) : new Draft(response, requestId);
   if (placed) await tell({ arrival, identified, home, placed }, draft);
   return draft.response;
+}
+
+/** A carrier that is reset in this moment, or has more to do than the platform lets it: an object's own errors say so. Nothing was sent to an origin twice. */
+function notCarried(error: unknown, requestId: string): Response {
+  const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean }; // set by the runtime on its own errors
+  if (retryable !== true && overloaded !== true) throw error;
+  const BACK_WITHIN_S = 10;
+  return requestProblem("overloaded", "The carrier of this session cannot take it in this moment. Try again shortly.", requestId, {
+    "retry-after": String(1 + Math.floor(Math.random() * BACK_WITHIN_S)), // nothing is known of how many others come back
+  });
 }
 
 /** Written by our own carrier and by nobody else: an origin's header of that name is taken out there. */

@@ -6,12 +6,21 @@ import { requestProblem } from "../core/problem.ts";
 import type { CarriedSession } from "./carried-session.ts";
 import type { Connected } from "./connecting.ts";
 import type { Connection } from "./connection.ts";
+import { NEWCOMERS_BACK_WITHIN_S } from "./limits.ts";
 
 /** Tells the Worker where a connection was placed (JSON of `Placed`); taken out before the visitor sees the answer. */
 export const PLACED_HEADER = "limpet-placed";
 export type Placed = Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">;
 
-export function answer(outcome: Connected, connection: Connection, session: CarriedSession, live: LiveRequest): Response {
+/** Who has arrived, where, and when they may come back if they cannot be served (`Retry-After`). */
+export interface Arrived {
+  readonly live: LiveRequest;
+  readonly session: CarriedSession;
+  readonly connection: Connection;
+  readonly comeBack: () => string;
+}
+
+export function answer(outcome: Connected, { live, session, connection, comeBack }: Arrived): Response {
   switch (outcome.kind) {
     case "connected":
       return placed(connection.response(), session.placement);
@@ -22,28 +31,34 @@ export function answer(outcome: Connected, connection: Connection, session: Carr
       return placed(new Response(body, { status, statusText, headers }), session.placement);
     }
     case "refused":
-      return refusal(outcome.why, live.requestId);
+      return refusal(outcome.why, live.requestId, comeBack);
     case "full":
-      return requestProblem("overloaded", "More connections are being opened here than this carrier can bear. Try again shortly.", live.requestId, {
-        "retry-after": String(1 + Math.floor(Math.random() * 5)), // not all at once
-      });
+      return overloaded("More connections are being opened here than this carrier can bear. Try again shortly.", live.requestId, comeBack);
     case "unreachable":
       return requestProblem("origin-unreachable", "The origin of this session did not answer the handshake. Try again shortly.", live.requestId, {
-        "retry-after": "1",
+        "retry-after": comeBack(),
       });
     default:
       return outcome satisfies never;
   }
 }
 
-function refusal(why: Extract<Connected, { kind: "refused" }>["why"], requestId: string): Response {
+export function overloaded(detail: string, requestId: string, comeBack: () => string): Response {
+  return requestProblem("overloaded", detail, requestId, { "retry-after": comeBack() });
+}
+
+function refusal(why: Extract<Connected, { kind: "refused" }>["why"], requestId: string, comeBack: () => string): Response {
   switch (why) {
     case "owner-lost":
       return requestProblem(why, "The origin that holds this session is away, and this pool waits for it. Try again shortly.", requestId, {
-        "retry-after": "2",
+        "retry-after": comeBack(),
       });
     case "no-origin":
-      return requestProblem(why, "No origin of this pool can take the session now. Try again shortly.", requestId, { "retry-after": "2" });
+      return requestProblem(why, "No origin of this pool can take the session now. Try again shortly.", requestId, { "retry-after": comeBack() });
+    case "too-many-sessions":
+      return requestProblem(why, "More new sessions are begun from this address, or in this ring, than may be. Try again shortly.", requestId, {
+        "retry-after": String(1 + Math.floor(Math.random() * NEWCOMERS_BACK_WITHIN_S)),
+      });
     case "quarantined":
       return requestProblem(why, "Origins kept dying soon after this session had come to them: it is kept from the others for a while.", requestId, {
         "retry-after": "60",

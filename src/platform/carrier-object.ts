@@ -18,13 +18,14 @@ import {
 } from "../core/protocol.ts";
 import { LIMPET_FIELD, wordOf } from "../core/limpet-field.ts";
 import { requestProblem } from "../core/problem.ts";
-import { answer } from "./carrier-answers.ts";
+import { answer, overloaded } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { Backlog } from "./backlog.ts";
 import { CarriedSession } from "./carried-session.ts";
 import type { SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
 import { CarrierTally } from "./carrier-tally.ts";
+import { ComeBack } from "./come-back.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";
 import type { Budget, Connection, Means, VisitorEvents } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
@@ -57,7 +58,10 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #backlog = new Backlog();
   readonly #handshakes = new Handshakes();
+  readonly #comeBack = new ComeBack();
   readonly #tally = new CarrierTally();
+  /** Sessions that no origin has accepted yet. */
+  readonly #opening = new Set<CarriedSession>();
   readonly #parking: Parking;
   /** Sessions that are on their way to being parked. */
   readonly #resting = new Map<string, Promise<void>>();
@@ -98,22 +102,27 @@ export class CarrierObject extends DurableObject<Env> {
   override async fetch(request: Request): Promise<Response> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
+    const comeBack = (): string => this.#comeBack.seconds(this.#handshakes.arrivalsNeed, Date.now());
     if (this.#connectionCount + this.#parking.connectionCount >= this.#maxConnections || this.#backlog.isFull) {
       this.#refused();
-      return requestProblem("overloaded", "This carrier holds as many connections as it may. Try again shortly.", live.requestId, {
-        "retry-after": "2",
-      });
+      return overloaded("This carrier holds as many connections as it may. Try again shortly.", live.requestId, comeBack);
     }
     if (this.#parking.has(live.keyHash)) await this.#parking.wake(live.keyHash); // who is there must hear who comes
-    const session = this.#sessions.get(live.keyHash) ?? this.#begin(live);
+    const known = this.#sessions.get(live.keyHash);
+    if (!known && this.#handshakes.isFull()) {
+      this.#refused(); // the ring object is not asked for a place that nobody would reach in time
+      return overloaded("More connections are being opened here than this carrier can bear. Try again shortly.", live.requestId, comeBack);
+    }
+    const session = known ?? this.#begin(live);
     const connection = this.#connection(request, live, session);
     if (live.originSilenceMs !== undefined || live.parkAfterMs !== undefined) this.#watch();
     const outcome = await session.arrive(connection);
-    if (outcome.kind === "full") this.#refused();
+    if (outcome.kind === "connected" && this.#opening.delete(session)) this.#ring.accepted(live.keyHash);
+    if (outcome.kind === "full" || (outcome.kind === "refused" && outcome.why === "too-many-sessions")) this.#refused();
     const { placement } = session;
     if (outcome.kind === "answered" && placement && wordOf(outcome.response.headers.get(LIMPET_FIELD))?.end)
       this.ctx.waitUntil(this.#ring.over({ keyHash: live.keyHash, fence: placement.fence }, placement.origin));
-    return answer(outcome, connection, session, live);
+    return answer(outcome, { live, session, connection, comeBack });
   }
 
   // — asked by the ring object —
@@ -179,10 +188,12 @@ export class CarrierObject extends DurableObject<Env> {
   /** Every session carried here with its placement, and those whose place is still being asked for. */
   async table(): Promise<Table> {
     const sessions = [...this.#sessions.values()];
-    const rows = sessions.flatMap(({ ref, placement, connectionCount }) => {
+    const rows = sessions.flatMap((session) => {
+      const { ref, placement, connectionCount } = session;
       if (!placement) return [];
       const { origin, region, url, fence, reason, movedFrom } = placement;
-      return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount }];
+      const opening = this.#opening.has(session) ? { opening: true } : {};
+      return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount, ...opening }];
     });
     return { rows: [...rows, ...this.#parking.rows()], asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
   }
@@ -218,11 +229,11 @@ export class CarrierObject extends DurableObject<Env> {
   }
 
   #begin(live: LiveRequest): CarriedSession {
-    const { keyHash, position, lot, keyed, learned, claim } = live;
+    const { keyHash, position, lot, keyed, learned, claim, visitor } = live;
     const host: SessionHost = {
       handshakes: this.#handshakes,
       budget: budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
-      place: (item) => this.#ring.place(item),
+      place: (item) => this.#ring.place(this.#opening.has(session) ? { ...item, opening: true, visitor } : item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
       refused: () => this.#refused(),
@@ -236,6 +247,7 @@ export class CarrierObject extends DurableObject<Env> {
     const handover = live.resume.mode === "handover" ? new Handover({ rule: live.resume.handover, ...means }) : undefined;
     const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, host, handover);
     this.#sessions.set(keyHash, session);
+    this.#opening.add(session);
     this.#schedule();
     return session;
   }
@@ -245,6 +257,7 @@ export class CarrierObject extends DurableObject<Env> {
     const [first] = revived;
     if (!first) return new Map();
     const session = this.#begin(first.kept.live);
+    this.#opening.delete(session); // an origin has accepted it long ago
     const connections = revived.map(({ id, kept, visitor }) => {
       const { live, target, headers } = kept;
       const handshake: Handshake = { target, headers, key: live.key, send: this.#send };
@@ -284,6 +297,7 @@ export class CarrierObject extends DurableObject<Env> {
   #emptied(session: CarriedSession, keyHash: string, fence: number | undefined): void {
     const successor = this.#sessions.get(keyHash);
     if (successor === session) this.#sessions.delete(keyHash);
+    this.#opening.delete(session);
     // A session of the same key that began since lives by the same placement: it is not over for the ring object.
     if (fence !== undefined && (successor === undefined || successor === session)) this.#ring.ended({ keyHash, fence });
   }

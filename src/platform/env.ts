@@ -11,6 +11,8 @@ export interface Env {
   readonly RING: DurableObjectNamespace<RingObject>;
   readonly CARRIER: DurableObjectNamespace<CarrierObject>;
   readonly AFFINITY: KVNamespace;
+  /** Counts new sessions by the network that their visitors come from; without it only each ring's are bounded. */
+  readonly NEW_SESSIONS?: RateLimit;
   /** Our own pages; absent where a deployment leaves them out. */
   readonly ASSETS?: Fetcher;
   /** Comma-separated; the first signs, all verify. Required outside dev. */

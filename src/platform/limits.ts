@@ -12,7 +12,7 @@ export const HANDSHAKE_SLOTS = 6;
 export const STREAM_SLOTS = 3;
 export const STREAM_SLOTS_PER_ORIGIN = 2;
 
-/** Arrivals of one carrier that wait for a slot, sockets and streams each; one more gets 503: it would wait longer than anybody should. */
+/** Arrivals of one carrier that wait for a slot, sockets and streams each; one more gets 503, whatever is known of the time that the others need. */
 export const ARRIVALS_WAITING_MAX = 1_000;
 
 /** A handshake that takes longer makes the ring object probe meanwhile. */
@@ -23,6 +23,16 @@ export const RECONNECT_DEADLINE_MS = 15_000;
 
 /** The same for a visitor who is just arriving: nobody waits longer for a first answer. */
 export const ARRIVAL_DEADLINE_MS = 5_000;
+
+/** An arrival whose slot is expected later than this is told at once: the rest of its time is for its own handshake, and for what no estimate knows. */
+export const ARRIVAL_SLOT_WITHIN_MS = 4_000;
+
+/**
+ * When those come back who were not served. Sooner would be a second storm while nothing is known of a queue; after the longest whoever is told again
+ * has waited half a minute for nothing.
+ */
+export const COME_BACK_MIN_MS = 4_000;
+export const COME_BACK_MAX_MS = 30_000;
 
 /** Waits between attempts to reach an origin, in order; the last repeats. The first re-dial is immediate. */
 export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
@@ -119,8 +129,34 @@ export const STREAM_KEEP_ALIVE_MS = 25_000;
 /** Between two looks at both. */
 export const STREAM_LOOK_MS = 5_000;
 
+/**
+ * Between two of a busy carrier's calls to its ring object, which are three at most: all carriers together make 600 a second, and a ring object can
+ * answer 1,000 (platform).
+ */
+export const callsEveryMs = (carriers: number): number => 5 * carriers;
+
 /** Sessions asked about in one call: a storm of 10,000 is a few dozen calls. */
 export const BATCH_MAX = 256;
+
+/**
+ * New sessions of one ring: as many at once, and a second ever after. What a ring object can be asked in a second (platform: 1,000 requests); whoever
+ * begins more would only keep it from those it knows. Far above what carriers can open: six handshakes of 100 ms are 60 a second each.
+ */
+export const NEW_SESSIONS_PER_SECOND = 1_000;
+export const NEW_SESSIONS_AT_ONCE = 10_000;
+
+/** Those who were too many come back within the minute that the limit of an address looks back on, spread over half of it. */
+export const NEWCOMERS_BACK_WITHIN_S = 30;
+
+/** The rate limit's longest answer: without one a session is let in. */
+export const RATE_LIMIT_ANSWER_MS = 500;
+
+/** Sessions that are over and not new when they come back: for so long, so many of each ring (2 MB). */
+export const LATELY_MS = 60_000;
+export const LATELY_MAX = 20_000;
+
+/** A ring object that has lived before knows nobody who comes back to it: as long nobody is new. */
+export const REBORN_MS = 60_000;
 
 /** A ring object's wait for its carriers' tables after it started. */
 export const PULL_TIMEOUT_MS = 1_500;

@@ -8,11 +8,11 @@ import type { CarrierName } from "../core/names.ts";
 import { PROTOCOL_VERSION, type EndedItem, type Envelope, type PlaceAnswer, type PlaceItem, type Placement, type Tally } from "../core/protocol.ts";
 import { bootstrapView, isNewer, viewOf, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
-import { BATCH_MAX, Late, OBJECT_ANSWER_MS, within } from "./limits.ts";
+import { BATCH_MAX, callsEveryMs, Late, OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { RingObject } from "./ring-object.ts";
 import { ringStub } from "./stubs.ts";
 
-/** How long asks are gathered into one call. */
+/** How long asks are gathered into one call by a carrier that has not called lately. */
 const GATHER_MS = 2;
 
 interface Ask {
@@ -29,7 +29,10 @@ export class RingClient {
   /** Asks that make the ring object probe are gathered apart: nobody new waits for a probe. */
   readonly #asks = { fresh: [] as Ask[], doubtful: [] as Ask[] };
   #ended: EndedItem[] = [];
+  #accepted: string[] = [];
   #gathering = false;
+  #flushedAtMs = 0;
+  readonly #spacingMs: number;
   #seq = 0;
   #largestFence = 0;
 
@@ -39,6 +42,7 @@ export class RingClient {
     this.#carrier = carrier;
     const { config } = settings;
     const pool = config.pools[carrier.ring.pool];
+    this.#spacingMs = callsEveryMs(pool?.carriers ?? 0);
     if (!pool) return;
     for (const region of regionOrder(config, pool, carrier.ring.region)) {
       this.#views.set(region, bootstrapView(pool, region, config.configRevision));
@@ -55,6 +59,12 @@ export class RingClient {
 
   ended(item: EndedItem): void {
     this.#ended.push(item);
+    this.#gather();
+  }
+
+  /** An origin has taken a session that was being opened. */
+  accepted(keyHash: string): void {
+    this.#accepted.push(keyHash);
     this.#gather();
   }
 
@@ -85,16 +95,22 @@ export class RingClient {
   #gather(): void {
     if (this.#gathering) return;
     this.#gathering = true;
-    setTimeout(() => {
-      this.#gathering = false;
-      this.#flush();
-    }, GATHER_MS);
+    setTimeout(
+      () => {
+        this.#gathering = false;
+        this.#flushedAtMs = Date.now();
+        this.#flush();
+      },
+      Math.max(GATHER_MS, this.#flushedAtMs + this.#spacingMs - Date.now()),
+    );
   }
 
   #flush(): void {
-    const ended = this.#ended.splice(0);
+    const [ended, accepted] = [this.#ended.splice(0), this.#accepted.splice(0)];
     // Ends first: a session that ended and began again in one batch must not be ended after it was placed.
-    if (ended.length > 0) void this.#call((stub, envelope) => stub.ended(envelope, ended)).catch(() => undefined); // a gap makes the ring object pull
+    if (ended.length + accepted.length > 0) {
+      void this.#call((stub, envelope) => stub.ended(envelope, ended, accepted)).catch(() => undefined); // a gap makes the ring object pull
+    }
     for (const asks of [this.#asks.fresh, this.#asks.doubtful]) {
       while (asks.length > 0) void this.#ask(asks.splice(0, BATCH_MAX));
     }

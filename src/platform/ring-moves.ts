@@ -273,8 +273,9 @@ export class Moves {
     const released: LiveRow[] = [];
     for (const { from, to } of moves) {
       coming.delete(guestId(to));
-      if (live.get(from.keyHash)?.fence === from.fence) {
-        live.set(to);
+      const known = live.get(from.keyHash);
+      if (known?.fence === from.fence) {
+        live.set({ ...to, opening: known.opening });
         entering.push(this.#placing.placementOf(to));
         released.push(from);
       } else released.push(to); // it ended while it left
@@ -391,8 +392,7 @@ export class Moves {
   /** Its last visitor left while it moved. `false`: it has a younger placement already. */
   #end(row: LiveRow): boolean {
     if (this.#state.live.get(row.keyHash)?.fence !== row.fence) return false;
-    this.#state.live.delete(row.keyHash);
-    this.#state.dropPins([row.keyHash]);
+    this.#state.end([row]);
     return true;
   }
 }

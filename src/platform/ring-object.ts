@@ -105,27 +105,25 @@ export class RingObject extends DurableObject<Env> {
     await this.#up();
     return this.#once(envelope, async () => {
       const before = this.#state.view.snapshot;
-      const answers = await Promise.all(items.map((item) => this.#placing.place(item, this.#tables.complete)));
+      const answers = await this.#placing.placeAll(items, this.#tables.complete);
       if (this.#state.view.snapshot.hintsVersion !== before.hintsVersion) this.#announce();
       return answers;
     });
   }
 
-  /** Sessions whose last connection closed; each ends only the placement with its fence. */
-  async ended(envelope: Envelope, items: readonly EndedItem[]): Promise<void> {
+  /** Sessions whose last connection closed: each ends only the placement with its fence. And sessions that an origin has accepted, before they ended. */
+  async ended(envelope: Envelope, items: readonly EndedItem[], accepted: readonly string[] = []): Promise<void> {
     await this.#up();
     await this.#once(envelope, async (late) => {
       if (late) return; // a session that began again since must not end: what the carrier holds is being pulled
+      this.#tables.accepted(accepted);
       this.#tables.ended(items);
       const gone = items.flatMap(({ keyHash, fence }) => {
         const row = this.#state.live.get(keyHash);
         return row && row.fence <= fence ? [row] : [];
       });
-      for (const { keyHash } of gone) {
-        this.#state.live.delete(keyHash);
-        this.#placing.moving.delete(keyHash); // whoever comes back does not wait for the turn of a move that has nobody to move
-      }
-      this.#state.dropPins(gone.map((row) => row.keyHash));
+      for (const { keyHash } of gone) this.#placing.moving.delete(keyHash); // whoever comes back does not wait for the turn of a move that has nobody to move
+      this.#state.end(gone);
       await this.#placing.release(gone);
       this.#announce();
     });

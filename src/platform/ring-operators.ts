@@ -6,7 +6,7 @@ import { newDrain, originOf } from "../core/lifecycle.ts";
 import { stayingOrder } from "../core/membership.ts";
 import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
-import { MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
+import { callsEveryMs, delay, MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
 import type { MoveLog } from "./move-log.ts";
 import type { Moves } from "./ring-moves.ts";
@@ -56,8 +56,11 @@ export class Operators {
     this.#ring = ring;
   }
 
-  status(): RingStatus {
+  /** Whoever has been let in before it was asked is counted: where sessions are being opened their carriers' word of it is waited for. */
+  async status(): Promise<RingStatus> {
     const { state, tables, moves, placing, quarantine, log } = this.#ring;
+    const CALL_MS = 20;
+    if (state.live.openingCount() > 0) await delay(callsEveryMs(state.pool.carriers) + CALL_MS);
     const { pool, region, generation, epoch, configRevision, hintsVersion, origins } = state.view.snapshot;
     const connections = tables.connectionsByOrigin();
     return {
@@ -68,7 +71,7 @@ export class Operators {
       configRevision,
       hintsVersion,
       orders: state.orderCount,
-      sessions: state.live.size,
+      sessions: state.live.size - state.live.openingCount(),
       waiting: moves.waitingCount,
       moving: placing.moving.size,
       moved: log.counts(),
@@ -114,8 +117,9 @@ export class Operators {
     const left = origin || state.memberOrder(id)?.goneAtMs === undefined ? undefined : originOf(id, state.membership);
     if (left) return describeGone(left, state.name.region, outcomes.of(id));
     if (!origin) return undefined;
-    const counted = { sessions: state.loadOf(id), connections: tables.connectionsByOrigin().get(id) ?? 0, outcomes: outcomes.of(id) };
-    return describeOrigin(origin, state.name.region, counted, Date.now());
+    const sessions = state.loadOf(id) - state.live.openingCount(id);
+    const connections = tables.connectionsByOrigin().get(id) ?? 0;
+    return describeOrigin(origin, state.name.region, { sessions, connections, outcomes: outcomes.of(id) }, Date.now());
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {

@@ -11,8 +11,9 @@ import type { Claim, Holding } from "../core/situation.ts";
 import type { RegionView } from "../core/snapshot.ts";
 import type { Env } from "./env.ts";
 import { Gatherer } from "./gatherer.ts";
-import { GATHER_GUESTS_MS, GUEST_ANSWER_MS, HALT_MS, within } from "./limits.ts";
+import { GATHER_GUESTS_MS, GUEST_ANSWER_MS, HALT_MS, REBORN_MS, within } from "./limits.ts";
 import type { MoveLog } from "./move-log.ts";
+import { Newcomers } from "./newcomers.ts";
 import { Pace } from "./pace.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
@@ -59,6 +60,9 @@ export class Placing {
   readonly pace: Pace;
   readonly #quarantine: Quarantine;
   readonly #log: MoveLog;
+  readonly #newcomers: Newcomers;
+  /** Until then nobody is new. */
+  readonly #knowsNobodyUntilMs: number;
   readonly #guestAsks: Gatherer<GuestItem, GuestAnswer | "unreachable">;
   /** Arrivals that are being placed. */
   #arrivingCount = 0;
@@ -71,7 +75,22 @@ export class Placing {
     this.#quarantine = quarantine;
     this.#log = log;
     this.pace = new Pace(state.pool.pace.perOriginPerSecond);
+    this.#newcomers = new Newcomers(`${state.name.pool}@${state.name.region}`, env.NEW_SESSIONS);
+    this.#knowsNobodyUntilMs = state.isReborn ? Date.now() + REBORN_MS : 0;
     this.#guestAsks = new Gatherer(GATHER_GUESTS_MS, (region, items) => this.#askRegion(region, items));
+  }
+
+  /** Places for a carrier's sessions, in their order; not for those that are new and too many. `complete`: the live table is. */
+  async placeAll(items: readonly PlaceItem[], complete: boolean): Promise<PlaceAnswer[]> {
+    const isKnowing = complete && Date.now() >= this.#knowsNobodyUntilMs;
+    const isNew = ({ keyHash, opening, live }: PlaceItem): boolean => opening === true && live === undefined && this.#state.isNew(keyHash);
+    const tooMany = await this.#newcomers.tooMany(isKnowing ? items.filter(isNew) : []);
+    const { epoch } = this.#state.view.snapshot;
+    return Promise.all(
+      items.map(async (item): Promise<PlaceAnswer> =>
+        tooMany.has(item.keyHash) ? { kind: "refused", keyHash: item.keyHash, why: "too-many-sessions", epoch } : this.place(item, complete),
+      ),
+    );
   }
 
   /** One session's place, for a carrier. `bounded`: the live table is complete, so the load bound may be applied. */
@@ -195,8 +214,8 @@ export class Placing {
     const { live } = item;
     if (!live || !this.#state.viewOfRegion(live.region)?.byId.has(live.origin)) return undefined;
     if ((this.#state.pinOf(item.keyHash)?.fence ?? 0) > live.fence) return undefined;
-    const { keyHash, position, lot, keyed, learned } = item;
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
+    const { keyHash, position, lot, keyed, learned, opening } = item;
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, opening, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
     this.#state.fence(live.fence);
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
@@ -246,7 +265,9 @@ export class Placing {
     }
     const { origin, region, epoch, reason } = choice;
     const moved = old && { movedFrom: old.origin, rehomedAtMs: Date.now() };
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url: this.urlOf(region, origin), epoch, reason, fence, ...moved };
+    const url = this.urlOf(region, origin);
+    const { opening } = raced ?? item; // it may have been accepted where it was, meanwhile
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, opening, origin, region, url, epoch, reason, fence, ...moved };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
     if (old) {

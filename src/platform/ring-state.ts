@@ -17,6 +17,7 @@ import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
+import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
 import { dueConfig } from "./ring-config.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
@@ -31,6 +32,9 @@ export class RingState {
   readonly guests = new SessionTable<GuestRow>(guestId);
   /** Sessions of ours that are on their way, and the origin that was chosen for each, once it is: they count there already. */
   readonly coming = new SessionTable<Coming>(guestId);
+  /** Whether this ring has lived before: then it has forgotten everybody. */
+  readonly isReborn: boolean;
+  readonly #lately = new Lately();
   readonly #settings: Settings;
   readonly #store: RingStore;
   readonly #members: Map<string, MemberOrder>;
@@ -52,6 +56,7 @@ export class RingState {
     this.#store = store;
     this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
+    this.isReborn = store.number("epoch") > 0;
     this.#members = store.members();
     this.#drains = store.drains();
     this.#down = store.down();
@@ -217,6 +222,30 @@ export class RingState {
     if (changed) this.#bumpHints();
   }
 
+  /** Whether nothing is known of a session: it is not live, was not until now, and nothing is kept for it. */
+  isNew(keyHash: string): boolean {
+    return !this.live.get(keyHash) && !this.#pins.has(keyHash) && !this.#lately.has(keyHash, Date.now());
+  }
+
+  /** An origin has taken them. */
+  accept(keyHashes: readonly string[]): void {
+    const rows = keyHashes.flatMap((keyHash) => this.live.get(keyHash) ?? []).filter((row) => row.opening);
+    for (const { opening: _, ...row } of rows) this.live.set(row);
+    this.reconcilePins(rows.flatMap(({ keyHash }) => this.live.get(keyHash) ?? []));
+  }
+
+  /** A session is not carried any more; somebody may come back to it. One that no origin has accepted was none. */
+  remove(row: LiveRow): void {
+    this.live.delete(row.keyHash);
+    if (!row.opening) this.#lately.add(row.keyHash, Date.now());
+  }
+
+  /** Sessions are over, and their pins with them. Those of one that no origin has accepted are not its own. */
+  end(rows: readonly LiveRow[]): void {
+    for (const row of rows) this.remove(row);
+    this.dropPins(rows.filter((row) => !row.opening).map((row) => row.keyHash));
+  }
+
   /** Of sessions that are not live any more. What an origin has ordered lasts longer. */
   dropPins(keyHashes: readonly string[]): void {
     const known = keyHashes.filter((keyHash) => this.#pins.get(keyHash)?.orderedUntilMs === 0);
@@ -236,7 +265,7 @@ export class RingState {
   }
 
   #reconcilePin(row: LiveRow): boolean {
-    if (!row.keyed) return false;
+    if (!row.keyed || row.opening) return false;
     const pin = this.#pins.get(row.keyHash);
     const ordered = pin !== undefined && pin.orderedUntilMs > 0;
     if (ordered || !this.#isFound(row)) return this.#pin(row, pin);

@@ -37,7 +37,7 @@ export interface RingStatus {
   readonly hintsVersion: number;
   /** Sessions that an origin's order keeps where they are. */
   readonly orders: number;
-  /** Sessions whose home this ring is, and their connections, wherever their origins are. */
+  /** Sessions whose home this ring is and which an origin has accepted, and their connections, wherever their origins are. */
   readonly sessions: number;
   /** Sessions that wait for their turn to be moved, and are served meanwhile; and those between two origins. */
   readonly waiting: number;

@@ -15,6 +15,8 @@ export interface LiveRow extends SessionRef {
   readonly movedFrom?: string | undefined;
   /** When it came here because its last origin was lost: a death soon after counts against it. */
   readonly rehomedAtMs?: number | undefined;
+  /** No origin has accepted it yet: it counts for the bound, and for nothing else. */
+  readonly opening?: boolean | undefined;
 }
 
 /**
@@ -35,10 +37,11 @@ export interface Coming {
 }
 
 /** Rows by an id that `idOf` makes, with the number of rows of each origin. */
-export class SessionTable<Row extends { readonly origin: string }> {
+export class SessionTable<Row extends { readonly origin: string; readonly opening?: boolean | undefined }> {
   readonly #idOf: (row: Row) => string;
   readonly #rows = new Map<string, Row>();
   readonly #counts = new Map<string, number>();
+  readonly #openingCounts = new Map<string, number>();
 
   constructor(idOf: (row: Row) => string) {
     this.#idOf = idOf;
@@ -51,21 +54,27 @@ export class SessionTable<Row extends { readonly origin: string }> {
   set(row: Row): void {
     this.delete(this.#idOf(row));
     this.#rows.set(this.#idOf(row), row);
-    this.#counts.set(row.origin, this.countOf(row.origin) + 1);
+    count(this.#counts, row.origin, 1);
+    if (row.opening) count(this.#openingCounts, row.origin, 1);
   }
 
   delete(id: string): Row | undefined {
     const row = this.#rows.get(id);
     if (!row) return undefined;
     this.#rows.delete(id);
-    const count = this.countOf(row.origin) - 1;
-    if (count > 0) this.#counts.set(row.origin, count);
-    else this.#counts.delete(row.origin);
+    count(this.#counts, row.origin, -1);
+    if (row.opening) count(this.#openingCounts, row.origin, -1);
     return row;
   }
 
   countOf(origin: string): number {
     return this.#counts.get(origin) ?? 0;
+  }
+
+  /** Those of them that no origin has accepted yet: of one, or of all. */
+  openingCount(origin?: string): number {
+    if (origin !== undefined) return this.#openingCounts.get(origin) ?? 0;
+    return [...this.#openingCounts.values()].reduce((sum, each) => sum + each, 0);
   }
 
   /** Origins that have rows. */
@@ -80,6 +89,12 @@ export class SessionTable<Row extends { readonly origin: string }> {
   rows(where: (row: Row) => boolean = () => true): Row[] {
     return [...this.#rows.values()].filter(where);
   }
+}
+
+function count(counts: Map<string, number>, origin: string, change: 1 | -1): void {
+  const sum = (counts.get(origin) ?? 0) + change;
+  if (sum > 0) counts.set(origin, sum);
+  else counts.delete(origin);
 }
 
 export const guestId = ({ keyHash, fence }: { readonly keyHash: string; readonly fence: number }): string => `${keyHash}/${fence}`;

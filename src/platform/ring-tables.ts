@@ -17,6 +17,11 @@ export interface GuestList {
   readonly coming: readonly string[];
 }
 
+interface Reading {
+  readonly ended: Set<string>;
+  readonly accepted: Set<string>;
+}
+
 export class RingTables {
   readonly #env: Env;
   readonly #config: Config;
@@ -28,8 +33,8 @@ export class RingTables {
   readonly #connections = new Map<number, ReadonlyMap<string, number>>();
   /** What each life of each carrier has counted: lives that are over keep their last word. */
   readonly #tallies = new Map<string, Tally>();
-  /** Sessions that ended while a table was being read, for each reading under way. */
-  readonly #readings = new Set<Set<string>>();
+  /** What was told of sessions while a table was being read, for each reading under way. */
+  readonly #readings = new Set<Reading>();
 
   constructor(env: Env, config: Config, state: RingState, placing: Placing, neighbours: readonly string[]) {
     this.#env = env;
@@ -52,7 +57,13 @@ export class RingTables {
 
   /** Told of every end, so that a table that was written before it does not bring the session back. */
   ended(items: readonly EndedItem[]): void {
-    for (const reading of this.#readings) for (const { keyHash } of items) reading.add(keyHash);
+    for (const reading of this.#readings) for (const { keyHash } of items) reading.ended.add(keyHash);
+  }
+
+  /** Told of sessions that an origin has accepted: a table that was written before says that they are being opened. */
+  accepted(keyHashes: readonly string[]): void {
+    for (const reading of this.#readings) for (const keyHash of keyHashes) reading.accepted.add(keyHash);
+    this.#state.accept(keyHashes);
   }
 
   counted(slice: number, connections: ReadonlyMap<string, number>): void {
@@ -100,29 +111,31 @@ export class RingTables {
   async read(slice: number): Promise<void> {
     const { live, pool, name } = this.#state;
     const before = live.rows((row) => sliceOf(row.lot, pool.carriers) === slice);
-    const endedSince = new Set<string>();
-    this.#readings.add(endedSince);
+    const since: Reading = { ended: new Set(), accepted: new Set() };
+    this.#readings.add(since);
     try {
       const table = await within(carrierStub(this.#env, this.#config, name, slice).table(), PULL_TIMEOUT_MS, "table");
       const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
       const gone = before.filter(
         ({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash),
       );
-      for (const { keyHash } of gone) live.delete(keyHash);
-      for (const row of table.rows) this.#take(row, endedSince);
+      for (const row of gone) this.#state.remove(row);
+      const rows = table.rows.filter(({ keyHash }) => !since.ended.has(keyHash));
+      for (const row of rows) this.#take(row);
+      this.#state.accept([...since.accepted, ...rows.filter((row) => !row.opening).map((row) => row.keyHash)]);
       this.counted(slice, connectionsIn(table.rows));
       this.#unreadSlices.delete(slice);
       this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
       await this.#placing.release(gone);
     } finally {
-      this.#readings.delete(endedSince);
+      this.#readings.delete(since);
     }
   }
 
-  #take(row: TableRow, endedSince: ReadonlySet<string>): void {
+  #take(row: TableRow): void {
     this.#state.fence(row.fence);
     const known = this.#state.live.get(row.keyHash);
-    if (endedSince.has(row.keyHash) || (known && known.fence >= row.fence)) return;
+    if (known && known.fence >= row.fence) return;
     this.#state.live.set({ ...row, epoch: this.#state.view.snapshot.epoch });
   }
 

@@ -150,7 +150,9 @@ export class Upkeep {
   #sweepPins(nowMs: number): void {
     if (!this.#tables.complete) return;
     for (const keyHash of this.#state.pinnedKeys()) {
-      if (this.#state.live.get(keyHash)) this.#orphanedAtMs.delete(keyHash);
+      const row = this.#state.live.get(keyHash);
+      if (row && !row.opening)
+        this.#orphanedAtMs.delete(keyHash); // who is not accepted does not keep a pin that is another's
       else if (!this.#orphanedAtMs.has(keyHash)) this.#orphanedAtMs.set(keyHash, nowMs);
     }
     const old = [...this.#orphanedAtMs].filter(([, sinceMs]) => nowMs - sinceMs >= ORPHAN_PIN_MS).map(([keyHash]) => keyHash);

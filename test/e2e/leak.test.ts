@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import WebSocket, { WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import { startRouter, type Router } from "../../src/cli/router.ts";
 import { carrierObjectName, GENERATION } from "../../src/core/names.ts";
 import type { Table } from "../../src/core/protocol.ts";
-import { runtimeBytes } from "../support/memory.ts";
 import { CLOSE, closePayload, openRawWebSocket, TEXT } from "../support/raw-websocket.ts";
+import { attach, runtimeBytes } from "../support/runtime-memory.ts";
 import { clientOf, eventually, type RingView } from "../support/stack.ts";
 
 const CONNECTIONS = Number(process.env["LEAK_CONNECTIONS"] ?? 4_000);
@@ -52,7 +52,7 @@ beforeAll(async () => {
     inspect: true,
     onLog: () => undefined,
   });
-  inspector = await attach();
+  inspector = await attach(router);
   client = clientOf(router.url);
 });
 
@@ -127,34 +127,6 @@ test("the end of a connection is the end of all of it", { timeout: 600_000 }, as
   expect(each.process).toBeLessThan(PROCESS_BYTES_EACH);
   for (let slice = 0; slice < CARRIERS; slice++) expect(await tableOf(slice)).toEqual({ rows: [], asking: [] });
 });
-
-/** The runtime's inspector: asked for what is on the router's heap once all garbage is collected. */
-async function attach() {
-  const { host } = await router.miniflare.getInspectorURL();
-  const targets = (await (await fetch(`http://${host}/json`)).json()) as { id: string; webSocketDebuggerUrl: string }[];
-  const socket = new WebSocket(targets.find(({ id }) => id === "core:user:limpet")?.webSocketDebuggerUrl ?? "");
-  await once(socket, "open");
-  const waiting = new Map<number, (result: { usedSize: number }) => void>();
-  socket.on("message", (data) => {
-    const { id, result } = JSON.parse(String(data)) as { id: number; result: { usedSize: number } };
-    waiting.get(id)?.(result);
-    waiting.delete(id);
-  });
-  let lastId = 0;
-  const call = (method: string): Promise<{ usedSize: number }> =>
-    new Promise((resolve) => {
-      waiting.set(++lastId, resolve);
-      socket.send(JSON.stringify({ id: lastId, method }));
-    });
-  await call("HeapProfiler.enable");
-  return {
-    heapBytes: async (): Promise<number> => {
-      for (let n = 0; n < 2; n++) await call("HeapProfiler.collectGarbage");
-      return (await call("Runtime.getHeapUsage")).usedSize;
-    },
-    close: () => socket.terminate(),
-  };
-}
 
 async function tableOf(slice: number): Promise<Table> {
   const namespace = await router.miniflare.getDurableObjectNamespace("CARRIER", "limpet");

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { CARRIER_BUFFER_MAX_BYTES } from "../../src/platform/limits.ts";
 import { LiveStack, names } from "../support/live-stack.ts";
-import { runtimeBytes } from "../support/memory.ts";
+import { runtimeBytes } from "../support/runtime-memory.ts";
 import { BINARY, CLOSE, openRawWebSocket, type RawPeer } from "../support/raw-websocket.ts";
 import { eventually } from "../support/stack.ts";
 import { refusedHandshake } from "../support/visitor.ts";

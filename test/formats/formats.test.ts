@@ -198,7 +198,7 @@ test("a fence and its mark are made as they were", () => {
 
 describe("the live request", () => {
   const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
-  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs" | "parkAfterMs">> = {
+  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs" | "parkAfterMs" | "visitor">> = {
     version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
     requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
   };
@@ -210,6 +210,11 @@ describe("the live request", () => {
     const padded = header.replaceAll("-", "+").replaceAll("_", "/");
     expect(JSON.parse(Buffer.from(padded, "base64").toString())).toStrictEqual(value);
     expect(decodeLiveRequest(encodeLiveRequest(value))).toStrictEqual(value);
+  });
+
+  test("may say which network the visitor came from, and need not", () => {
+    const more: Complete<Pick<LiveRequest, "visitor">> = { visitor: "5ea1b0c4d7f24a0d8c3b6a59e1f00742" };
+    expect(decodeLiveRequest(encodeLiveRequest({ ...value, ...more }))).toStrictEqual({ ...value, ...more });
   });
 
   test("carries the hashes of placement v1", () => {
@@ -268,17 +273,20 @@ describe("carrier and ring object", () => {
   };
   const values: {
     readonly envelope: Complete<Envelope>;
-    readonly placeItem: Complete<Omit<PlaceItem, "learned">>;
+    readonly placeItem: Complete<Omit<PlaceItem, "learned" | "opening" | "visitor">>;
+    readonly placeItemOpening: Complete<Omit<PlaceItem, "learned" | "live" | "claim" | "unreached">>;
     readonly moving: Complete<Extract<PlaceAnswer, { kind: "moving" }>>;
     readonly placed: Complete<Extract<PlaceAnswer, { kind: "placed" }>>;
     readonly refused: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
+    readonly refusedOpening: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
     readonly leaveItem: Complete<LeaveItem>;
     readonly leftItem: Complete<LeftItem>;
     readonly weight: Complete<Weight>;
     readonly entered: Complete<EnteredAnswer>;
     readonly tally: Complete<Tally>;
     readonly endedItem: Complete<EndedItem>;
-    readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned">>[]; readonly asking: readonly string[] };
+    readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned" | "opening">>[]; readonly asking: readonly string[] };
+    readonly tableRowOpening: Complete<Omit<TableRow, "learned" | "movedFrom">>;
     readonly guestItem: Complete<Omit<GuestItem, "learned">>;
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
     readonly guestLater: Complete<Extract<GuestAnswer, { kind: "later" }>>;
@@ -293,9 +301,11 @@ describe("carrier and ring object", () => {
       ...session, live: { origin: "weur-1", region: "weur", url: "https://weur-1.example.com", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
       unreached: true,
     },
+    placeItemOpening: { ...session, excluded: [], opening: true, visitor: "5ea1b0c4d7f24a0d8c3b6a59e1f00742" },
     moving: { kind: "moving", keyHash: KEY_HASH },
     placed: { kind: "placed", placement, probedAtMs: 1_800_000_000_000 },
     refused: { kind: "refused", keyHash: KEY_HASH, why: "owner-lost", epoch: 12 },
+    refusedOpening: { kind: "refused", keyHash: KEY_HASH, why: "too-many-sessions", epoch: 12 },
     leaveItem: { keyHash: KEY_HASH, fence: 460_800_000_000_031, planned: true },
     leftItem: { keyHash: KEY_HASH, connections: 2, reached: true },
     weight: { keyHash: KEY_HASH, connections: 2, frames: 120 },
@@ -303,6 +313,7 @@ describe("carrier and ring object", () => {
     tally: { gaps: [0, 4, 2, 1, 0, 0, 0, 0], heldFrames: 31, refused: 1 },
     endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
     table: { rows: [{ ...session, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
+    tableRowOpening: { ...session, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 1, reason: "next", opening: true },
     guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033, tokens: { count: 2, urgent: true } },
     guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30, waitMs: 40 },
     guestLater: { kind: "later" },

@@ -72,7 +72,10 @@ export class MovesWorld {
       viewOfRegion: () => ({ byId: this.byId }),
       ringPlaceOf: () => "o1",
       reconcilePins: () => undefined,
-      dropPins: (keys: readonly string[]) => void this.dropped.push(...keys),
+      end: (rows: readonly LiveRow[]) => {
+        for (const { keyHash } of rows) this.live.delete(keyHash);
+        this.dropped.push(...rows.map(({ keyHash }) => keyHash));
+      },
     };
     const placing = {
       moving: this.moving,

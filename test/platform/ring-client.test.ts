@@ -1,23 +1,25 @@
 // A carrier's line to its ring object: batches, repeats, and what it decides alone while the ring object is away.
 
-import { beforeEach, expect, test, vi } from "vitest";
-import type { Envelope, PlaceAnswer, PlaceItem } from "../../src/core/protocol.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { EndedItem, Envelope, PlaceAnswer, PlaceItem } from "../../src/core/protocol.ts";
 import { RingClient } from "../../src/platform/ring-client.ts";
+import { VirtualClock } from "./carried/virtual-clock.ts";
 
 type Call = { readonly envelope: Envelope; readonly items: readonly PlaceItem[] };
 
 let calls: Call[];
+let endedCalls: { readonly ended: readonly EndedItem[]; readonly accepted: readonly string[] }[];
 let answer: (call: Call) => Promise<PlaceAnswer[]>;
 
 beforeEach(() => {
-  calls = [];
+  [calls, endedCalls] = [[], []];
   answer = async ({ items }) => items.map(({ keyHash }) => ({ kind: "refused", keyHash, why: "no-origin", epoch: 7 }));
   vi.spyOn(console, "error").mockImplementation(() => undefined);
 });
 
-function clientOf(stickiness: "prefer" | "strict" = "prefer"): RingClient {
+function clientOf(stickiness: "prefer" | "strict" = "prefer", slice = 2): RingClient {
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `http://${id}`, weight: 1, salt: 0, backup: false }));
-  const pool = { id: "p", virtualNodes: 64, stickiness, hold: true, affinity: "on", rollout: 1, origins };
+  const pool = { id: "p", virtualNodes: 64, stickiness, hold: true, carriers: CARRIERS, affinity: "on", rollout: 1, origins };
   const env = {
     RING: {
       idFromName: (name: string) => name,
@@ -26,12 +28,14 @@ function clientOf(stickiness: "prefer" | "strict" = "prefer"): RingClient {
           calls.push({ envelope, items });
           return answer({ envelope, items });
         },
+        ended: async (_: Envelope, ended: readonly EndedItem[], accepted: readonly string[]) => void endedCalls.push({ ended, accepted }),
       }),
     },
   };
   const settings = { dev: true, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool } } };
-  return new RingClient(env as never, settings as never, { ring: { pool: "p", region: "weur", generation: 1 }, slice: 2 });
+  return new RingClient(env as never, settings as never, { ring: { pool: "p", region: "weur", generation: 1 }, slice });
 }
+const CARRIERS = 4;
 
 const item = (keyHash: string, more: Partial<PlaceItem> = {}): PlaceItem => ({ keyHash, position: 1, lot: 2, keyed: true, excluded: [], ...more });
 const away = async (): Promise<never> => {
@@ -98,4 +102,66 @@ test("a strict pool takes no new session alone, and keeps those it has", async (
   answer = away;
   expect(await client.place(item("a"))).toMatchObject({ kind: "refused", why: "owner-lost" });
   expect(await client.place(item("b", { live: { origin: "o1", region: "weur", fence: 1 } }))).toMatchObject({ kind: "placed" });
+});
+
+describe("how often a ring object is called", () => {
+  let clock: VirtualClock;
+  let restore: () => void;
+  beforeEach(() => {
+    clock = new VirtualClock();
+    restore = clock.install();
+  });
+  afterEach(() => restore());
+  const callCount = (): number => calls.length + endedCalls.length;
+
+  test("by all carriers of a ring together, in a storm in which sessions begin, end and are doubted all the time: less than 1,000 times a second", async () => {
+    const clients = Array.from({ length: CARRIERS }, (_, slice) => clientOf("prefer", slice));
+    for (let ms = 0; ms < 2_000; ms++) {
+      for (const client of clients) {
+        void client.place(item(`a${ms}`));
+        void client.place(item(`b${ms}`, { excluded: ["o1"] }));
+        client.ended({ keyHash: `c${ms}`, fence: ms });
+        client.accepted(`d${ms}`);
+      }
+      await clock.pass(1);
+    }
+    expect(callCount() / 2).toBeLessThan(650);
+    expect(callCount() / 2).toBeGreaterThan(500); // and they are called
+    expect(calls.reduce((sum, { items }) => sum + items.length, 0)).toBeGreaterThan(2 * 2 * 1_950 * 2);
+  });
+
+  test("a lone ask goes out after 2 ms, and the next one too when its carrier has been idle", async () => {
+    const client = clientOf();
+    for (const keyHash of ["a", "b"]) {
+      void client.place(item(keyHash));
+      await clock.pass(1);
+      expect(calls.map(({ items }) => items[0]?.keyHash)).not.toContain(keyHash);
+      await clock.pass(1);
+      expect(calls.map(({ items }) => items[0]?.keyHash)).toContain(keyHash);
+      await clock.pass(100);
+    }
+  });
+
+  test("one right after it waits for its turn, with all that come meanwhile", async () => {
+    const client = clientOf();
+    void client.place(item("a"));
+    await clock.pass(2);
+    for (const keyHash of ["b", "c", "d"]) {
+      void client.place(item(keyHash));
+      await clock.pass(2);
+    }
+    expect(calls).toHaveLength(1);
+    await clock.pass(5 * CARRIERS);
+    expect(calls.map(({ items }) => items.map(({ keyHash }) => keyHash))).toEqual([["a"], ["b", "c", "d"]]);
+  });
+
+  test("that a session was accepted goes with the ends, before what is asked", async () => {
+    const client = clientOf();
+    client.accepted("a");
+    client.ended({ keyHash: "b", fence: 1 });
+    void client.place(item("b"));
+    await clock.pass(2);
+    expect(endedCalls).toEqual([{ ended: [{ keyHash: "b", fence: 1 }], accepted: ["a"] }]);
+    expect(calls[0]?.envelope.seq).toBe(2);
+  });
 });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { COMPATIBILITY_DATE } from "../../src/cli/router.ts";
+import { COMPATIBILITY_DATE, NEW_SESSIONS_PER_MINUTE } from "../../src/cli/router.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const LIMIT_MS = 120_000;
@@ -45,10 +45,15 @@ test("the local runtime and a deployment have one compatibility date", () => {
   expect(readFileSync(join(root, "wrangler.toml"), "utf8")).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);
 });
 
+test("the local runtime and a deployment count new sessions alike", () => {
+  expect(readFileSync(join(root, "wrangler.toml"), "utf8")).toContain(`simple = { limit = ${NEW_SESSIONS_PER_MINUTE}, period = 60 }`);
+});
+
 test("wrangler can make a deployment of it, within the bundle's budget", { timeout: LIMIT_MS }, () => {
   const folder = mkdtempSync(join(tmpdir(), "limpet-deploy-"));
   const { status, output } = run("wrangler", "deploy", "--dry-run", "--outdir", folder);
   expect(status, output).toBe(0);
-  for (const binding of ["env.RING (RingObject)", "env.CARRIER (CarrierObject)", "env.AFFINITY", "env.ASSETS"]) expect(output).toContain(binding);
+  for (const binding of ["env.RING (RingObject)", "env.CARRIER (CarrierObject)", "env.AFFINITY", "env.ASSETS", "env.NEW_SESSIONS"])
+    expect(output).toContain(binding);
   expect(gzipSync(readFileSync(join(folder, "index.js"))).length).toBeLessThan(BUDGET_BYTES);
 });

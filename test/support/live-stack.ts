@@ -23,9 +23,15 @@ export interface Options {
   readonly doors?: boolean;
   /** Whether objects can be made to die. */
   readonly mortal?: boolean;
+  /** Whether calls of ring objects are counted. */
+  readonly counting?: boolean;
+  /** Whether the runtime's heap can be looked at. */
+  readonly inspect?: boolean;
+  readonly newSessionsPerMinute?: number;
 }
 
 export interface LiveRing extends RingView {
+  readonly hintsVersion: number;
   readonly sessions: number;
   readonly connections: number;
   readonly waiting: number;
@@ -39,6 +45,8 @@ export interface LiveRing extends RingView {
 
 /** A protocol that bears a new leg and has nothing to replay: each frame must arrive once. */
 export const BARE = { resume: { mode: "transparent", prelude: { frames: 0, swallow: 0 } } };
+
+const WORKER = (kind: "mortal" | "counting"): string => fileURLToPath(new URL(`../platform/${kind}-worker.ts`, import.meta.url));
 
 export class LiveStack {
   readonly router: Router;
@@ -67,6 +75,9 @@ export class LiveStack {
     cap,
     doors: withDoors = false,
     mortal = false,
+    counting = false,
+    inspect = false,
+    newSessionsPerMinute,
   }: Options): Promise<LiveStack> {
     const journal: Journal = [];
     const records: Record<string, unknown>[] = [];
@@ -89,11 +100,13 @@ export class LiveStack {
       routes: [{ path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "weur", ...BARE, ...route }],
     };
     const router = await startRouter({
-      ...(mortal ? { entry: fileURLToPath(new URL("../platform/mortal-worker.ts", import.meta.url)) } : {}),
+      ...(mortal ? { entry: WORKER("mortal") } : counting ? { entry: WORKER("counting") } : {}),
       raw,
       port: 0,
       pagesDir: new URL(".", import.meta.url).pathname,
       devInfo: {},
+      inspect,
+      ...(newSessionsPerMinute === undefined ? {} : { newSessionsPerMinute }),
       onLog: (line) => {
         if (process.env["LIMPET_TEST_LOG"]) process.stderr.write(`${line}\n`);
         if (line.startsWith("{")) records.push(JSON.parse(line) as Record<string, unknown>);

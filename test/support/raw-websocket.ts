@@ -86,7 +86,10 @@ export async function openRawWebSocket(url: string, path: string, headers: Reado
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`GET ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
   const head = await headOf(socket);
-  if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(`refused: ${head}`);
+  if (!head.startsWith("HTTP/1.1 101 ")) {
+    socket.destroy();
+    throw new Error(`refused: ${head}`);
+  }
   return peerOn(socket, head, true);
 }
 
