@@ -1,5 +1,5 @@
 // NGINX and HAProxy as one would run them for session affinity: one process, one thread, a consistent hash on a cookie, keep-alive to the
-// origins, and WebSockets under LIVE_PATH.
+// origins, and live connections under LIVE_PATH.
 
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ export interface RunningProxy extends Running {
   readonly port: number;
 }
 
-/** Where WebSockets are opened. */
+/** Where WebSockets and event streams are opened: nothing of them is buffered. */
 export const LIVE_PATH = "/live/";
 
 export async function startNginx(folder: string, originPorts: readonly number[]): Promise<RunningProxy> {
@@ -50,6 +50,7 @@ http {
       proxy_set_header Connection "upgrade";
       proxy_set_header Limpet origin;
       proxy_read_timeout 1h;
+      proxy_buffering off;
     }
   }
 }

@@ -1,6 +1,7 @@
 // Limpet's relay against the least that a Durable Object can be that relays, against the runtime's own pass-through, and against proxies that
-// are no Workers: one origin that gives every frame back, one machine, one run. What counts are the ratios of a round: the visitors and the
-// origin share the machine's cores with whoever is measured, and absolute figures are this machine's alone.
+// are no Workers: one origin that gives every frame back, one machine, one run; and the same of event streams (sse-bench.ts). What counts are
+// the ratios of a round: the visitors and the origin share the machine's cores with whoever is measured, and absolute figures are this
+// machine's alone.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,6 +14,7 @@ import { BARE, contestantsAt, PASS_THROUGH, RELAY, SPLICE } from "./contestants.
 import { HELD_CONNECTIONS, measureHeld, type Held } from "./held.ts";
 import { measureMemory, MEMORY_CONNECTIONS } from "./memory.ts";
 import { CONNECTIONS, FRAME_BYTES, measureSpeed, type Listening } from "./speed.ts";
+import { measureStreams } from "./sse-bench.ts";
 import { Visitors } from "./visitors.ts";
 
 export async function liveBench(progress: (text: string) => void): Promise<Benchmark> {
@@ -39,12 +41,13 @@ export async function liveBench(progress: (text: string) => void): Promise<Bench
     }
     await measureSpeed(listening, visitors, measured, progress);
     await Promise.all(measuredRunning.map(stop));
+    const streams = await measureStreams(folder, measured, progress);
 
     await measureMemory(contestants, visitors, measured, progress);
     const relay = contestants.find(({ name }) => name === RELAY);
     if (!relay) throw new Error("Limpet is not among the contestants");
     const held = await measureHeld(relay, visitors, measured, progress);
-    return { rows: measured.rows(), bars: barsOf(measured, held) };
+    return { rows: measured.rows(), bars: [...barsOf(measured, held), ...streams] };
   } finally {
     await Promise.all(running.map(stop));
     rmSync(folder, { recursive: true });

@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
+import type { Driven } from "./driving.ts";
 import { acceptOf, headBytes, mask, MASK_BYTES, writeHead } from "./frames.ts";
 
 /** Where what a socket has read is put before it is looked at: at once, so that one place does for all of them. */
@@ -10,7 +11,7 @@ const READ_INTO = Buffer.alloc(65_536);
 const HEAD_END = "\r\n\r\n";
 const OPEN_WITHIN_MS = 20_000;
 
-export class Connection {
+export class Connection implements Driven {
   readonly #socket: Socket;
   readonly #id: number;
   readonly #key = randomBytes(16).toString("base64");
@@ -27,7 +28,6 @@ export class Connection {
   #sentAtMs = 0;
   #onAnswer: ((tookMs: number) => void) | undefined;
   #onFault: ((what: string) => void) | undefined;
-  /** Why it is of no use any more. */
   fault: string | undefined;
 
   /** Resolves once the handshake is through; rejects when it is refused. `id` is its session's. */

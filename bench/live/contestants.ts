@@ -39,7 +39,7 @@ export async function contestantsAt(folder: string, originPorts: readonly number
 }
 
 /** Nothing is counted in it: it is what is deployed. */
-function limpet(config: object): WorkerContestant {
+export function limpet(config: object): WorkerContestant {
   return { entry: new URL("../../src/index.ts", import.meta.url), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config };
 }
 

@@ -37,7 +37,7 @@ export async function measureHeld({ start }: Contestant, visitors: Visitors, mea
       `${connections} connections held, one in ${ACTIVE_EVERY} busy for ${ACTIVE_MS / 1000} s${because === undefined ? "" : ` (${because})`} …`,
     );
     await visitors.open(RELAY, process.port, connections - COUNTED_CONNECTIONS);
-    const { roundTrips, tookMs, p50Ms, p99Ms } = await visitors.drive(RELAY, FRAME_BYTES, ACTIVE_MS, ACTIVE_EVERY);
+    const { roundTrips, tookMs, p50Ms, p99Ms } = await visitors.drive(RELAY, FRAME_BYTES, ACTIVE_MS, { every: ACTIVE_EVERY });
     const bytes = (residentBytes(process) - before.bytes) / connections;
     const { connections: held } = await visitors.drive(RELAY, FRAME_BYTES, 0);
     await visitors.close(RELAY);

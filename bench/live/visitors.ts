@@ -1,22 +1,26 @@
-// The load generator's process, as the phases of the benchmark ask it. Whatever is not as expected ends the benchmark: a refused handshake, an
+// A load generator's process, as the phases of the benchmark ask it. Whatever is not as expected ends the benchmark: a refused handshake, an
 // answer that is not what was sent, a connection that closed.
 
 import { ask, startScript, type Running } from "../harness/processes.ts";
-import type { Outcome, Task } from "./load.ts";
+import type { Outcome, Task } from "./driving.ts";
 
 /** Beyond what a task is to take. */
 const SPARE_MS = 90_000;
 
 export class Visitors {
-  readonly running: Running = startScript(new URL("load.ts", import.meta.url));
+  readonly running: Running;
+
+  constructor(script = "load.ts") {
+    this.running = startScript(new URL(script, import.meta.url));
+  }
 
   open(name: string, port: number, connections: number): Promise<Outcome> {
     return this.#ask({ kind: "open", name, port, connections });
   }
 
-  /** Round trips for a while, each connection's next after its last, and at least one; `every` so-many-th connection. */
-  drive(name: string, frameBytes: number, forMs: number, every = 1): Promise<Outcome> {
-    return this.#ask({ kind: "drive", name, frameBytes, forMs, every });
+  /** Round trips for a while, each connection's next after its last, and at least one; `every` so-many-th connection, `burst` payloads at once. */
+  drive(name: string, payloadBytes: number, forMs: number, { every = 1, burst = 1 } = {}): Promise<Outcome> {
+    return this.#ask({ kind: "drive", name, payloadBytes, burst, forMs, every });
   }
 
   close(name: string): Promise<Outcome> {
