@@ -2,6 +2,7 @@
 
 import { fork, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,9 +27,9 @@ export async function orEnded<T>(awaited: Promise<T>, child: ChildProcess, name:
   }
 }
 
-/** A script of a benchmark, in a process of its own. */
-export function startScript(script: URL): Running {
-  return { child: fork(fileURLToPath(script)) };
+/** A script of a benchmark, in a process of its own. `env`: what it has beside ours. */
+export function startScript(script: URL, args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Running {
+  return { child: fork(fileURLToPath(script), args, { env: { ...process.env, ...env } }) };
 }
 
 /** What a script answers to a task; rejects when it ends, or says nothing in time. */
@@ -52,6 +53,33 @@ export async function stop({ child }: Running): Promise<void> {
   const late = setTimeout(() => child.kill("SIGKILL"), STOPPED_WITHIN_MS);
   await gone;
   clearTimeout(late);
+}
+
+/** Ends a process and all that it has started, without a word of warning; resolves when they are gone, and their ports are free. */
+export async function killTree({ child }: Running): Promise<void> {
+  const pids = treeOf(child.pid ?? 0);
+  const gone = child.exitCode === null && child.signalCode === null ? once(child, "exit") : undefined;
+  for (const pid of pids) process.kill(pid, "SIGKILL");
+  await gone;
+  for (const untilMs = performance.now() + STOPPED_WITHIN_MS; performance.now() < untilMs && pids.some(isRunning);) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A process, if it still runs, and those that it has started, and so on. */
+function treeOf(pid: number): number[] {
+  if (!isRunning(pid)) return [];
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, "utf8").split(" "));
+  return [pid, ...children.filter((child) => child !== "").flatMap((child) => treeOf(Number(child)))];
+}
+
+/** One that has ended and is not waited for is listed still. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false; // it is listed no more
+  }
 }
 
 export function isInstalled(program: string): boolean {

@@ -15,5 +15,11 @@ export interface Contestant {
   reweight(id: string, weight: number): Promise<void>;
   /** Origins are back that had died: forgets what it holds against them. */
   forgive(): Promise<void>;
+  /** Sends one session elsewhere, to stay there; absent where nobody can. */
+  order?(key: string, id: string): Promise<void>;
+  /** A part of the router dies that carries connections, and comes back by itself; absent where there is no such part. */
+  resetCarrier?(): Promise<void>;
+  /** All of the router dies and is started again, on the same port and with what it has stored; resolves when it answers. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -2,30 +2,36 @@
 
 import { ask, startScript, stop, type Running } from "../harness/processes.ts";
 import type { Ledger } from "./ledger.ts";
-import { VISITORS_PER_SESSION } from "./names.ts";
+import { hasListener, VISITORS_PER_SESSION } from "./names.ts";
+import type { Streams } from "./streams.ts";
 import type { Notes } from "./visitor.ts";
-import type { Task } from "./visitors.ts";
+import type { LastHeard, Task } from "./visitors.ts";
 
 const PROCESSES = 2;
 const ANSWER_WITHIN_MS = 120_000;
 
 export class Crowd {
   readonly visitors: readonly number[];
+  /** The sessions that have one. */
+  readonly listeners: readonly number[];
   /** Between two frames of one visitor. */
   readonly everyMs: number;
   readonly #processes: readonly Running[];
 
   constructor(sessions: number, framesPerSecond: number, visitorFramesPerSecondMax: number) {
     this.visitors = Array.from({ length: sessions * VISITORS_PER_SESSION }, (_, visitor) => visitor);
+    this.listeners = Array.from({ length: sessions }, (_, session) => session).filter(hasListener);
     this.everyMs = 1_000 / Math.min(visitorFramesPerSecondMax, framesPerSecond / this.visitors.length);
     this.#processes = Array.from({ length: PROCESSES }, () => startScript(new URL("visitors.ts", import.meta.url)));
   }
 
   /** Resolves when everybody is connected, and speaks. */
   async begin(url: string): Promise<void> {
-    const groups = this.#processes.map((_, index) => this.visitors.filter((visitor) => visitor % PROCESSES === index));
     await Promise.all(
-      this.#processes.map(({ child }, index) => told(child, { kind: "begin", url, visitors: groups[index] ?? [], everyMs: this.everyMs })),
+      this.#processes.map(({ child }, process) => {
+        const [visitors, listeners] = [this.visitors, this.listeners].map((all) => all.filter((_, index) => index % PROCESSES === process));
+        return told(child, { kind: "begin", url, visitors: visitors ?? [], listeners: listeners ?? [], everyMs: this.everyMs });
+      }),
     );
   }
 
@@ -44,13 +50,21 @@ export class Crowd {
     return sum(await this.#all<number>({ kind: "waiting", beforeMs }));
   }
 
-  async tell(ledger: Ledger): Promise<void> {
-    for (const { made, sent, answered, pushed, closed } of await this.#all<Notes>({ kind: "notes" })) {
+  /** The last event that each listener had, by its session. */
+  async lastHeard(): Promise<Map<number, number>> {
+    return new Map((await this.#all<LastHeard>({ kind: "last" })).flat());
+  }
+
+  async tell(ledger: Ledger, streams: Streams): Promise<void> {
+    for (const { made, sent, answered, pushed, closed, joined, heard, ended } of await this.#all<Notes>({ kind: "notes" })) {
       rows(made, 3, ([visitor = 0, n = 0, atMs = 0]) => ledger.made(visitor, n, atMs));
       rows(sent, 3, ([visitor = 0, n = 0, atMs = 0]) => ledger.sent(visitor, n, atMs));
       rows(answered, 4, ([visitor = 0, whose = 0, n = 0, atMs = 0]) => ledger.answered(visitor, whose, n, atMs));
       rows(pushed, 4, ([visitor = 0, leg = 0, n = 0, atMs = 0]) => ledger.pushed(visitor, leg, n, atMs));
       rows(closed, 2, ([visitor = 0, atMs = 0]) => ledger.closed(visitor, atMs));
+      rows(joined, 2, ([session = 0, event = 0]) => streams.joined(session, event));
+      rows(heard, 5, ([session = 0, event = 0, whose = 0, which = 0, atMs = 0]) => streams.came(session, event, whose, which, atMs));
+      rows(ended, 2, ([session = 0, atMs = 0]) => streams.closed(session, atMs));
     }
   }
 

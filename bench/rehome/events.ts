@@ -1,4 +1,4 @@
-// What happens to a fleet, one event after another, and how each is undone.
+// What happens to a fleet and its router, one event after another, and how each is undone.
 
 import type { Contestant } from "./contestant.ts";
 import type { Fleet } from "./fleet.ts";
@@ -18,11 +18,13 @@ export interface World {
 }
 
 export interface FleetEvent {
-  readonly name: "drain" | "kill" | "hang" | "join" | "reweight" | "region" | "failback";
+  readonly name: "drain" | "kill" | "hang" | "join" | "reweight" | "region" | "failback" | "carrierReset" | "routerRestart";
   /** The origins that it is about. */
   readonly origins: readonly string[];
-  /** They die, or hang. */
-  readonly deadly: boolean;
+  /** Who dies, or hangs: these origins, the router or a part of it, nobody. */
+  readonly deadly: "origins" | "router" | "nobody";
+  /** What only some contestants can; absent: it befalls all of them. */
+  readonly needs?: "resetCarrier";
   act(world: World): Promise<void>;
   /** How a router must show its fleet once it knows; also what is expected of one that does not say. */
   change(members: readonly Member[]): Member[];
@@ -38,7 +40,7 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "drain",
     origins: ["weur-1"],
-    deadly: false,
+    deadly: "nobody",
     act: ({ contestant }) => contestant.drain("weur-1"),
     change: changing(["weur-1"], { state: "draining" }),
     undo: ({ contestant }) => contestant.undrain("weur-1"),
@@ -46,7 +48,7 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "kill",
     origins: ["weur-2"],
-    deadly: true,
+    deadly: "origins",
     act: ({ fleet }) => fleet.kill("weur-2"),
     change: changing(["weur-2"], { health: "down" }),
     undo: async ({ fleet, contestant }) => {
@@ -57,7 +59,7 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "hang",
     origins: ["weur-3"],
-    deadly: true,
+    deadly: "origins",
     act: async ({ fleet }) => fleet.hang("weur-3"),
     change: changing(["weur-3"], { health: "down" }),
     wake: async ({ fleet }) => fleet.wake("weur-3"),
@@ -66,7 +68,7 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "join",
     origins: [LATECOMER],
-    deadly: false,
+    deadly: "nobody",
     act: async ({ fleet, contestant }) => contestant.join(LATECOMER, "weur", await fleet.start(LATECOMER)),
     change: (members) => [...members, { ...like(members), id: LATECOMER, region: "weur" }],
     undo: ({ contestant }) => contestant.leave(LATECOMER),
@@ -74,7 +76,7 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "reweight",
     origins: ["weur-4"],
-    deadly: false,
+    deadly: "nobody",
     act: ({ contestant }) => contestant.reweight("weur-4", HEAVIER),
     change: changing(["weur-4"], { weight: HEAVIER }),
     undo: ({ contestant }) => contestant.reweight("weur-4", 1),
@@ -82,16 +84,31 @@ export const EVENTS: readonly FleetEvent[] = [
   {
     name: "region",
     origins: ENAM,
-    deadly: true,
+    deadly: "origins",
     act: async ({ fleet }) => void (await Promise.all(ENAM.map((id) => fleet.kill(id)))),
     change: changing(ENAM, { health: "down" }),
   },
   {
     name: "failback",
     origins: ENAM,
-    deadly: false,
+    deadly: "nobody",
     act: async ({ fleet }) => void (await Promise.all(ENAM.map((id) => fleet.start(id)))),
     change: changing(ENAM, { health: "healthy" }),
+  },
+  {
+    name: "carrierReset",
+    origins: [],
+    deadly: "router",
+    needs: "resetCarrier",
+    act: async ({ contestant }) => contestant.resetCarrier?.(),
+    change: (members) => [...members],
+  },
+  {
+    name: "routerRestart",
+    origins: [],
+    deadly: "router",
+    act: ({ contestant }) => contestant.restart(),
+    change: (members) => [...members],
   },
 ];
 

@@ -6,8 +6,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { orEnded } from "../harness/processes.ts";
 import type { Ledger } from "./ledger.ts";
-import type { FromOrigin, ToOrigin } from "./origin.ts";
+import type { Logs } from "./logs.ts";
+import type { Commit, FromOrigin, ToOrigin } from "./origin.ts";
 import type { Store } from "./store.ts";
+import type { Streams } from "./streams.ts";
 
 const ORIGIN = fileURLToPath(new URL("origin.ts", import.meta.url));
 
@@ -17,18 +19,32 @@ interface Member {
   child: ChildProcess;
 }
 
+/** What origins tell of, and are told by. */
+export interface Books {
+  readonly store: Store;
+  readonly logs: Logs;
+  readonly ledger: Ledger;
+  readonly streams: Streams;
+}
+
+/** A stream that an origin has open for a listener. */
+interface Listening {
+  readonly child: ChildProcess;
+  readonly stream: number;
+}
+
 export class Fleet {
   readonly #folder: string;
   readonly #pushesPerSecond: number;
   readonly #members = new Map<string, Member>();
-  readonly #store: Store;
-  readonly #ledger: Ledger;
+  readonly #books: Books;
+  /** By session. */
+  readonly #listening = new Map<number, readonly Listening[]>();
 
-  constructor(folder: string, pushesPerSecond: number, store: Store, ledger: Ledger) {
+  constructor(folder: string, pushesPerSecond: number, books: Books) {
     this.#folder = folder;
     this.#pushesPerSecond = pushesPerSecond;
-    this.#store = store;
-    this.#ledger = ledger;
+    this.#books = books;
   }
 
   /** Starts an origin, for the first time or again; its port. */
@@ -38,12 +54,20 @@ export class Fleet {
     const member = { port, child };
     this.#members.set(id, member);
     const ready = Promise.withResolvers<number>();
+    child.once("exit", () => this.#forget(child));
     child.on("message", (message: FromOrigin) => {
       if (message.kind === "ready") ready.resolve(message.port);
       else this.#heard(id, child, message);
     });
     member.port = await orEnded(ready.promise, child, `origin ${id}`);
     return member.port;
+  }
+
+  /** Something happens that a session's listener is to hear of: it is logged, and whichever origin has the listener is told. */
+  publish(session: number): void {
+    const entry = this.#books.logs.append(session, Date.now());
+    const children = new Set(this.#listening.get(session)?.map(({ child }) => child));
+    for (const child of children) tell(child, { kind: "logged", session, entry });
   }
 
   portOf(id: string): number {
@@ -78,26 +102,55 @@ export class Fleet {
     return member;
   }
 
+  /** Nobody listens at a dead one. */
+  #forget(dead: ChildProcess): void {
+    for (const [session, listening] of this.#listening) {
+      this.#listening.set(
+        session,
+        listening.filter(({ child }) => child !== dead),
+      );
+    }
+  }
+
   #heard(origin: string, child: ChildProcess, message: Exclude<FromOrigin, { kind: "ready" }>): void {
+    const { store, ledger, logs, streams } = this.#books;
     switch (message.kind) {
       case "opened":
-        this.#store.claim(message.visitor, message.fence);
-        return this.#ledger.legOpened({ ...message, origin });
+        store.claim(message.visitor, message.fence);
+        return ledger.legOpened({ ...message, origin });
       case "ended":
-        return this.#ledger.legEnded(message.leg, message.pushes, message.atMs);
-      case "commit": {
-        const nowMs = Date.now();
-        const verdicts = message.frames.map(({ visitor, n, leg, fence }) => {
-          const taken = this.#store.take(visitor, { origin, leg, fence }, nowMs);
-          if (taken) this.#ledger.handled(visitor, n, nowMs);
-          return taken;
-        });
-        // It may have been killed meanwhile: then nobody waits for the answer.
-        if (child.connected) child.send(verdicts satisfies ToOrigin, () => {});
-        return undefined;
+        return ledger.legEnded(message.leg, message.pushes, message.atMs);
+      case "commit":
+        return this.#commit(origin, child, message.frames);
+      case "listened": {
+        const { session, stream, last, atMs } = message;
+        streams.legOpened(session, { origin, atMs });
+        this.#listening.set(session, [...(this.#listening.get(session) ?? []), { child, stream }]);
+        const joined = last === undefined ? logs.head(session) : undefined;
+        return tell(child, { kind: "begin", stream, joined, backlog: last === undefined ? [] : logs.after(session, last) });
+      }
+      case "unlistened": {
+        const others = this.#listening.get(message.session)?.filter((each) => each.child !== child || each.stream !== message.stream);
+        return void this.#listening.set(message.session, others ?? []);
       }
       default:
         return message satisfies never;
     }
   }
+
+  #commit(origin: string, child: ChildProcess, frames: readonly Commit[]): void {
+    const { store, ledger } = this.#books;
+    const nowMs = Date.now();
+    const verdicts = frames.map(({ visitor, n, leg, fence }) => {
+      const taken = store.take(visitor, { origin, leg, fence }, nowMs);
+      if (taken) ledger.handled(visitor, n, nowMs);
+      return taken;
+    });
+    tell(child, { kind: "verdicts", taken: verdicts });
+  }
+}
+
+/** It may have been killed meanwhile: then nobody waits for this. */
+function tell(child: ChildProcess, message: ToOrigin): void {
+  if (child.connected) child.send(message, () => {});
 }

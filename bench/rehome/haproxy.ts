@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { accepts, freePort, orEnded, stop } from "../harness/processes.ts";
+import { accepts, freePort, killTree, orEnded, stop, type Running } from "../harness/processes.ts";
 import type { Contestant } from "./contestant.ts";
 import type { Placed } from "./limpet.ts";
 
@@ -21,8 +21,12 @@ export async function startHaproxy(folder: string, origins: readonly Placed[]): 
   const file = join(folder, "haproxy.cfg");
   const socket = join(folder, "haproxy.sock");
   writeFileSync(file, configOf(socket, port, origins));
-  const child = spawn("haproxy", ["-f", file, "-q"], { stdio: ["ignore", "ignore", "ignore"] });
-  await orEnded(accepts(port), child, "haproxy");
+  const begun = async (): Promise<Running> => {
+    const child = spawn("haproxy", ["-f", file, "-q"], { stdio: ["ignore", "ignore", "ignore"] });
+    await orEnded(accepts(port), child, "haproxy");
+    return { child };
+  };
+  let haproxy = await begun();
   const orders = async (...lines: readonly string[]): Promise<void> => {
     for (const line of lines) await order(socket, line);
   };
@@ -40,7 +44,11 @@ export async function startHaproxy(folder: string, origins: readonly Placed[]): 
     leave: (id) => orders(`set server origins/${id} state maint`, `shutdown sessions server origins/${id}`, `del server origins/${id}`),
     reweight: (id, weight) => orders(`set server origins/${id} weight ${WEIGHT * weight}`),
     forgive: async () => {}, // its checks find out
-    stop: () => stop({ child }),
+    restart: async () => {
+      await killTree(haproxy);
+      haproxy = await begun();
+    },
+    stop: () => stop(haproxy),
   };
 }
 

@@ -5,7 +5,8 @@
 //              of the middle of its leg's or, where both the leg's origin and its visitor lived on, off its end.
 // Unanswered   a frame that was never answered because its origin died or hung: the visitor was on a leg to that origin, and it went out
 //              before the hold could begin. A hold has begun, at the latest, when the router knew (`heldByMs`), when the visitor's next leg
-//              was opened at an origin, and when the visitor's socket was closed.
+//              was opened at an origin, and when the visitor's socket was closed. Or because its socket was cut, by the death of the router:
+//              it went out on that socket, and was still under way then. (What was pushed on that socket's leg may be missing off its end.)
 // Duplicated   a frame that the store took twice or that was answered twice, a push that came twice, an answer to somebody else's frame.
 // Reordered    a frame that the store took, or an answer that came, after that of a later frame of its visitor; a push that came after a
 //              later one of its leg, or from a leg that another has followed.
@@ -13,6 +14,7 @@
 
 import { longestGapMs } from "./gaps.ts";
 import { Pushes } from "./pushes.ts";
+import { returnOf, type Return } from "./returns.ts";
 
 export interface Period {
   readonly fromMs: number;
@@ -22,10 +24,17 @@ export interface Period {
 
 /** Origins that died or hung in a period. */
 export interface Deaths {
+  readonly kind: "deaths";
   readonly origins: ReadonlySet<string>;
   readonly atMs: number;
   /** When the router surely held back what is for them; Infinity where nothing is held. */
   readonly heldByMs: number;
+}
+
+/** The router died in a period, or a part of it. */
+export interface Cut {
+  readonly kind: "cut";
+  readonly atMs: number;
 }
 
 export interface Judgement {
@@ -68,6 +77,11 @@ interface Fault {
 }
 
 const EXAMPLES_MAX = 5;
+/** What went out so long before a cut had been answered by then. */
+const UNDER_WAY_MS = 500;
+/** Sockets that are closed later are closed for another reason. */
+const CUT_SHOWS_WITHIN_MS = 1_000;
+const NOBODY: ReadonlySet<string> = new Set();
 
 export class Ledger {
   readonly #books = new Map<number, Book>();
@@ -125,7 +139,7 @@ export class Ledger {
     this.#pushes.ended(leg, pushes, atMs);
   }
 
-  judge(period: Period, deaths?: Deaths): Judgement {
+  judge(period: Period, harm?: Deaths | Cut): Judgement {
     const within = (atMs: number): boolean => atMs >= period.fromMs && atMs < period.toMs;
     const faults = [...this.#faults.values()].filter(({ atMs }) => within(atMs));
     const lost: string[] = [];
@@ -138,11 +152,11 @@ export class Ledger {
         const [made, sent] = [madeAtMs[n] ?? 0, sentAtMs[n]];
         if (made < period.fromMs) break;
         if (made >= period.toMs || sent === undefined || answeredAtMs[n] !== undefined) continue;
-        if (deaths && diedWith(book, sent, deaths)) unanswered.push(sent);
+        if (harm && (harm.kind === "deaths" ? diedWith(book, sent, harm) : cutWith(book, sent, harm))) unanswered.push(sent);
         else lost.push(`${visitor}.${n}, sent at ${sent}${book.handled[n] ? " and handled" : ""}, was never answered`);
       }
     }
-    lost.push(...this.#pushes.lost(period, deaths?.origins));
+    lost.push(...this.#pushes.lost(period, { origins: harm?.kind === "deaths" ? harm.origins : NOBODY, legs: this.#cutLegs(harm) }));
     return {
       visitorCloses,
       lost: lost.length,
@@ -169,6 +183,18 @@ export class Ledger {
       return (before && origins.has(before.origin)) || book.legs.some(({ atMs }) => since(atMs)) || book.closesAtMs.some(since);
     });
     return new Set(touched.map(([visitor]) => visitor));
+  }
+
+  /** How those came back whose sockets were closed in a period. */
+  returns(period: Period): Return[] {
+    return [...this.#books.values()].flatMap(({ legs, closesAtMs }) => returnOf(legs, closesAtMs, period) ?? []);
+  }
+
+  /** The legs on which visitors were when their sockets were cut. */
+  #cutLegs(harm: Deaths | Cut | undefined): Set<number> {
+    if (harm?.kind !== "cut") return new Set();
+    const cut = [...this.#books.values()].filter((book) => cutAtMs(book, harm) !== undefined);
+    return new Set(cut.flatMap(({ legs }) => legs.findLast(({ atMs }) => atMs <= harm.atMs)?.leg ?? []));
   }
 
   #book(visitor: number): Book {
@@ -202,4 +228,15 @@ function diedWith({ legs, closesAtMs }: Book, sentAtMs: number, { origins, atMs,
   const later = (time: number): boolean => time > atMs;
   const nextLegAtMs = legs.find((each) => later(each.atMs))?.atMs ?? Infinity;
   return sentAtMs < Math.min(heldByMs, nextLegAtMs, closesAtMs.find(later) ?? Infinity);
+}
+
+/** Whether a frame was under way on a socket when that was cut: see "Unanswered" above. */
+function cutWith(book: Book, sentAtMs: number, cut: Cut): boolean {
+  const closedAtMs = cutAtMs(book, cut);
+  return closedAtMs !== undefined && sentAtMs >= cut.atMs - UNDER_WAY_MS && sentAtMs <= closedAtMs;
+}
+
+/** When the visitor's socket was, that was open when the router died. */
+function cutAtMs({ closesAtMs }: Book, { atMs }: Cut): number | undefined {
+  return closesAtMs.find((time) => time >= atMs && time < atMs + CUT_SHOWS_WITHIN_MS);
 }

@@ -1,19 +1,20 @@
-// Limpet as `limpet dev` runs it, driven by its admin API.
+// Limpet as `limpet dev` runs it (router.ts), driven by its admin API.
 
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { orEnded, stop } from "../harness/processes.ts";
+import { bundleWorker } from "../../src/cli/bundle.ts";
+import { carrierObjectName, GENERATION } from "../../src/core/names.ts";
+import { killTree, startScript, told, type Running } from "../harness/processes.ts";
 import type { Contestant } from "./contestant.ts";
 import { POOL, type Member } from "./places.ts";
 
-const LIMPET = fileURLToPath(new URL("../../bin/limpet.js", import.meta.url));
+/** Limpet's own, whose objects can be made to die. */
+const MORTAL_WORKER = fileURLToPath(new URL("../../test/platform/mortal-worker.ts", import.meta.url));
 const READY_WITHIN_MS = 60_000;
 const ANSWER_WITHIN_MS = 10_000;
-const LOG_MAX_CHARACTERS = 20_000;
+/** A session's move waits for its turn. */
+const MOVED_WITHIN_MS = 30_000;
 
 /** Where an origin is: what a configuration says of it. */
 export type Placed = Pick<Member, "id" | "region" | "url">;
@@ -49,24 +50,15 @@ export function limpetConfig(origins: readonly Placed[], hold: boolean) {
 }
 
 export async function startLimpet(folder: string, config: LimpetConfig): Promise<Contestant> {
-  const file = join(folder, "limpet.config.json");
-  writeFileSync(file, JSON.stringify(config));
-  const child = spawn(process.execPath, [LIMPET, "dev", "--config", file, "--port", "0", "--json"], { stdio: ["ignore", "pipe", "pipe"] });
-  let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    log = (log + text).slice(-LOG_MAX_CHARACTERS);
-    if (process.env["LIMPET_BENCH_LOG"]) process.stderr.write(text);
-  });
-  const line = once(createInterface({ input: child.stdout }), "line", { signal: AbortSignal.timeout(READY_WITHIN_MS) });
-  const [text]: unknown[] = await orEnded(line, child, "limpet dev").catch((error: unknown) => {
-    throw new Error(`the router did not start: ${log}`, { cause: error });
-  });
-  const { ready: url } = JSON.parse(String(text)) as { ready: string }; // written by `limpet dev --json`
+  const module = join(folder, "limpet.js");
+  writeFileSync(module, await bundleWorker(MORTAL_WORKER, config));
+  let router = await startRouter(folder, module, 0);
+  const { url } = router;
   const regions = Object.keys(config.regions);
   const regionOf = new Map(config.pools[POOL]?.origins.map(({ id, region }) => [id, region]));
-  const admin = async (method: string, path: string, body?: object): Promise<unknown> => {
+  const admin = async (method: string, path: string, body?: object, withinMs = ANSWER_WITHIN_MS): Promise<unknown> => {
     const headers = { authorization: "Bearer dev", ...(body ? { "content-type": "application/json" } : {}) };
-    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    const signal = AbortSignal.timeout(withinMs);
     const response = await fetch(`${url}/_limpet/v1/${path}`, { method, headers, signal, ...(body ? { body: JSON.stringify(body) } : {}) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response.status === 204 ? undefined : response.json();
@@ -91,6 +83,24 @@ export async function startLimpet(folder: string, config: LimpetConfig): Promise
     leave: (id) => order("DELETE", id),
     reweight: (id, weight) => order("PATCH", id, "", { weight }),
     forgive: async () => {}, // its checks find out
-    stop: () => stop({ child }),
+    order: async (key, id) => void (await admin("POST", `sessions/${POOL}/${key}/move`, { to: id }, MOVED_WITHIN_MS)),
+    resetCarrier: async () => void (await (await fetch(`${url}/abort/CARRIER/${encodeURIComponent(carrierIn(regions))}`, { method: "POST" })).text()),
+    restart: async () => {
+      await killTree(router);
+      router = await startRouter(folder, module, Number(new URL(url).port));
+    },
+    stop: () => killTree(router),
   };
+}
+
+/** Whatever it stores lies in the folder, where the next finds it. */
+async function startRouter(folder: string, module: string, port: number): Promise<Running & { readonly url: string }> {
+  const running = startScript(new URL("router.ts", import.meta.url), [String(port), join(folder, "stored"), module], { TMPDIR: folder });
+  const { url } = await told<{ url: string }>(running.child, READY_WITHIN_MS);
+  return { ...running, url };
+}
+
+/** One carrier of eight: of the first region, the first. */
+function carrierIn([region = ""]: readonly string[]): string {
+  return carrierObjectName({ ring: { pool: POOL, region, generation: GENERATION }, slice: 0 });
 }

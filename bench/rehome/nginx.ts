@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { accepts, freePort, orEnded, stop } from "../harness/processes.ts";
+import { accepts, freePort, killTree, orEnded, stop, type Running } from "../harness/processes.ts";
 import type { Contestant } from "./contestant.ts";
 import type { Placed } from "./limpet.ts";
 
@@ -21,12 +21,16 @@ export async function startNginx(folder: string, origins: readonly Placed[]): Pr
   const file = join(folder, "nginx.conf");
   const servers = new Map<string, Server>(origins.map(({ id, url }) => [id, { port: new URL(url).port, weight: 1, down: false }]));
   writeFileSync(file, configOf(folder, port, servers));
-  const child = spawn("nginx", ["-p", folder, "-c", file, "-e", "stderr"], { stdio: ["ignore", "ignore", "inherit"] });
-  await orEnded(accepts(port), child, "nginx");
+  const begun = async (): Promise<Running> => {
+    const child = spawn("nginx", ["-p", folder, "-c", file, "-e", "stderr"], { stdio: ["ignore", "ignore", "inherit"] });
+    await orEnded(accepts(port), child, "nginx");
+    return { child };
+  };
+  let nginx = await begun();
   const reload = async (change: () => void): Promise<void> => {
     change();
     writeFileSync(file, configOf(folder, port, servers));
-    child.kill("SIGHUP");
+    nginx.child.kill("SIGHUP");
   };
   const changed = (id: string, change: Partial<Server>): Promise<void> => reload(() => Object.assign(servers.get(id) ?? {}, change));
   return {
@@ -38,7 +42,11 @@ export async function startNginx(folder: string, origins: readonly Placed[]): Pr
     leave: (id) => reload(() => servers.delete(id)),
     reweight: (id, weight) => changed(id, { weight }),
     forgive: () => reload(() => {}),
-    stop: () => stop({ child }),
+    restart: async () => {
+      await killTree(nginx);
+      nginx = await begun();
+    },
+    stop: () => stop(nginx),
   };
 }
 
@@ -54,6 +62,7 @@ events { worker_connections 8192; }
 http {
   access_log off;
   ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join(" ")}
+  map $http_upgrade $connection_upgrade { default upgrade; "" ""; }
   upstream origins {
     hash $uri consistent;
     ${lines.join("\n    ")}
@@ -64,9 +73,10 @@ http {
       proxy_pass http://origins;
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
+      proxy_set_header Connection $connection_upgrade;
       proxy_connect_timeout 1s;
       proxy_read_timeout 5s;
+      proxy_buffering off;
     }
   }
 }

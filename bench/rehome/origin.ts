@@ -1,19 +1,25 @@
 // An origin, in a process of its own: a stateful server. Each frame is written to the session's log in memory, to a journal on disk, and to
 // the store that all origins share (the parent), in this order, and answered 0–30 ms after it came, if the store took it and the leg is
 // open. It pushes numbered frames on every leg. It answers nobody who has not said hello. A restarted one reads its journal first.
+// Who asks for events gets the session's log (origin-streams.ts).
 // Arguments: its id, its port (0: any), its journal's file, and how many frames a second it pushes on a leg.
 
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { parseDictionary } from "structured-headers";
 import { WebSocketServer, type WebSocket } from "ws";
-import { keyOf, numbersIn, pathOf, sessionOf } from "./names.ts";
+import type { LogEntry } from "./logs.ts";
+import { keyOf, numbersIn, pathOf, sessionOf, sessionOfPath } from "./names.ts";
+import { OriginStreams } from "./origin-streams.ts";
 
 export type FromOrigin =
   | { readonly kind: "ready"; readonly port: number }
   | { readonly kind: "opened"; readonly visitor: number; readonly leg: number; readonly fence: number | undefined; readonly atMs: number }
   | { readonly kind: "ended"; readonly leg: number; readonly pushes: number; readonly atMs: number }
-  | { readonly kind: "commit"; readonly frames: readonly Commit[] };
+  | { readonly kind: "commit"; readonly frames: readonly Commit[] }
+  /** A listener came; `last`: the event that it had last. */
+  | { readonly kind: "listened"; readonly session: number; readonly stream: number; readonly last: number | undefined; readonly atMs: number }
+  | { readonly kind: "unlistened"; readonly session: number; readonly stream: number };
 
 export interface Commit {
   readonly visitor: number;
@@ -22,8 +28,13 @@ export interface Commit {
   readonly fence: number | undefined;
 }
 
-/** What the store says of the frames of one commit, in their order. */
-export type ToOrigin = readonly boolean[];
+export type ToOrigin =
+  /** What the store says of the frames of one commit, in their order. */
+  | { readonly kind: "verdicts"; readonly taken: readonly boolean[] }
+  /** What a listener is to be told first; `joined`: where it begins, if it had no event before. */
+  | { readonly kind: "begin"; readonly stream: number; readonly joined: number | undefined; readonly backlog: readonly LogEntry[] }
+  /** For the listeners of a session. */
+  | { readonly kind: "logged"; readonly session: number; readonly entry: LogEntry };
 
 /** Frames of so long are committed together. */
 const COMMIT_EVERY_MS = 3;
@@ -50,23 +61,52 @@ let committing: NodeJS.Timeout | undefined;
 
 process.title = `origin ${id}`;
 process.once("disconnect", () => process.exit());
-process.on("message", (verdicts: ToOrigin) => answer(verdicts));
+process.on("message", heed);
 if (existsSync(journal)) for (const line of readFileSync(journal, "utf8").split("\n")) remember(line);
 
-const server = createServer((request, response) => void response.writeHead(request.url === "/healthz" ? 200 : 404).end());
+const streams = new OriginStreams(tell);
+const server = createServer(respond);
 const sockets = new WebSocketServer({ server, perMessageDeflate: false });
 sockets.on("connection", (socket, request) => {
-  const told = parseDictionary(String(request.headers["limpet"] ?? ""));
-  const fence = told.get("fence")?.[0];
-  const session = told.get("session")?.[0];
-  if (typeof session === "string" && request.url !== `/s/${session}`) throw new Error(`the leg of ${session} came to ${request.url}`);
-  const leg = { socket, number: process.pid * LEGS_PER_PROCESS + legCount++, fence: typeof fence === "number" ? fence : undefined };
+  const leg = { socket, number: process.pid * LEGS_PER_PROCESS + legCount++, fence: fenceOf(request) };
   serve({ ...leg, visitor: undefined, queue: [], pushes: 0 }, request.url ?? "");
 });
 server.listen(Number(port), "127.0.0.1", () => {
   const address = server.address();
   tell({ kind: "ready", port: typeof address === "object" && address !== null ? address.port : 0 });
 });
+
+/** A listener, or a check. */
+function respond(request: IncomingMessage, response: ServerResponse): void {
+  const session = sessionOfPath(request.url ?? "");
+  if (session === undefined || request.headers.accept !== "text/event-stream") {
+    return void response.writeHead(request.url === "/healthz" ? 200 : 404).end();
+  }
+  fenceOf(request);
+  streams.serve(session, request, response);
+}
+
+/** By which it was sent here, if by any; what the router says of the session must be what the path says. */
+function fenceOf({ headers, url }: IncomingMessage): number | undefined {
+  const told = parseDictionary(String(headers["limpet"] ?? ""));
+  const session = told.get("session")?.[0];
+  if (typeof session === "string" && url !== `/s/${session}`) throw new Error(`the leg of ${session} came to ${url}`);
+  const fence = told.get("fence")?.[0];
+  return typeof fence === "number" ? fence : undefined;
+}
+
+function heed(message: ToOrigin): void {
+  switch (message.kind) {
+    case "verdicts":
+      return answer(message.taken);
+    case "begin":
+      return streams.begin(message.stream, message.joined, message.backlog);
+    case "logged":
+      return streams.logged(message.session, message.entry);
+    default:
+      return message satisfies never;
+  }
+}
 
 function serve(leg: Leg, path: string): void {
   const { socket, number, fence } = leg;
@@ -135,9 +175,9 @@ function remember(line: string): void {
   logs.set(key, log);
 }
 
-function answer(verdicts: ToOrigin): void {
+function answer(taken: readonly boolean[]): void {
   committed.shift()?.forEach(({ leg: { socket }, commit: { visitor, n } }, index) => {
-    if (verdicts[index] && socket.readyState === socket.OPEN) socket.send(`a${visitor}.${n}`);
+    if (taken[index] && socket.readyState === socket.OPEN) socket.send(`a${visitor}.${n}`);
   });
 }
 

@@ -15,6 +15,12 @@ interface LegBook {
   ended: { readonly pushes: number; readonly atMs: number } | undefined;
 }
 
+/** Who cannot be asked for what they had still under way. */
+export interface Dead {
+  readonly origins: ReadonlySet<string>;
+  readonly legs: ReadonlySet<number>;
+}
+
 type Report = (kind: "duplicated" | "reordered", what: string, atMs: number) => void;
 
 export class Pushes {
@@ -50,12 +56,12 @@ export class Pushes {
     book.next = Math.max(book.next, n + 1);
   }
 
-  /** What never came; nothing is missing at the end of a leg whose origin died or hung. */
-  lost({ fromMs, toMs }: Period, dead: ReadonlySet<string> = new Set()): string[] {
+  /** What never came; nothing is missing at the end of a leg whose origin died or hung, or that was cut. */
+  lost({ fromMs, toMs }: Period, dead: Dead): string[] {
     const within = (atMs: number): boolean => atMs >= fromMs && atMs < toMs;
     return [...this.#legs].flatMap(([leg, { visitor, next, missing, origin, ended }]) => {
       const holes = [...missing].filter(([, atMs]) => within(atMs)).map(([n]) => n);
-      const cut = ended && within(ended.atMs) && !dead.has(origin ?? "") ? Math.max(0, ended.pushes - next) : 0;
+      const cut = ended && within(ended.atMs) && !dead.origins.has(origin ?? "") && !dead.legs.has(leg) ? Math.max(0, ended.pushes - next) : 0;
       const tail = Array.from({ length: cut }, (_, index) => next + index);
       return [...holes, ...tail].map((n) => `push ${leg}.${n} of ${origin ?? "?"} never came to ${visitor}`);
     });

@@ -16,6 +16,12 @@ export interface Notes {
   readonly pushed: number[];
   /** visitor, when */
   readonly closed: number[];
+  /** session, the last event before the listener's first */
+  readonly joined: number[];
+  /** session, the event's id, whose it is and which by its data, when it came */
+  readonly heard: number[];
+  /** session, when its listener's stream ended */
+  readonly ended: number[];
 }
 
 const BACKOFF_FIRST_MS = 100;

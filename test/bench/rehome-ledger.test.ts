@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import { longestGapMs, quantile } from "../../bench/rehome/gaps.ts";
-import { Ledger, type Deaths, type Judgement } from "../../bench/rehome/ledger.ts";
+import { Ledger, type Cut, type Deaths, type Judgement } from "../../bench/rehome/ledger.ts";
+import { returnOf } from "../../bench/rehome/returns.ts";
 import { Store } from "../../bench/rehome/store.ts";
 
 const VISITOR = 4; // of session 2, with visitor 5
@@ -59,10 +60,10 @@ const WELL: Story = {
 };
 const NOTHING = { visitorCloses: 0, lost: 0, unanswered: 0, duplicated: 0, reordered: 0 };
 
-function judged(story: Story, deaths?: Deaths, period = MOVE): Omit<Judgement, "examples" | "unansweredUntilMs"> {
+function judged(story: Story, harm?: Deaths | Cut, period = MOVE): Omit<Judgement, "examples" | "unansweredUntilMs"> {
   const ledger = new Ledger();
   for (const step of Object.values(story)) step(ledger);
-  const { examples, unansweredUntilMs, ...counts } = ledger.judge(period, deaths);
+  const { examples, unansweredUntilMs, ...counts } = ledger.judge(period, harm);
   expect(examples.length > 0).toBe(counts.lost + counts.duplicated + counts.reordered > 0);
   expect(unansweredUntilMs !== undefined).toBe(counts.unanswered > 0);
   return counts;
@@ -115,7 +116,7 @@ describe("a planned move", () => {
 });
 
 describe("an origin that dies", () => {
-  const deaths = (heldByMs: number, origin = "weur-1"): Deaths => ({ origins: new Set([origin]), atMs: 1_000, heldByMs });
+  const deaths = (heldByMs: number, origin = "weur-1"): Deaths => ({ kind: "deaths", origins: new Set([origin]), atMs: 1_000, heldByMs });
   const dead = without("answer0", "oldPush1", "oldEnd");
   const later = (n: number, atMs: number): Story => ({ ...without("frame1", "handled1", "answer1"), later: frame(n, atMs) });
 
@@ -151,6 +152,78 @@ describe("an origin that dies", () => {
 
   test("excuses no hole in the middle of what it pushed", () => {
     expect(judged(without("answer0", "oldPush0", "oldEnd"), deaths(1_050))).toEqual({ ...NOTHING, unanswered: 1, lost: 1 });
+  });
+});
+
+describe("a router that dies", () => {
+  const CUT_AT_MS = 1_000;
+  const cut: Cut = { kind: "cut", atMs: CUT_AT_MS };
+  const close = (atMs = 1_005): Step => {
+    return (ledger) => ledger.closed(VISITOR, atMs);
+  };
+  /** The visitor's socket is cut; on the next everything is as it should be. */
+  const reset = { ...WELL, close: close() };
+  const closed = { ...NOTHING, visitorCloses: 1 };
+  const omit = (story: Story, ...names: readonly string[]): Story =>
+    Object.fromEntries(Object.entries(story).filter(([name]) => !names.includes(name)));
+
+  test("leaves unanswered what was under way on the sockets that it cuts, handled or not, and no push is missed at the end of their legs", () => {
+    expect(judged(reset, cut)).toEqual(closed);
+    expect(judged(omit(reset, "answer0"), cut)).toEqual({ ...closed, unanswered: 1 });
+    expect(judged(omit(reset, "answer0", "handled0"), cut)).toEqual({ ...closed, unanswered: 1 });
+    expect(judged(omit(reset, "oldPush1"), cut)).toEqual(closed);
+  });
+
+  test.each<[string, Story, Partial<Judgement>]>([
+    ["what goes out on the next socket", omit(reset, "answer2"), { visitorCloses: 1, lost: 1 }],
+    ["what goes out behind the close", { ...omit(reset, "answer1"), close: close(1_009) }, { visitorCloses: 1, lost: 1 }],
+    ["those whose socket it did not cut", omit(WELL, "answer0"), { lost: 1 }],
+    ["those whose socket was closed before", { ...omit(WELL, "answer0"), close: close(999) }, { visitorCloses: 1, lost: 1 }],
+    ["those whose socket was closed long after", { ...omit(WELL, "answer0"), close: close(2_000) }, { lost: 1 }],
+    ["a hole in the middle of what was pushed", omit(reset, "oldPush0"), { visitorCloses: 1, lost: 1 }],
+    ["the end of the next leg", { ...reset, end: (ledger) => ledger.legEnded(NEW, 2, 1_900) }, { visitorCloses: 1, lost: 1 }],
+    ["the last pushes to those whom it did not cut", omit(WELL, "oldPush1"), { lost: 1 }],
+    ["what is doubled", { ...reset, again: handled(0, 1_120) }, { visitorCloses: 1, duplicated: 1 }],
+  ])("does not excuse %s", (_, story, found) => {
+    expect(judged(story, cut)).toEqual({ ...NOTHING, ...found });
+  });
+
+  test("excuses nothing that had half a second to be answered", () => {
+    const story = (sentAtMs: number): Story => ({ frame0: frame(0, sentAtMs), oldLeg: opened(OLD, "weur-1", 100), close: close() });
+    const period = { fromMs: 100, toMs: 2_000 };
+    expect(judged(story(500), cut, period)).toEqual({ ...closed, unanswered: 1 });
+    expect(judged(story(499), cut, period)).toEqual({ ...closed, lost: 1 });
+  });
+});
+
+describe("whoever comes back", () => {
+  const period = { fromMs: 1_000, toMs: 5_000 };
+  const before = { origin: "weur-1", atMs: 100 };
+  const leg = (atMs: number, origin = "weur-1"): typeof before => ({ origin, atMs });
+
+  test("is back when an origin has them again after the last close", () => {
+    expect(returnOf([before, leg(1_300)], [1_005], period)).toEqual({ backMs: 300, sameOwner: true });
+    expect(returnOf([before, leg(1_300), leg(2_400), leg(3_000, "weur-2")], [1_005, 2_000], period)).toEqual({ backMs: 1_400, sameOwner: true });
+  });
+
+  test("finds another owner where it is another", () => {
+    expect(returnOf([before, leg(1_300, "weur-2")], [1_005], period)).toEqual({ backMs: 300, sameOwner: false });
+  });
+
+  test("is not back while no origin has them", () => {
+    for (const legs of [[before], [before, leg(1_004)], [before, leg(5_000)]]) {
+      expect(returnOf(legs, [1_005], period)).toEqual({ backMs: 4_000, sameOwner: false });
+    }
+  });
+
+  test("was gone: who was not closed is none of them", () => {
+    expect(returnOf([before, leg(1_300)], [999, 5_000], period)).toBeUndefined();
+  });
+
+  test("is told by the ledger", () => {
+    const ledger = new Ledger();
+    for (const step of Object.values({ ...WELL, close: (each: Ledger) => each.closed(VISITOR, 1_005) })) step(ledger);
+    expect(ledger.returns(MOVE)).toEqual([{ backMs: 200, sameOwner: false }]);
   });
 });
 
