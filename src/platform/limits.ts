@@ -151,7 +151,7 @@ export const NEWCOMERS_BACK_WITHIN_S = 30;
 /** The rate limit's longest answer: without one a session is let in. */
 export const RATE_LIMIT_ANSWER_MS = 500;
 
-/** Sessions that are over and not new when they come back: for so long, so many of each ring (2 MB). */
+/** Sessions that are over and not new when they come back: for so long at least, so many of each ring (1 to 2 MB). */
 export const LATELY_MS = 60_000;
 export const LATELY_MAX = 20_000;
 

@@ -82,13 +82,23 @@ test("who is refused for its network takes no turn of the ring's", async () => {
   expect((await newcomers.tooMany(from("b", NEW_SESSIONS_AT_ONCE))).size).toBe(0);
 });
 
-test("a session that is over is known for a while, and no more are remembered than fit: the oldest are forgotten", () => {
+test("a session that is over is known for a while, twice as long at most", () => {
   const lately = new Lately();
-  lately.add("a", 0);
-  expect([lately.has("a", LATELY_MS - 1), lately.has("a", LATELY_MS), lately.has("b", 0)]).toEqual([true, false, false]);
-  for (let n = 0; n < LATELY_MAX; n++) lately.add(`k${n}`, 1);
-  expect([lately.has("a", 1), lately.has("k0", 1)]).toEqual([false, true]);
-  lately.add("k0", 2); // the newest now
-  lately.add("b", 2);
-  expect([lately.has("k0", 2), lately.has("k1", 2), lately.has("k2", 2)]).toEqual([true, false, true]);
+  lately.add("a", 1_000);
+  lately.add("b", 1_000 + LATELY_MS - 1);
+  const known = (nowMs: number): boolean[] => ["a", "b", "c"].map((keyHash) => lately.has(keyHash, nowMs));
+  expect(known(1_000 + LATELY_MS)).toEqual([true, true, false]);
+  expect(known(1_000 + 2 * LATELY_MS - 1)).toEqual([false, true, false]);
+  expect(known(1_000 + 3 * LATELY_MS)).toEqual([false, false, false]);
+  lately.add("a", 10 * LATELY_MS);
+  expect([lately.has("a", 11 * LATELY_MS - 1), lately.has("a", 12 * LATELY_MS)]).toEqual([true, false]);
+});
+
+test("no more are remembered than fit: half of them are forgotten, the older ones", () => {
+  const lately = new Lately();
+  for (let n = 0; n < 3 * LATELY_MAX; n++) lately.add(`k${n}`, 1);
+  const known = Array.from({ length: 3 * LATELY_MAX }, (_, n) => n).filter((n) => lately.has(`k${n}`, 2));
+  expect(known.length).toBeGreaterThan(LATELY_MAX / 2);
+  expect(known.length).toBeLessThanOrEqual(LATELY_MAX);
+  expect(known.at(0)).toBe(3 * LATELY_MAX - known.length);
 });
