@@ -16,6 +16,7 @@ import { measureMemory, MEMORY_CONNECTIONS } from "./memory.ts";
 import { CONNECTIONS, FRAME_BYTES, measureSpeed, type Listening } from "./speed.ts";
 import { measureStreams } from "./sse-bench.ts";
 import { Visitors } from "./visitors.ts";
+import { measureWaking } from "./wake.ts";
 
 export async function liveBench(progress: (text: string) => void): Promise<Benchmark> {
   const folder = mkdtempSync(join(tmpdir(), "limpet-bench-"));
@@ -42,6 +43,7 @@ export async function liveBench(progress: (text: string) => void): Promise<Bench
     await measureSpeed(listening, visitors, measured, progress);
     await Promise.all(measuredRunning.map(stop));
     const streams = await measureStreams(folder, measured, progress);
+    await measureWaking(folder, originPorts, visitors, measured, progress);
 
     await measureMemory(contestants, visitors, measured, progress);
     const relay = contestants.find(({ name }) => name === RELAY);

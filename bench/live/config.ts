@@ -20,4 +20,6 @@ const SHARED = {
 const ROUTE = { path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "session" };
 
 export const CONFIG = { ...SHARED, routes: [{ ...ROUTE, resume: { mode: "transparent", prelude: { frames: 1, swallow: 1 } } }] };
+export const PARK_AFTER_MS = 1_000;
+export const PARKED = { ...SHARED, routes: CONFIG.routes.map((route) => ({ ...route, park: { afterMs: PARK_AFTER_MS } })) };
 export const SPLICED = { ...SHARED, routes: [{ ...ROUTE, carry: "splice" }] };

@@ -24,6 +24,10 @@ export type Task =
       readonly forMs: number;
       readonly every: number;
     }
+  /** So many more, one after the other, each with its first round trip; the time is of both. */
+  | { readonly kind: "meet"; readonly name: string; readonly port: number; readonly payloadBytes: number; readonly connections: number }
+  /** One round trip of each, one after the other. */
+  | { readonly kind: "turns"; readonly name: string; readonly payloadBytes: number }
   | { readonly kind: "close"; readonly name: string };
 
 export interface Outcome {
@@ -61,6 +65,8 @@ async function perform(task: Task, open: Opener): Promise<void> {
   try {
     if (task.kind === "open") await openSome(connections, task, open);
     else if (task.kind === "drive") roundTrips = await drive(connections, task, faults);
+    else if (task.kind === "meet") roundTrips = await meet(connections, task, open);
+    else if (task.kind === "turns") roundTrips = await takeTurns(connections, task);
     else close(connections);
   } catch (error) {
     faults.push(String(error));
@@ -102,6 +108,31 @@ function drive(connections: readonly Driven[], { forMs, every }: Extract<Task, {
     connection.send(onAnswer, onFault);
   }
   return promise;
+}
+
+async function meet(
+  connections: Driven[],
+  { port, payloadBytes, connections: count }: Extract<Task, { kind: "meet" }>,
+  open: Opener,
+): Promise<number> {
+  for (let n = 0; n < count; n++) {
+    const startedAtMs = performance.now();
+    const connection = await open(port, nextId++);
+    connections.push(connection);
+    await roundTrip(connection, payloadBytes);
+    note(n, performance.now() - startedAtMs);
+  }
+  return count;
+}
+
+async function takeTurns(connections: readonly Driven[], { payloadBytes }: Extract<Task, { kind: "turns" }>): Promise<number> {
+  for (const [n, connection] of connections.entries()) note(n, await roundTrip(connection, payloadBytes));
+  return connections.length;
+}
+
+function roundTrip(connection: Driven, payloadBytes: number): Promise<number> {
+  connection.prepare(payloadBytes, 1);
+  return new Promise((resolve, reject) => connection.send(resolve, (what) => reject(new Error(what))));
 }
 
 function close(connections: Driven[]): void {

@@ -55,7 +55,7 @@ export async function measureHeld({ start }: Contestant, visitors: Visitors, mea
 }
 
 /** A connection is two sockets, and the runtime keeps each open under two numbers (workerd 1.20261117). */
-function openFiles({ child }: Running): number {
+export function openFiles({ child }: Running): number {
   return readdirSync(`/proc/${child.pid}/fd`).length;
 }
 

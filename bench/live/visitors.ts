@@ -23,6 +23,16 @@ export class Visitors {
     return this.#ask({ kind: "drive", name, payloadBytes, burst, forMs, every });
   }
 
+  /** So many more, one after the other: how long each takes to be open and answered. */
+  meet(name: string, port: number, payloadBytes: number, connections: number): Promise<Outcome> {
+    return this.#ask({ kind: "meet", name, port, payloadBytes, connections });
+  }
+
+  /** One round trip of each, one after the other. */
+  turns(name: string, payloadBytes: number): Promise<Outcome> {
+    return this.#ask({ kind: "turns", name, payloadBytes });
+  }
+
   close(name: string): Promise<Outcome> {
     return this.#ask({ kind: "close", name });
   }
