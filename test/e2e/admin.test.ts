@@ -142,7 +142,7 @@ describe("a real stack, one of whose origins is called constructor", () => {
     [`${V1}/rings/collab/enam`, "DELETE", "GET, HEAD"],
     [`${V1}/rings/collab/enam/origins/enam-1`, "POST", "GET, HEAD, PUT, PATCH, DELETE"],
     [`${V1}/rings/collab/enam/origins/enam-1/drain`, "GET", "POST"],
-    [`${V1}/sessions/collab/plain`, "OPTIONS", "GET, HEAD"],
+    [`${V1}/sessions/collab/plain`, "OPTIONS", "GET, HEAD, DELETE"],
     [`${V1}/sessions/collab/plain/move`, "GET", "POST"],
     ["/_limpet/", "POST", "GET, HEAD"],
   ])("%s by %s is 405, and says what is allowed", async (path, method, allow) => {
