@@ -48,10 +48,14 @@ export class Prober {
     }
   }
 
-  /** Infinity while every slot is taken: the end of a probe schedules anew. */
+  /** Infinity without origins. The end of a probe schedules anew; an object that is lost before it must be woken by somebody, too. */
   nextDueAtMs(): number {
-    if (this.#busy >= PROBE_SLOTS) return Infinity;
-    return Math.min(...[...this.#observed.values()].map((each) => (each.probing ? Infinity : each.nextAtMs)), Infinity);
+    const nowMs = Date.now();
+    const isFull = this.#busy >= PROBE_SLOTS;
+    const dueAtMs = [...this.#observed.values()].map(({ probing, nextAtMs }) =>
+      (probing || isFull) && nextAtMs <= nowMs ? nowMs + this.#policy.intervalMs : nextAtMs,
+    );
+    return Math.min(...dueAtMs, Infinity);
   }
 
   /** Starts the probes that are due, failing origins first, as far as slots are free. Resolves when those it started are done. */
@@ -92,13 +96,12 @@ export class Prober {
     const observed = this.#observed.get(origin.id);
     if (!observed) return false;
     observed.probing = true;
+    const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
+    observed.nextAtMs = Math.ceil(Date.now() + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
     this.#busy++;
     const ok = await this.#slots.use(() => this.#answersWell(origin));
     this.#busy--;
     observed.probing = false;
-    const nowMs = Date.now();
-    const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
-    observed.nextAtMs = Math.ceil(nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
     const before = observed.health.status;
     observed.health = afterProbe(observed.health, ok, this.#policy);
     if (observed.health.status !== before) this.#onChange(origin.id, observed.health.status);
