@@ -41,13 +41,18 @@ import type { ParkedSession } from "./parking-store.ts";
 import { RingClient } from "./ring-client.ts";
 import { acceptAwake } from "./visitor-leg.ts";
 
-/** While connections are open an alarm comes this often: an object whose sockets go out may be evicted after 15 minutes without one. */
-const AWAKE_MS = 30_000;
+/** Between a change of what is carried and its report. */
 const REPORT_MS = 250;
+/**
+ * While connections are open an alarm comes this often, and reports anew: where the object was lost meanwhile the alarm starts its next life,
+ * which tells the ring object that nobody is here. An object whose sockets go out may be evicted after 15 minutes without one.
+ */
+const AWAKE_MS = 5_000;
 /** Between two looks for origins that are silent and sessions at rest; routes say a second at least. */
 const LOOK_EVERY_MS = 500;
 
 const NAME_KEY = "name";
+const STARTED_KEY = "startedAtMs";
 
 export class CarrierObject extends DurableObject<Env> {
   readonly #sessions = new Map<string, CarriedSession>();
@@ -78,11 +83,14 @@ export class CarrierObject extends DurableObject<Env> {
     const name = parseCarrierObjectName(objectName);
     const pool = name && settings.config.pools[name.ring.pool];
     if (ctx.id.name !== undefined && ctx.storage.kv.get(NAME_KEY) === undefined) ctx.storage.kv.put(NAME_KEY, ctx.id.name);
+    // Lives are told apart by their order: the next one may be on a machine whose clock is behind.
+    const startedAtMs = Math.max(Date.now(), (ctx.storage.kv.get<number>(STARTED_KEY) ?? 0) + 1);
+    ctx.storage.kv.put(STARTED_KEY, startedAtMs);
     this.#maxConnections = pool?.carrier.maxConnections ?? 0;
     this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
     this.#send = originFetch(env, settings, pool?.id ?? "");
     this.#limits = pool?.session ?? { idleMs: 0, maxLifeMs: 0 };
-    this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 });
+    this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
     this.#parking = new Parking(ctx, {
       secrets: settings.secrets,
       hashOf: (key) => keyedHash(settings.secrets.at(-1) ?? "", pool?.id ?? "", key),
@@ -212,8 +220,7 @@ export class CarrierObject extends DurableObject<Env> {
     this.#alarmAtMs = Infinity;
     this.#endDue(Date.now());
     this.#schedule();
-    // The last thing a carrier does, or the first of one whose earlier life was cut off: the ring object learns who is here.
-    if (this.#sessions.size === 0 && this.#maxConnections > 0) await this.#report();
+    if (this.#maxConnections > 0) await this.#report();
   }
 
   override webSocketMessage(socket: WebSocket, frame: Frame): void {

@@ -24,7 +24,7 @@ export class RingClient {
   readonly #env: Env;
   readonly #settings: Settings;
   readonly #carrier: CarrierName;
-  readonly #incarnation = `${String(Date.now()).padStart(15, "0")}-${crypto.randomUUID()}`;
+  readonly #incarnation: string;
   readonly #views = new Map<string, RegionView>();
   /** Asks that make the ring object probe are gathered apart: nobody new waits for a probe. */
   readonly #asks = { fresh: [] as Ask[], doubtful: [] as Ask[] };
@@ -36,7 +36,9 @@ export class RingClient {
   #seq = 0;
   #largestFence = 0;
 
-  constructor(env: Env, settings: Settings, carrier: CarrierName) {
+  /** `startedAtMs`: when this life of the carrier began; larger than that of any life before it. */
+  constructor(env: Env, settings: Settings, carrier: CarrierName, startedAtMs = Date.now()) {
+    this.#incarnation = `${String(startedAtMs).padStart(15, "0")}-${crypto.randomUUID()}`;
     this.#env = env;
     this.#settings = settings;
     this.#carrier = carrier;
@@ -132,7 +134,7 @@ export class RingClient {
     asks.forEach((ask, index) => ask.answer(answers[index] ?? this.#ownAnswer(ask.item)));
   }
 
-  /** One numbered call; repeated once, with its number, on a new stub: a stub that broke stays broken. */
+  /** One numbered call; repeated once, with its number, on a new stub: a stub that broke stays broken, and an object that was lost has its next life. */
   async #call<T>(send: (stub: DurableObjectStub<RingObject>, envelope: Envelope) => Promise<T>): Promise<T> {
     const envelope: Envelope = { version: PROTOCOL_VERSION, slice: this.#carrier.slice, incarnation: this.#incarnation, seq: ++this.#seq };
     const { pool, region } = this.#carrier.ring;
@@ -140,8 +142,8 @@ export class RingClient {
     try {
       return await send(stub(), envelope);
     } catch (error) {
-      const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean }; // set by the runtime on its own errors
-      if (retryable !== true || overloaded === true) throw error;
+      const { retryable, overloaded, durableObjectReset } = error as { retryable?: boolean; overloaded?: boolean; durableObjectReset?: boolean }; // set by the runtime on its own errors
+      if ((retryable !== true && durableObjectReset !== true) || overloaded === true) throw error;
       return send(stub(), envelope);
     }
   }

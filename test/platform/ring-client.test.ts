@@ -41,6 +41,10 @@ const item = (keyHash: string, more: Partial<PlaceItem> = {}): PlaceItem => ({ k
 const away = async (): Promise<never> => {
   throw Object.assign(new Error("Network connection lost."), { retryable: true });
 };
+/** As workerd (1.20261117) tells of an object that was aborted. */
+const lost = async (): Promise<never> => {
+  throw Object.assign(new Error("reset"), { durableObjectReset: true });
+};
 
 test("asks of one moment go in one call; those that make the ring object probe go apart, so that nobody new waits for a probe", async () => {
   const client = clientOf();
@@ -58,10 +62,13 @@ test("a storm of 10,000 sessions is a few dozen calls", async () => {
   expect(calls.length).toBeLessThan(50);
 });
 
-test("a call that broke is repeated once, with its number", async () => {
+test.each([
+  ["whose connection broke", away],
+  ["under which the ring object was lost", lost],
+])("a call %s is repeated once, with its number", async (_, fail) => {
   const client = clientOf();
   const good = answer;
-  answer = async (call) => (calls.length === 1 ? away() : good(call));
+  answer = async (call) => (calls.length === 1 ? fail() : good(call));
   expect((await client.place(item("a"))).kind).toBe("refused");
   expect(calls.map(({ envelope }) => envelope.seq)).toEqual([1, 1]);
 });
