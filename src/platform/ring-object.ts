@@ -197,11 +197,9 @@ export class RingObject extends DurableObject<Env> {
     return items.map((item) => this.#placing.guest(item));
   }
 
-  /** Sessions that have left our origins: each with that fence or an older one. */
+  /** Placements that are over at our origins. The same session may have another here, older or younger: it may have been placed twice at a time. */
   async guestsEnded(items: readonly EndedItem[]): Promise<void> {
-    const { guests } = this.#state;
-    const ends = new Map(items.map(({ keyHash, fence }) => [keyHash, fence]));
-    for (const row of guests.rows(({ keyHash, fence }) => fence <= (ends.get(keyHash) ?? -1))) guests.delete(guestId(row));
+    for (const item of items) this.#state.guests.delete(guestId(item));
     this.#advanceDrains(Date.now());
   }
 
@@ -212,7 +210,7 @@ export class RingObject extends DurableObject<Env> {
     const rows = live
       .rows((row) => row.region === region)
       .map(({ keyHash, position, lot, keyed, origin, fence }) => ({ keyHash, position, lot, keyed, origin, fence }));
-    return { rows, coming: coming.rows().map(guestId) };
+    return { rows, coming: coming.rows().map(guestId), ...(!this.#tables.complete && { partial: true }) };
   }
 
   // — asked by operators —
@@ -356,7 +354,10 @@ export class RingObject extends DurableObject<Env> {
     return this.#callers.once(
       envelope,
       (what) => {
-        if (what !== "in-order") this.ctx.waitUntil(this.#tables.read(envelope.slice).catch(() => undefined)); // its next call tells again
+        if (what === "in-order") return;
+        this.#tables.unread(envelope.slice); // a table that comes too late is asked for again at the next tick
+        const read = this.#tables.read(envelope.slice).catch(() => undefined);
+        this.ctx.waitUntil(read.then(() => this.#schedule()));
       },
       work,
     );

@@ -15,6 +15,8 @@ import { carrierStub, ringStub } from "./stubs.ts";
 export interface GuestList {
   readonly rows: readonly Omit<GuestRow, "homeRegion">[];
   readonly coming: readonly string[];
+  /** It has not read all of its own carriers yet: what is missing here need not be over. */
+  readonly partial?: boolean | undefined;
 }
 
 interface Reading {
@@ -144,11 +146,12 @@ export class RingTables {
     const { name, guests } = this.#state;
     const stub = ringStub(this.#env, this.#config, name.pool, region);
     const before = guests.rows((row) => row.homeRegion === region);
-    const { rows, coming } = await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests");
+    const { rows, coming, partial } = await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests");
     const there = new Set([...rows.map(guestId), ...coming]);
-    for (const row of before) if (!there.has(guestId(row))) guests.delete(guestId(row));
+    if (!partial) for (const row of before) if (!there.has(guestId(row))) guests.delete(guestId(row));
     for (const row of rows) guests.set({ ...row, homeRegion: region });
-    this.#unreadRegions.delete(region);
+    if (partial) this.#unreadRegions.add(region);
+    else this.#unreadRegions.delete(region);
     this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
   }
 }
