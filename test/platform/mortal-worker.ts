@@ -1,20 +1,45 @@
-// Limpet's Worker, whose objects can be made to die as by a deploy: `POST /abort/<binding>/<name>`. For tests of what is left after it, and of
-// what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
+// Limpet's Worker, whose objects can be made to die as by a deploy: at once (`POST /abort/<binding>/<name>`), or when somebody next calls a method
+// of one of them, before it is carried out or after that and before the answer: that object or another
+// (`POST /doom/<binding>/<name>/<method>/<before|after>/<binding>/<name>`). For tests of what is left after it,
+// and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
 
 import limpetConfig from "../../limpet.config.ts";
 import { createLimpet } from "../../src/http/create-limpet.ts";
 
 const limpet = createLimpet(limpetConfig);
+type Env = Parameters<typeof limpet.fetch>[1];
+type When = "before" | "after";
+
+interface Doom {
+  readonly method: string;
+  readonly when: When;
+  /** The object that dies. */
+  readonly binding: string;
+  readonly name: string;
+}
+
+/** What the next call of a method brings; forgotten by an object that dies meanwhile. */
+const dooms = new WeakMap<object, Doom>();
+/** Who has died so, as `GET /struck` tells: objects and Worker are one isolate here. */
+const struck: string[] = [];
 
 export class RingObject extends limpet.RingObject {
   abortNow(): void {
     this.ctx.abort("a test's word");
+  }
+
+  doom(doom: Doom): void {
+    dooms.set(this, doom);
   }
 }
 
 export class CarrierObject extends limpet.CarrierObject {
   abortNow(): void {
     this.ctx.abort("a test's word");
+  }
+
+  doom(doom: Doom): void {
+    dooms.set(this, doom);
   }
 
   /** Every row of what is parked, and all that it says as text. */
@@ -26,21 +51,53 @@ export class CarrierObject extends limpet.CarrierObject {
   }
 }
 
-type Env = Parameters<typeof limpet.fetch>[1];
+for (const { prototype } of [RingObject, CarrierObject]) {
+  for (const method of methodsOf(Object.getPrototypeOf(prototype) as object)) {
+    const own = Reflect.get(prototype, method) as (...values: unknown[]) => unknown;
+    Reflect.set(prototype, method, async function (this: RingObject | CarrierObject, ...values: unknown[]) {
+      const { env } = this as unknown as { readonly env: Env };
+      const doom = dooms.get(this);
+      const strike = async (when: When): Promise<void> => {
+        if (doom?.method !== method || doom.when !== when || !dooms.delete(this)) return;
+        struck.push(`${doom.name}: ${when} ${method}`);
+        await kill(env, doom.binding, doom.name);
+      };
+      await strike("before");
+      const answer = await Reflect.apply(own, this, values);
+      await strike("after");
+      return answer;
+    });
+  }
+}
+
+/** Of an object's class and those above it, but for the platform's own. */
+function methodsOf(prototype: object): string[] {
+  if (!Object.hasOwn(Object.getPrototypeOf(prototype) as object, "constructor")) return [];
+  if (Object.getPrototypeOf(Object.getPrototypeOf(prototype)) === null) return [];
+  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor");
+  return [...own, ...methodsOf(Object.getPrototypeOf(prototype) as object)];
+}
+
+async function kill(env: Env, binding: string, name: string): Promise<void> {
+  await objectOf(env, binding, name)
+    .abortNow()
+    .catch(() => undefined); // it died in the middle of the call
+}
+
+function objectOf(env: Env, binding: string, name: string): DurableObjectStub<RingObject | CarrierObject> {
+  const objects = (binding === "RING" ? env.RING : env.CARRIER) as unknown as DurableObjectNamespace<RingObject | CarrierObject>;
+  return objects.get(objects.idFromName(name));
+}
 
 export default {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const [, order, binding, name = ""] = new URL(request.url).pathname.split("/");
-    if (order === "stored") {
-      const carriers = env.CARRIER as unknown as DurableObjectNamespace<CarrierObject>;
-      return Response.json(await carriers.get(carriers.idFromName(decodeURIComponent(name))).stored());
-    }
-    if (order !== "abort") return limpet.fetch(request, env, ctx);
-    const objects = (binding === "RING" ? env.RING : env.CARRIER) as unknown as DurableObjectNamespace<RingObject | CarrierObject>;
-    await objects
-      .get(objects.idFromName(decodeURIComponent(name)))
-      .abortNow()
-      .catch(() => undefined); // it died in the middle of the call
-    return new Response("dead");
+    const [, order, ...words] = new URL(request.url).pathname.split("/").map(decodeURIComponent);
+    const [binding = "", name = "", method = "", when = "before", ofBinding = "", ofName = ""] = words;
+    if (order === "stored") return Response.json(await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).stored());
+    if (order === "abort") await kill(env, binding, name);
+    else if (order === "doom") await objectOf(env, binding, name).doom({ method, when: when as When, binding: ofBinding, name: ofName });
+    else if (order === "struck") return Response.json(struck);
+    else return limpet.fetch(request, env, ctx);
+    return new Response("done");
   },
 };

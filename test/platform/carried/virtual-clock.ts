@@ -53,7 +53,7 @@ export class VirtualClock {
   }
 
   #add(run: () => void, ms: number, everyMs: number | undefined): number {
-    this.#timers.set(++this.#lastId, { run, everyMs, atMs: this.nowMs + Math.max(0, ms) });
+    this.#timers.set(++this.#lastId, { run, everyMs, atMs: this.nowMs + Math.max(0, Math.trunc(ms)) }); // whole milliseconds, as in workerd
     return this.#lastId;
   }
 
