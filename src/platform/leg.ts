@@ -7,6 +7,9 @@ import type { Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import type { Outlet } from "./outlet.ts";
 
+/** For the answer to get out: whoever was really lost is not there to be cut. */
+const GONE_CUT_MS = 1_000;
+
 export const SUBPROTOCOL = "sec-websocket-protocol";
 
 /** Who dials, and what its visitor was told of a subprotocol: `null`, that there is none; `undefined`, nothing yet. */
@@ -71,10 +74,11 @@ export class Leg {
     this.#cutting = setTimeout(() => this.cut(), deadlineMs);
   }
 
-  /** It has gone by itself. Of an origin that broke the protocol more may be left than its word. */
+  /** It has gone by itself. Of an origin that broke the protocol more may be left than its word: it is answered, and then cut. */
   gone(): void {
     if (this.#cutting !== undefined) clearTimeout(this.#cutting);
-    this.cut();
+    this.outlet.lost();
+    this.#cutting = setTimeout(() => this.cut(), GONE_CUT_MS);
   }
 
   /** It was opened, and nobody wants it. */
