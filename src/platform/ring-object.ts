@@ -104,6 +104,7 @@ export class RingObject extends DurableObject<Env> {
   async place(envelope: Envelope, items: readonly PlaceItem[]): Promise<PlaceAnswer[]> {
     await this.#up();
     return this.#once(envelope, async () => {
+      this.#tables.asked(items);
       const before = this.#state.view.snapshot;
       const answers = await this.#placing.placeAll(items, this.#tables.complete);
       if (this.#state.view.snapshot.hintsVersion !== before.hintsVersion) this.#announce();
@@ -188,6 +189,7 @@ export class RingObject extends DurableObject<Env> {
   async neighbour(snapshot: Snapshot): Promise<void> {
     this.#wake();
     if (!this.#state.takeNeighbour(snapshot)) return;
+    this.#tables.doubtGuests(snapshot.region);
     this.#announce();
     this.#upkeep.leaveLost();
   }
@@ -305,7 +307,7 @@ export class RingObject extends DurableObject<Env> {
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
   #compareGuests(nowMs: number): void {
-    if (this.#state.guests.size === 0 || nowMs < this.#compareAtMs) return;
+    if ((this.#state.guests.size === 0 && !this.#tables.hasDoubts) || nowMs < this.#compareAtMs) return;
     this.#compareAtMs = nowMs + Math.min(GUESTS_EVERY_MS, this.#state.pool.horizonMs);
     this.ctx.waitUntil(this.#tables.compareGuests().then(() => this.#tellNeighbours()));
   }
@@ -385,6 +387,7 @@ export class RingObject extends DurableObject<Env> {
       this.#prober.nextDueAtMs(),
       this.#publisher.nextDueAtMs(),
       this.#upkeep.nextDueAtMs(nowMs),
+      this.#tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
       busy ? nowMs + TICK_MS : Infinity,
     );
     if (dueAtMs === Infinity || dueAtMs >= this.#alarmAtMs) return;

@@ -3,7 +3,7 @@
 
 import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
-import { GAP_BOUNDS_MS, type EndedItem, type TableRow, type Tally } from "../core/protocol.ts";
+import { GAP_BOUNDS_MS, type EndedItem, type PlaceItem, type TableRow, type Tally } from "../core/protocol.ts";
 import type { Env } from "./env.ts";
 import { PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
@@ -20,6 +20,10 @@ export interface GuestList {
 }
 
 interface Reading {
+  readonly slice: number;
+  /** The carrier has reported: its counts are newer than the table's. */
+  counted: boolean;
+  readonly asked: Set<string>;
   readonly ended: Set<string>;
   readonly accepted: Set<string>;
 }
@@ -31,6 +35,8 @@ export class RingTables {
   readonly #placing: Placing;
   readonly #unreadSlices: Set<number>;
   readonly #unreadRegions: Set<string>;
+  /** Regions some of whose sessions may be here without anybody's having asked us: their own ring object, or a carrier, had to decide alone. */
+  readonly #doubtedRegions = new Set<string>();
   /** Connections to each origin, as each carrier counts them. */
   readonly #connections = new Map<number, ReadonlyMap<string, number>>();
   /** What each life of each carrier has counted: lives that are over keep their last word. */
@@ -57,6 +63,11 @@ export class RingTables {
     return this.complete && this.#unreadRegions.size === 0;
   }
 
+  /** Told of sessions whose place a carrier asks for: a table that was written before does not have them. */
+  asked(items: readonly PlaceItem[]): void {
+    for (const reading of this.#readings) for (const { keyHash } of items) reading.asked.add(keyHash);
+  }
+
   /** Told of every end, so that a table that was written before it does not bring the session back. */
   ended(items: readonly EndedItem[]): void {
     for (const reading of this.#readings) for (const { keyHash } of items) reading.ended.add(keyHash);
@@ -69,6 +80,7 @@ export class RingTables {
   }
 
   counted(slice: number, connections: ReadonlyMap<string, number>): void {
+    for (const reading of this.#readings) if (reading.slice === slice) reading.counted = true;
     this.#connections.set(slice, connections);
   }
 
@@ -103,21 +115,31 @@ export class RingTables {
     await Promise.allSettled([...slices, ...regions]);
   }
 
-  /** Compares with the home rings whose sessions we serve: a call that was lost leaves no guest behind for ever. Never rejects. */
+  /** A region's hints have changed: with each session that goes abroad they do. */
+  doubtGuests(region: string): void {
+    this.#doubtedRegions.add(region);
+  }
+
+  get hasDoubts(): boolean {
+    return this.#doubtedRegions.size > 0;
+  }
+
+  /** Compares with the home rings whose sessions we serve, or may: a call that was lost leaves no guest behind for ever, and none unknown. Never rejects. */
   async compareGuests(): Promise<void> {
-    const regions = new Set(this.#state.guests.rows().map((row) => row.homeRegion));
-    await Promise.allSettled([...regions].map((region) => this.readGuests(region)));
+    const regions = new Set([...this.#doubtedRegions, ...this.#state.guests.rows().map((row) => row.homeRegion)]);
+    this.#doubtedRegions.clear();
+    await Promise.all([...regions].map((region) => this.readGuests(region).catch(() => this.doubtGuests(region))));
   }
 
   /** What a carrier holds replaces what we believed of its slice; what changed while it was read stays as it is. */
   async read(slice: number): Promise<void> {
     const { live, pool, name } = this.#state;
     const before = live.rows((row) => sliceOf(row.lot, pool.carriers) === slice);
-    const since: Reading = { ended: new Set(), accepted: new Set() };
+    const since: Reading = { slice, counted: false, asked: new Set(), ended: new Set(), accepted: new Set() };
     this.#readings.add(since);
     try {
       const table = await within(carrierStub(this.#env, this.#config, name, slice).table(), PULL_TIMEOUT_MS, "table");
-      const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking]);
+      const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking, ...since.asked]);
       const gone = before.filter(
         ({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash),
       );
@@ -125,7 +147,7 @@ export class RingTables {
       const rows = table.rows.filter(({ keyHash }) => !since.ended.has(keyHash));
       for (const row of rows) this.#take(row);
       this.#state.accept([...since.accepted, ...rows.filter((row) => !row.opening).map((row) => row.keyHash)]);
-      this.counted(slice, connectionsIn(table.rows));
+      if (!since.counted) this.counted(slice, connectionsIn(table.rows));
       this.#unreadSlices.delete(slice);
       this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
       await this.#placing.release(gone);

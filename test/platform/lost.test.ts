@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { stubSockets } from "./carried/globals.ts";
 import { describe as describeFault, faultsOf, outcomeOf, seeded } from "./lost/judge.ts";
-import { LostWorld } from "./lost/lost-world.ts";
+import { LostWorld, ringName } from "./lost/lost-world.ts";
 import { SCENARIOS, type Scenario } from "./lost/scenarios.ts";
 
 vi.mock("cloudflare:workers", () => ({
@@ -87,6 +87,30 @@ test("a carrier's new life whose table comes too late is asked again", async () 
   }
 });
 
+test("who comes back while the new life's table is on its way stays known", async () => {
+  let underWayMs = 1;
+  const world = new LostWorld({ origins: ["weur-0", "weur-1"], sessions: [1, 1, 1, 1], gone: true, underWayMs: () => underWayMs });
+  const restore = world.clock.install();
+  try {
+    await world.begin();
+    const { objects } = world;
+    objects.counting = true;
+    objects.objects.get(world.carrierOf(0))?.life?.die();
+    await world.clock.pass(100);
+    world.join(0);
+    while (!objects.crossings.some(({ what }) => what === "table")) await world.clock.pass(1);
+    underWayMs = 500; // its answer
+    await world.clock.pass(2);
+    underWayMs = 1;
+    world.join(2);
+    await world.clock.pass(1_000);
+    expect(await world.ask(world.ring().status())).toMatchObject({ sessions: 4, connections: 4 });
+  } finally {
+    restore();
+    world.close();
+  }
+});
+
 test("a carrier's new life whose clock is behind that of the last is heard", async () => {
   const world = new LostWorld({ origins: ["weur-0", "weur-1"], sessions: [1, 1, 1, 1] });
   const restore = world.clock.install();
@@ -99,6 +123,24 @@ test("a carrier's new life whose clock is behind that of the last is heard", asy
     world.leave(0);
     await world.clock.pass(1_000);
     expect(await world.ask(world.ring().status())).toMatchObject({ sessions: 3, connections: 3 });
+  } finally {
+    restore();
+    world.close();
+  }
+});
+
+test("a session that a carrier has taken abroad alone is counted there", async () => {
+  const world = new LostWorld({ origins: ["weur-0", "enam-0"], sessions: [1], pool: { holdDownMs: 60_000 } });
+  const restore = world.clock.install();
+  try {
+    await world.begin();
+    world.origin("weur-0").dies("close");
+    await world.until("it is abroad", () => {
+      world.objects.objects.get(ringName("weur"))?.life?.die();
+      return world.ownerOf(0) === "enam-0";
+    });
+    await world.clock.pass(3_000);
+    expect((await world.ask(world.ring("enam").origin("enam-0")))?.sessions).toBe(1);
   } finally {
     restore();
     world.close();

@@ -74,7 +74,7 @@ for (const { prototype } of [RingObject, CarrierObject]) {
 function methodsOf(prototype: object): string[] {
   if (!Object.hasOwn(Object.getPrototypeOf(prototype) as object, "constructor")) return [];
   if (Object.getPrototypeOf(Object.getPrototypeOf(prototype)) === null) return [];
-  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor");
+  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor" && !name.startsWith("webSocket")); // frames keep their order
   return [...own, ...methodsOf(Object.getPrototypeOf(prototype) as object)];
 }
 

@@ -164,7 +164,8 @@ export class PlayedObject {
     };
     const waitUntil = (work: Promise<unknown>): void =>
       void work.catch((error: unknown) => life.dead || world.faults.push(`in the background of ${this.name}: ${String(error)}`));
-    return { id: { name: this.name }, storage, waitUntil } as unknown as DurableObjectState;
+    const awake = { getWebSockets: () => [], setWebSocketAutoResponse: () => undefined }; // nobody is parked here
+    return { id: { name: this.name }, storage, waitUntil, ...awake } as unknown as DurableObjectState;
   }
 }
 
