@@ -13,7 +13,8 @@ interface Caller {
 }
 
 export type Noticed =
-  | "in-order"
+  /** The first call of a life, and the first of that carrier that is heard: what was read of it may be an earlier life's. */
+  | "first"
   /** Calls are missing: what this carrier holds must be pulled. */
   | "gap"
   /** This call was overtaken by later ones: it must change nothing that they may have built on. */
@@ -45,7 +46,7 @@ export class Callers {
       const known = caller !== undefined && !caller.isAsleep; // who slept holds what it held
       caller = { incarnation, lastSeq: seq - 1, answers: new Map(), isAsleep: false };
       this.#callers.set(slice, caller);
-      notice(known ? "reborn" : seq === 1 ? "in-order" : "gap");
+      notice(known ? "reborn" : seq === 1 ? "first" : "gap");
     }
     const given = caller.answers.get(seq);
     if (given) return given as Promise<T>; // the same seq of the same life is the same call

@@ -356,9 +356,9 @@ export class RingObject extends DurableObject<Env> {
     return this.#callers.once(
       envelope,
       (what) => {
-        if (what === "in-order") return;
-        this.#tables.unread(envelope.slice); // a table that comes too late is asked for again at the next tick
-        const read = this.#tables.read(envelope.slice).catch(() => undefined);
+        if (what !== "first") this.#tables.unread(envelope.slice);
+        // A table that comes too late is asked for again at the next tick.
+        const read = this.#tables.read(envelope.slice).catch(() => this.#tables.unread(envelope.slice));
         this.ctx.waitUntil(read.then(() => this.#schedule()));
       },
       work,

@@ -291,7 +291,7 @@ describe("carrier and ring object", () => {
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
     readonly guestLater: Complete<Extract<GuestAnswer, { kind: "later" }>>;
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
-    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[] };
+    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[]; readonly partial: true };
     readonly findItem: Complete<FindItem>;
     readonly redirectItem: Complete<RedirectItem>;
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
@@ -321,6 +321,7 @@ describe("carrier and ring object", () => {
     guestList: {
       rows: [{ ...session, origin: "enam-1", fence: 460_800_000_000_033 }],
       coming: [guestId({ keyHash: OTHER_HASH, fence: 460_800_000_000_034 })],
+      partial: true,
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },

@@ -87,6 +87,22 @@ test("a carrier's new life whose table comes too late is asked again", async () 
   }
 });
 
+test("a carrier that was lost before a new ring object had heard of it is noticed all the same", async () => {
+  const world = new LostWorld({ origins: ["weur-0", "weur-1"], sessions: [1, 1, 1, 1], gone: true });
+  const restore = world.clock.install();
+  try {
+    await world.begin();
+    world.objects.objects.get(ringName("weur"))?.life?.die();
+    await world.ask(world.ring().status());
+    world.objects.objects.get(world.carrierOf(0))?.life?.die();
+    await world.clock.pass(5_300);
+    expect(await world.ask(world.ring().status())).toMatchObject({ sessions: 2, connections: 2 });
+  } finally {
+    restore();
+    world.close();
+  }
+});
+
 test("who comes back while the new life's table is on its way stays known", async () => {
   let underWayMs = 1;
   const world = new LostWorld({ origins: ["weur-0", "weur-1"], sessions: [1, 1, 1, 1], gone: true, underWayMs: () => underWayMs });

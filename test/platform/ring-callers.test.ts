@@ -27,7 +27,7 @@ test("a repeated call gets its old answer, and its work is done once", async () 
 test("a missing call is noticed at the next one; the missing one is late when it comes", async () => {
   const { call, noticed, done } = callersWith();
   for (const seq of [1, 2, 4, 3]) await call("a", seq);
-  expect(noticed).toEqual(["in-order", "gap", "late"]);
+  expect(noticed).toEqual(["first", "gap", "late"]);
   expect(done).toEqual(["a.1", "a.2", "a.4", "a.3 late"]);
 });
 

@@ -99,8 +99,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
     act: (world) => world.join(9),
     lastsMs: 1_000,
-    // A ring object that is lost in the repeated call, too, has the carrier decide alone.
-    fault: (world) => (world.objects.lostCountOf(ringName("weur")) > 1 ? undefined : notAt(world, 9, "weur-1")),
+    fault: (world) => notAt(world, 9, "weur-1"),
   },
   "sessions that are not where the ring says, and more visitors of theirs": {
     ...THREE,
@@ -173,8 +172,9 @@ async function notDrained(world: LostWorld, id: unknown): Promise<string | undef
   return origin?.state === "drained" ? undefined : `${id} is ${origin?.state}`;
 }
 
+/** A ring object that is lost in the repeated call, too, has the carrier decide alone. */
 function notAt(world: LostWorld, session: number, to: unknown): string | undefined {
-  return typeof to !== "string" || world.ownerOf(session) === to
-    ? undefined
-    : `s${session} was ordered to ${to}, and is at ${world.ownerOf(session)}`;
+  const isAlone = world.objects.lostCountOf(ringName("weur")) > 1;
+  if (typeof to !== "string" || isAlone || world.ownerOf(session) === to) return undefined;
+  return `s${session} was ordered to ${to}, and is at ${world.ownerOf(session)}`;
 }
