@@ -4,7 +4,7 @@
 
 import { EVENT_ID_MAX_BYTES } from "./event-blocks.ts";
 
-/** Ids that are remembered; past either bound the oldest are forgotten. A character counts as two bytes. */
+/** Ids that are remembered, at most; the latest half of either bound always is. A character counts as two bytes. */
 export const IDS_MAX = 1_000;
 export const IDS_MAX_BYTES = 64 * 1024;
 
@@ -12,9 +12,10 @@ export class DeliveredIds {
   /** `undefined`: none is known. Empty: the stream has taken it back. */
   #newest: string | undefined;
   #bearable: boolean;
-  /** Each with the number of the leg that said it last. */
-  readonly #legs = new Map<string, number>();
-  #bytes = 0;
+  /** Each with the number of the leg that said it last: those since the last turn, and those of the turn before, which are forgotten at the next. */
+  #latest = new Map<string, number>();
+  #earlier = new Map<string, number>();
+  #latestBytes = 0;
   #leg = 0;
   /** This leg has said nothing yet that is new. */
   #resumed = false;
@@ -44,9 +45,9 @@ export class DeliveredIds {
 
   /** A block with this id has come; `undefined`: one that is too long. `false`: an older leg has delivered it. */
   take(id: string | undefined): boolean {
-    const saidBy = id === undefined ? undefined : this.#legs.get(id);
+    const saidBy = id === undefined ? undefined : (this.#latest.get(id) ?? this.#earlier.get(id));
     if (id !== undefined && saidBy !== undefined && saidBy !== this.#leg && this.#resumed) {
-      this.#legs.set(id, this.#leg);
+      (this.#latest.has(id) ? this.#latest : this.#earlier).set(id, this.#leg);
       return false;
     }
     this.#newest = id;
@@ -61,19 +62,21 @@ export class DeliveredIds {
   }
 
   #remember(id: string): void {
-    if (this.#legs.delete(id)) this.#bytes -= bytesOf(id);
-    this.#legs.set(id, this.#leg);
-    this.#bytes += bytesOf(id);
-    for (const old of this.#legs.keys()) {
-      if (this.#legs.size <= IDS_MAX && this.#bytes <= IDS_MAX_BYTES) break;
-      this.#legs.delete(old);
-      this.#bytes -= bytesOf(old);
+    if (!this.#latest.has(id)) {
+      if (this.#latest.size >= IDS_MAX / 2 || this.#latestBytes + bytesOf(id) > IDS_MAX_BYTES / 2) {
+        this.#earlier = this.#latest;
+        this.#latest = new Map();
+        this.#latestBytes = 0;
+      }
+      this.#latestBytes += bytesOf(id);
     }
+    this.#latest.set(id, this.#leg);
   }
 
   #forgetAll(): void {
-    this.#legs.clear();
-    this.#bytes = 0;
+    this.#latest.clear();
+    this.#earlier.clear();
+    this.#latestBytes = 0;
   }
 }
 

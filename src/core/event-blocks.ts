@@ -126,10 +126,10 @@ export class EventBlocks {
       this.#id = { value: undefined };
       return;
     }
-    const split = Math.max(0, from - this.#waitingBytes);
-    const [head, tail] = [this.rest().subarray(from), fresh.subarray(split, to - this.#waitingBytes)];
+    const tail = fresh.subarray(Math.max(0, from - this.#waitingBytes), to - this.#waitingBytes);
+    const line = from < this.#waitingBytes ? joined(this.rest().subarray(from), tail) : tail;
     // The library says the id of a block that has data, and these lines are such a block.
-    this.#parser.feed(`data\n${UTF8.decode(head.byteLength === 0 ? tail : joined(head, tail))}\n\n`);
+    this.#parser.feed(`${UTF8.decode(line)}\ndata:\n\n`);
   }
 
   /** An id with a NUL in it is none. */

@@ -9,9 +9,9 @@ const KEEP_ALIVE = new TextEncoder().encode(":\n\n");
 /** What it tells the connection, which may have ended by then. */
 export interface OutletEvents {
   /** The visitor has left; it may be told more than once. */
-  gone(): void;
+  readonly gone: () => void;
   /** The visitor has taken nothing for STREAM_TAKEN_WITHIN_MS. */
-  slow(): void;
+  readonly slow: () => void;
 }
 
 export class StreamOutlet {
@@ -25,13 +25,17 @@ export class StreamOutlet {
   /** When something was written last, or taken. */
   #stirredAtMs = Date.now();
   #ended = false;
+  readonly #wasTaken = (): void => {
+    this.#waitingCount--;
+    this.#stirredAtMs = Date.now();
+  };
 
   constructor(events: OutletEvents) {
     const { readable, writable } = new IdentityTransformStream();
     this.readable = readable;
     this.#writer = writable.getWriter();
     this.#events = events;
-    this.#writer.closed.catch(() => events.gone());
+    this.#writer.closed.catch(events.gone);
     this.#timer = setInterval(() => this.#look(), STREAM_LOOK_MS);
   }
 
@@ -60,13 +64,7 @@ export class StreamOutlet {
 
   #awaitTaking(taken: Promise<void>): void {
     if (this.#waitingCount++ === 0) this.#stirredAtMs = Date.now();
-    this.#taken = taken.then(
-      () => {
-        this.#waitingCount--;
-        this.#stirredAtMs = Date.now();
-      },
-      () => this.#events.gone(),
-    );
+    this.#taken = taken.then(this.#wasTaken, this.#events.gone);
   }
 
   #look(): void {

@@ -54,26 +54,34 @@ test("after an id that is too long nobody can go on, until another comes", () =>
 
 const numbered = (from: number, count: number): string[] => Array.from({ length: count }, (_, n) => String(from + n));
 
-test("as many ids are remembered as may be, the latest", () => {
-  const said = numbered(0, IDS_MAX + 1);
-  expect(passed([said, said.slice(1)])[1]).toEqual([]);
-  expect(passed([said, said])[1]).toEqual(said); // its first is forgotten, and so is new
+test.each([1, 499, 500, 501, 999, 1_000, 1_001, 1_500, 5_000])("of %i ids the latest half of what may be remembered is, and nothing beyond all of it", (count) => {
+  const said = numbered(0, count);
+  const half = said.slice(-IDS_MAX / 2);
+  expect(passed([said, half, half])).toEqual([said, [], []]); // to drop them does not forget them
+  const [oldest] = said.slice(0, -IDS_MAX);
+  if (oldest !== undefined) expect(passed([said, [oldest]])[1]).toEqual([oldest]);
+});
+
+test("all that were said before the stream took its id back are forgotten", () => {
+  const said = numbered(0, 600); // in both halves
+  expect(passed([[...said, ""], said])[1]).toEqual(said);
 });
 
 test("long ids are remembered by their bytes, the latest", () => {
   const long = numbered(10, 90).map((id) => id.padEnd(IDS_MAX_BYTES / 64, "x")); // 32 fit, at two bytes a character
-  expect(passed([long, long.slice(-32)])[1]).toEqual([]);
+  expect(passed([long, long.slice(-16)])[1]).toEqual([]);
   expect(passed([long, long.slice(-33)])[1]).toEqual(long.slice(-33));
 });
 
 test("an id that comes again later is remembered once", () => {
-  const long = numbered(10, 31).map((id) => id.padEnd(IDS_MAX_BYTES / 64, "x"));
-  expect(passed([long, ["new", ...long], ["new", ...long]])).toEqual([long, ["new", ...long], []]);
+  const long = numbered(10, 15).map((id) => id.padEnd(IDS_MAX_BYTES / 64, "x"));
+  const legs = Array.from({ length: 9 }, (_, n) => [`new ${n}`, ...long]);
+  expect(passed([["first"], ...legs, ["first"]]).at(-1)).toEqual([]);
 });
 
 test("whichever of the latest events an origin goes on after, the visitor gets each once, in order", () => {
   const stream = numbered(0, 400);
-  const anyCuts = fc.array(fc.record({ reads: fc.integer({ min: 0, max: 60 }), back: fc.integer({ min: 0, max: 90 }) }), { minLength: 1, maxLength: 8 });
+  const anyCuts = fc.array(fc.record({ reads: fc.integer({ min: 0, max: 60 }), back: fc.integer({ min: 0, max: 400 }) }), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(anyCuts, (cuts) => {
       const delivered = new DeliveredIds(undefined);
