@@ -147,6 +147,10 @@ class DocumentMemory implements Memory {
     return clock === "pass" ? undefined : clock;
   }
 
+  get clock(): number | undefined {
+    return this.#own?.clock;
+  }
+
   renewed(clock: number): void {
     if (this.#own) this.#own = { ...this.#own, clock };
   }

@@ -37,6 +37,7 @@ export const yWebsocket: FrameRules = {
   mute: true,
   presence: {
     renewal: (memory, frame) => renewalOf(awarenessOf(frame), memory.flatMap(awarenessOf)[0]),
+    clock: (memory) => memory.flatMap(awarenessOf)[0]?.clock,
     renewed: (memory, clock) => memory.map((frame) => awarenessOf(frame).map((own) => awarenessFrame({ ...own, clock }))[0] ?? frame),
     isPresence: (frame) => bytesOf(frame)?.[0] === AWARENESS,
   },

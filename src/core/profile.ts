@@ -33,6 +33,8 @@ export interface Memory {
   keep?(): Kept | undefined;
   /** Of a visitor's frame that only says "still here", or repeats others: the clock that its presence has reached; nobody is woken for it. `undefined`: it says more. */
   renewal?(frame: Frame): number | undefined;
+  /** The clock of its visitor's presence; `undefined`: it shows none. */
+  readonly clock?: number | undefined;
   /** It was renewed up to that clock meanwhile. */
   renewed?(clock: number): void;
   /** Whether an origin's frame only repeats what visitors show of themselves: no sign that anything happens. */
@@ -69,6 +71,7 @@ export interface FrameRules {
   /** What the protocol shows of visitors, where it does. */
   readonly presence?: {
     readonly renewal: (memory: readonly Frame[], frame: Frame) => number | undefined;
+    readonly clock: (memory: readonly Frame[]) => number | undefined;
     /** The memory with that clock in it. */
     readonly renewed: (memory: readonly Frame[], clock: number) => readonly Frame[];
     readonly isPresence: (frame: Frame) => boolean;
@@ -136,6 +139,10 @@ class FrameMemory implements Memory {
 
   renewal(frame: Frame): number | undefined {
     return this.#rules.presence?.renewal(this.#frames, frame);
+  }
+
+  get clock(): number | undefined {
+    return this.#rules.presence?.clock(this.#frames);
   }
 
   renewed(clock: number): void {

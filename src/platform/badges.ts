@@ -12,7 +12,7 @@ export interface Badge {
   /** Its presence was renewed up to this clock, and then, since it was parked. */
   readonly clock?: number;
   readonly renewedAtMs?: number;
-  /** A frame or close of it was taken and is not through yet: after a reset it cannot go on as if nothing had been said. */
+  /** Its session is awake, or a frame or close of it was taken and is not through yet: after a reset it cannot go on as if nothing had been said. */
   readonly busy?: boolean;
 }
 
@@ -25,15 +25,19 @@ export function mark(socket: WebSocket, change: Partial<Badge>): void {
   socket.serializeAttachment({ ...badgeOf(socket), ...change });
 }
 
-/** What others show, to one who may read slowly: presence comes again, so one that is behind is told to come back. */
-export function show(socket: WebSocket, frame: Frame): void {
+/** What others show. `false`: its reader is behind, and was told to come back. */
+export function show(socket: WebSocket, frame: Frame): boolean {
   const { bufferedAmount = 0 } = socket as { bufferedAmount?: number };
-  if (bufferedAmount > SOCKET_LOOK_BYTES) return end(socket, overloaded("you read too slowly: please reconnect"));
+  if (bufferedAmount > SOCKET_LOOK_BYTES) {
+    end(socket, overloaded("you read too slowly: please reconnect"));
+    return false;
+  }
   try {
     socket.send(frame);
   } catch {
     // It is closing: its close event follows.
   }
+  return true;
 }
 
 export function end(socket: WebSocket, close: Close | undefined): void {

@@ -9,6 +9,7 @@ import { Dials } from "./dials.ts";
 import { closeLegs, Connections } from "./connections.ts";
 import type { Handover } from "./hand-over.ts";
 import type { Lane } from "./handshakes.ts";
+import { LeaveOrders } from "./leave-orders.ts";
 import { ARRIVAL_DEADLINE_MS, ASK_AGAIN_MS, delay, MOVE_DEADLINE_MS, RECONNECT_DEADLINE_MS, RESETS_MAX } from "./limits.ts";
 import type { ParkedSession } from "./parking-store.ts";
 import { Regrouping } from "./regrouping.ts";
@@ -34,9 +35,7 @@ export class CarriedSession implements ConnectionEvents {
   #placement: Placement | undefined;
   /** Whether a leg has opened at the present placement. */
   #reached = false;
-  /** Orders to leave, and the newest placement that we were told to leave, known here or not. */
-  #leaveCount = 0;
-  #leftFence = 0;
+  readonly #orders = new LeaveOrders();
   #failures = 0;
   #asking: Promise<Refusal | undefined> | undefined;
   #pause: PromiseWithResolvers<void> | undefined;
@@ -90,30 +89,32 @@ export class CarriedSession implements ConnectionEvents {
   }
 
   /**
-   * Gives up the origin's legs of a session at rest, and its visitors' to whoever keeps them. Anything that comes between wakes it again. The
-   * state is what is left once the old legs are closed, and nothing may happen between the last look at it and the keeping.
+   * Gives up the origin's legs of a session at rest, and its visitors' to whoever keeps them. Anything that comes between wakes it again: nothing may happen
+   * between the last look at what the old legs have left, and the keeping.
    */
   async park(keeper: Keeper): Promise<void> {
-    const [placement, connections] = [this.#placement, [...this.#connections]];
+    const [placement, connections, orderCount] = [this.#placement, [...this.#connections], this.#orders.count];
     const isAtRest = (): boolean =>
       !this.#over && !this.#asking && this.#connecting.size === 0 && this.#placement === placement && this.#connections.size === connections.length;
     const flows = !this.#pause && connections.every((connection) => connection.flowing);
     if (!placement || this.#handover || !flows || !this.#connections.areAtRest(Date.now()) || !isAtRest() || !this.#connections.keep()) return;
     const pause = this.#beginPause(MOVE_DEADLINE_MS);
     for (const connection of connections) connection.hold();
-    await closeLegs(connections, PARKING);
-    const kept = this.#connections.keep();
-    const sealed = kept && isAtRest() ? await keeper.seal(kept) : undefined;
-    if (sealed && this.#pause === pause && isAtRest() && this.#connections.keep()) {
+    try {
+      await closeLegs(connections, PARKING);
+      const kept = this.#connections.keep();
+      const sealed = kept && isAtRest() ? await keeper.seal(kept) : undefined;
+      if (!sealed || this.#pause !== pause || !isAtRest() || !this.#connections.keep()) return;
       keeper.keep(placement, connections, sealed);
       this.#over = true;
       for (const connection of connections) connection.release();
       for (const _ of connections) this.#host.counted(-1);
-      pause.resolve();
-    } else if (this.#pause === pause) this.#resume();
+    } finally {
+      // Not where it was ordered away meanwhile: who has ordered that says where it goes on.
+      if (this.#pause === pause && !this.#orders.isLeft(placement, orderCount)) this.#resume();
+    }
   }
 
-  /** What is said of its connections together. */
   get connections(): Readonly<Connections> {
     return this.#connections;
   }
@@ -121,8 +122,7 @@ export class CarriedSession implements ConnectionEvents {
   /** First phase of a move: holds the visitors' frames and takes every leg off the old origin. Resolves when all have left. */
   async leave({ fence, planned }: LeaveItem): Promise<LeftItem> {
     const left: LeftItem = { keyHash: this.ref.keyHash, connections: this.#connections.size, reached: this.#reached };
-    this.#leaveCount++;
-    this.#leftFence = Math.max(this.#leftFence, fence);
+    this.#orders.came(fence);
     if (!this.#placement || fence < this.#placement.fence) return left; // we are past that placement already, or have not heard of it yet
     const placement = this.#placement;
     const pause = this.#beginPause(planned ? MOVE_DEADLINE_MS : ASK_AGAIN_MS);
@@ -169,11 +169,14 @@ export class CarriedSession implements ConnectionEvents {
   /** Whether the session has a leg, or nobody who needs one, once every connection that looks for one has found it or given up. */
   async connected(): Promise<boolean> {
     await Promise.all(this.#connecting.values());
-    return this.hasLeg || this.#connections.size === 0;
+    return this.#connections.hasLeg || this.#connections.size === 0;
   }
 
-  get hasLeg(): boolean {
-    return this.#connections.hasLeg;
+  /** Somebody has something for it: it is not parked for a while. Resolves once its legs are open, or cannot be. */
+  async stayAwake(): Promise<void> {
+    this.#connections.wokenAtMs = Date.now();
+    await this.#pause?.promise;
+    await this.connected();
   }
 
   /** Ends every connection. The visitors come back, or not, as they are told. */
@@ -360,8 +363,8 @@ export class CarriedSession implements ConnectionEvents {
   async #askRing(excluded: readonly string[]): Promise<Refusal | undefined> {
     // The cookie's claim speaks of the time before: once the session is placed it counts no more.
     const claim = this.#placement ? undefined : this.#claim;
-    const unreached = excluded.length > 0 && !this.hasLeg && isGivenUp(this.#failures, this.#reached);
-    const [pause, entered, leaveCount] = [this.#pause, this.#entered.promise, this.#leaveCount];
+    const unreached = excluded.length > 0 && !this.#connections.hasLeg && isGivenUp(this.#failures, this.#reached);
+    const [pause, entered, orderCount] = [this.#pause, this.#entered.promise, this.#orders.count];
     const item: PlaceItem = {
       ...this.ref,
       claim,
@@ -369,21 +372,22 @@ export class CarriedSession implements ConnectionEvents {
       excluded: unreached ? [...new Set([...excluded, ...this.#tried])] : excluded,
     };
     const answer = await this.#host.place(unreached ? { ...item, unreached } : item);
+    if (this.#over) {
+      // Everyone left while it was asked: the ring object has just placed a session that is none, or heard of it again by the question.
+      const fence = answer.kind === "placed" ? answer.placement.fence : item.live?.fence;
+      if (answer.kind !== "moving" && fence !== undefined) this.#host.emptied(this.ref, fence);
+      return undefined;
+    }
     if (answer.kind === "refused") return answer;
     if (answer.kind === "moving") {
       await Promise.race([entered, delay(ASK_AGAIN_MS)]);
       return undefined;
     }
     const { placement } = answer;
-    const isLeft = this.#leaveCount > leaveCount && placement.fence <= this.#leftFence;
-    // Everyone left while it was asked: the ring object has just placed a session that is none.
-    if (this.#over) this.#host.emptied(this.ref, placement.fence);
-    else if (isLeft) {
-      // It crossed an order to leave that place: as if it had come before.
-      if (placement.fence > (this.#placement?.fence ?? 0)) {
-        this.#placement = placement;
-        this.#beginPause(ASK_AGAIN_MS);
-      }
+    if (this.#orders.isLeft(placement, orderCount)) {
+      if (placement.fence <= (this.#placement?.fence ?? 0)) return undefined;
+      this.#placement = placement; // it crossed an order to leave that place: as if it had come before
+      this.#beginPause(ASK_AGAIN_MS);
     } else if (pause && this.#pause === pause && placement.fence === this.#placement?.fence) {
       // Nobody moves it any more. Whose state was not kept cannot be sure what their origin has heard.
       if (this.#handover?.given === false) for (const connection of this.#connections) if (!this.#arriving.has(connection)) connection.end(RESTART);

@@ -22,11 +22,12 @@ import { answer, overloaded } from "./carrier-answers.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { Backlog } from "./backlog.ts";
 import { CarriedSession } from "./carried-session.ts";
-import type { SessionHost } from "./session-host.ts";
+import type { Keeper, SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
 import { CarrierTally } from "./carrier-tally.ts";
 import { ComeBack } from "./come-back.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";
+import { budgetOf } from "./budget.ts";
 import type { Budget, Connection, Means, VisitorEvents } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
 import type { Pool } from "../core/config-types.ts";
@@ -74,6 +75,8 @@ export class CarrierObject extends DurableObject<Env> {
   #alarmAtMs = Infinity;
   #connectionCount = 0;
   #reporting = false;
+  /** The ring object has not heard of the last changes. */
+  #unheard = false;
   #watching = false;
 
   constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
@@ -94,7 +97,7 @@ export class CarrierObject extends DurableObject<Env> {
     this.#parking = new Parking(ctx, {
       secrets: settings.secrets,
       hashOf: (key) => keyedHash(settings.secrets.at(-1) ?? "", pool?.id ?? "", key),
-      budget: this.#budget,
+      budgetOfSession: () => budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
       revive: (session, revived) => this.#revive(session, revived),
       ended: ({ ref, placement }) => {
         this.#ring.ended({ keyHash: ref.keyHash, fence: placement.fence });
@@ -111,11 +114,11 @@ export class CarrierObject extends DurableObject<Env> {
     const live = decodeLiveRequest(request.headers.get(LIVE_HEADER));
     if (!live) return requestProblem("bad-request", "This request did not come from a Limpet router of a version that is known here.", "");
     const comeBack = (): string => this.#comeBack.seconds(this.#handshakes.arrivalsNeed, Date.now());
-    if (this.#connectionCount + this.#parking.connectionCount >= this.#maxConnections || this.#backlog.isFull) {
+    if (this.#hasRoom() && this.#parking.has(live.keyHash)) await this.#parking.wake(live.keyHash); // who is there must hear who comes
+    if (!this.#hasRoom()) {
       this.#refused();
       return overloaded("This carrier holds as many connections as it may. Try again shortly.", live.requestId, comeBack);
     }
-    if (this.#parking.has(live.keyHash)) await this.#parking.wake(live.keyHash); // who is there must hear who comes
     const known = this.#sessions.get(live.keyHash);
     if (!known && this.#handshakes.isFull()) {
       this.#refused(); // the ring object is not asked for a place that nobody would reach in time
@@ -172,7 +175,7 @@ export class CarrierObject extends DurableObject<Env> {
     return {
       absent: entering.flatMap(({ keyHash, session, isParked }) => (session || isParked ? [] : [keyHash])),
       failed: entering.flatMap(({ keyHash, fence, session }) =>
-        session && session.connectionCount > 0 && !(session.hasLeg && session.placement?.fence === fence) ? [keyHash] : [],
+        session && session.connectionCount > 0 && !(session.connections.hasLeg && session.placement?.fence === fence) ? [keyHash] : [],
       ),
     };
   }
@@ -190,7 +193,7 @@ export class CarrierObject extends DurableObject<Env> {
   async wake(keyHash: string): Promise<void> {
     await this.#resting.get(keyHash);
     await this.#parking.wake(keyHash);
-    await Promise.race([this.#sessions.get(keyHash)?.connected(), delay(ENTERED_WITHIN_MS)]);
+    await Promise.race([this.#sessions.get(keyHash)?.stayAwake(), delay(ENTERED_WITHIN_MS)]);
   }
 
   /** Every session carried here with its placement, and those whose place is still being asked for. */
@@ -282,14 +285,22 @@ export class CarrierObject extends DurableObject<Env> {
   async #park(session: CarriedSession): Promise<void> {
     const { ref, beganAtMs, connections } = session;
     const { busyAtMs } = connections;
-    await session.park({
+    const keeper: Keeper = {
       seal: (kept) => this.#parking.seal(kept),
       keep: (placement, kept, sealed) => {
+        this.#parking.keep({ ref, placement, beganAtMs, busyAtMs }, kept, sealed); // where that fails it stays a session
         this.#sessions.delete(ref.keyHash);
-        this.#parking.keep({ ref, placement, beganAtMs, busyAtMs }, kept, sealed);
         this.#schedule();
       },
-    });
+    };
+    // What goes wrong is recorded; the session goes on, and is parked another time.
+    await session
+      .park(keeper)
+      .catch((error: unknown) => console.error(JSON.stringify({ limpet: "not-parked", keyHash: ref.keyHash, error: String(error) })));
+  }
+
+  #hasRoom(): boolean {
+    return this.#connectionCount + this.#parking.connectionCount < this.#maxConnections && !this.#backlog.isFull;
   }
 
   #leftParked({ keyHash }: LeaveItem): LeftItem | undefined {
@@ -305,8 +316,9 @@ export class CarrierObject extends DurableObject<Env> {
     const successor = this.#sessions.get(keyHash);
     if (successor === session) this.#sessions.delete(keyHash);
     this.#opening.delete(session);
-    // A session of the same key that began since lives by the same placement: it is not over for the ring object.
-    if (fence !== undefined && (successor === undefined || successor === session)) this.#ring.ended({ keyHash, fence });
+    // A session of the same key that began since, and may be parked by now, lives by the same placement: it is not over for the ring object.
+    const isSucceeded = this.#parking.has(keyHash) || (successor !== undefined && successor !== session);
+    if (fence !== undefined && !isSucceeded) this.#ring.ended({ keyHash, fence });
   }
 
   #connection(request: Request, live: LiveRequest, session: CarriedSession): Connection {
@@ -345,13 +357,13 @@ export class CarrierObject extends DurableObject<Env> {
     this.#parking.endDue(nowMs, this.#limits);
   }
 
-  /** One alarm for all: soon while anybody is awake (their limits are looked at then), else when the first parked session is over. */
+  /** One alarm for all: soon while anybody is awake (their limits are looked at then) or was not reported, else when the first parked session is over. */
   #schedule(): void {
     const { idleMs, maxLifeMs } = this.#limits;
     const awakeMs = Date.now() + Math.min(AWAKE_MS, idleMs, maxLifeMs);
-    const isAwake = this.#sessions.size > 0;
-    if (isAwake && this.#alarmAtMs <= awakeMs) return;
-    const dueAtMs = isAwake ? awakeMs : this.#parking.nextDueAtMs(this.#limits);
+    const isSoon = this.#sessions.size > 0 || this.#unheard;
+    if (isSoon && this.#alarmAtMs <= awakeMs) return;
+    const dueAtMs = isSoon ? awakeMs : this.#parking.nextDueAtMs(this.#limits);
     if (dueAtMs === Infinity || dueAtMs === this.#alarmAtMs) return;
     this.#alarmAtMs = dueAtMs;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(dueAtMs));
@@ -371,27 +383,13 @@ export class CarrierObject extends DurableObject<Env> {
     }, REPORT_MS);
   }
 
-  #report(): Promise<void> {
+  async #report(): Promise<void> {
     const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
     const count = (origin: string, connections: number): Map<string, number> => counts.set(origin, (counts.get(origin) ?? 0) + connections);
     for (const { placement, connectionCount } of this.#sessions.values()) if (placement) count(placement.origin, connectionCount);
     for (const { origin, connections } of this.#parking.rows()) count(origin, connections);
-    return this.#ring.report(Object.fromEntries(counts), this.#tally.read(), this.#sessions.size === 0);
+    const isHeard = await this.#ring.report(Object.fromEntries(counts), this.#tally.read(), this.#sessions.size === 0);
+    this.#unheard = !isHeard && this.#maxConnections > 0;
+    if (this.#unheard) this.#schedule(); // nobody who sleeps says anything else soon
   }
-}
-
-/** `within`: what is taken is taken of that too. */
-function budgetOf(maxBytes: number, within?: Budget): Budget {
-  let held = 0;
-  return {
-    add(bytes) {
-      if (held + bytes > maxBytes || within?.add(bytes) === false) return false;
-      held += bytes;
-      return true;
-    },
-    remove(bytes) {
-      held -= bytes;
-      within?.remove(bytes);
-    },
-  };
 }

@@ -44,8 +44,8 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   readonly #held: HeldFrames;
   #holding = true;
   #holdingSinceMs = 0;
-  /** A new leg is there. What is held is flushed when its origin has taken the replay, and then the session says so. */
-  #awaiting: "replay" | "session" | undefined;
+  /** "leg": the old one has said what was not delivered; a new one brings it. It is there: what is held is flushed when its origin has taken the replay, and then the session says so. */
+  #awaiting: "leg" | "replay" | "session" | undefined;
   #frameCount = 0;
   /** When the last frame passed, either way, and when the origin's last did. */
   #lastFrameAtMs = Date.now();
@@ -136,8 +136,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   async quiet(): Promise<void> {
     const startMs = Date.now();
     for (;;) {
-      const nowMs = Date.now();
-      const waitMs = Math.min(this.#lastFrameAtMs + this.#live.quietMs, startMs + QUIET_MAX_MS) - nowMs;
+      const waitMs = Math.min(this.#lastFrameAtMs + this.#live.quietMs, startMs + QUIET_MAX_MS) - Date.now();
       if (waitMs <= 0 || !this.#leg) return;
       await delay(waitMs);
     }
@@ -220,7 +219,7 @@ export class WebSocketConnection implements Connection, VisitorEvents {
 
   #begin(leg: Leg, response: Response): void {
     this.#leg = leg;
-    this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
+    this.#lastFrameAtMs = this.#lastOriginFrameAtMs = this.#busyAtMs = Date.now();
     const { socket } = leg.outlet;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", (event) => this.#fromOrigin(leg, event.data as Frame)); // binaryType rules blobs out
@@ -249,12 +248,11 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   }
 
   #acceptVisitor(response: Response): void {
-    const pair = new WebSocketPair();
-    const visitor = pair[1];
+    const { 0: theirs, 1: visitor } = new WebSocketPair();
     this.#visitor = new Outlet(visitor, this.#backlog, () => this.#giveUp(SLOW_VISITOR));
     this.#subprotocol = response.headers.get(SUBPROTOCOL);
     this.#accept(visitor, this);
-    this.#answer = new Response(null, { status: 101, webSocket: pair[0], headers: responseHeaders(response.headers) });
+    this.#answer = new Response(null, { status: 101, webSocket: theirs, headers: responseHeaders(response.headers) });
   }
 
   said(frame: Frame): void {
@@ -297,7 +295,9 @@ export class WebSocketConnection implements Connection, VisitorEvents {
   #fromOrigin(leg: Leg, frame: Frame): void {
     this.#frameCount++;
     this.#lastFrameAtMs = this.#lastOriginFrameAtMs = Date.now();
-    if (this.parkAfterMs === undefined || !this.#memory?.isPresence?.(frame)) this.#busyAtMs = this.#lastFrameAtMs;
+    const isNews = this.parkAfterMs === undefined || !this.#memory?.isPresence?.(frame);
+    if (isNews) this.#busyAtMs = this.#lastFrameAtMs;
+    if (isNews && leg.muted && (this.#leg ?? leg) === leg) this.#awaiting = "leg";
     if (leg.muted || this.#over || !this.#visitor) return;
     const heard = this.#memory?.heard(frame) ?? "pass";
     if (heard === "refused") return this.end(STALE_HANDSHAKE);

@@ -4,6 +4,9 @@ import { MOVING, type Close } from "../core/close-codes.ts";
 import type { Connection, KeptConnection } from "./connection.ts";
 
 export class Connections extends Set<Connection> {
+  /** When somebody last asked that the session be awake. */
+  wokenAtMs = 0;
+
   get hasLeg(): boolean {
     return [...this].some((connection) => connection.legOpen);
   }
@@ -23,7 +26,7 @@ export class Connections extends Set<Connection> {
 
   /** Whether none has said anything for as long as its route waits before it parks. */
   areAtRest(nowMs: number): boolean {
-    return [...this].every(({ busyAtMs, parkAfterMs }) => parkAfterMs !== undefined && nowMs - busyAtMs >= parkAfterMs);
+    return [...this].every(({ busyAtMs, parkAfterMs }) => parkAfterMs !== undefined && nowMs - Math.max(busyAtMs, this.wokenAtMs) >= parkAfterMs);
   }
 
   /** What all of them go on from; `undefined`: there is one that cannot be parked now. */

@@ -12,6 +12,10 @@ export function encodeKept(kept: KeptConnection): Uint8Array<ArrayBuffer> {
 
 /** Nobody else can have sealed it, so its shape is trusted beyond the format's number. */
 export function decodeKept(bytes: ArrayBuffer): KeptConnection | undefined {
-  const kept = decodeAny(new Uint8Array(bytes)) as KeptConnection & { readonly format: number };
-  return kept.format === KEPT_FORMAT ? kept : undefined;
+  try {
+    const kept = decodeAny(new Uint8Array(bytes)) as KeptConnection & { readonly format: number };
+    return kept.format === KEPT_FORMAT ? kept : undefined;
+  } catch {
+    return undefined; // another format, and not even this encoding
+  }
 }

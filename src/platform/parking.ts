@@ -9,8 +9,10 @@ import { frameBytes, type Frame, type Memory } from "../core/profile.ts";
 import type { Placement, TableRow } from "../core/protocol.ts";
 import type { AcceptVisitor, Budget, Connection, KeptConnection, ParkedVisitor, VisitorEvents } from "./connection.ts";
 import { badgeOf, end, mark, show, type Badge } from "./badges.ts";
+import { Hearers } from "./hearers.ts";
 import { decodeKept, encodeKept } from "./kept-connection.ts";
 import { ParkingStore, type ParkedSession } from "./parking-store.ts";
+import { HELD_FRAMES_MAX } from "./limits.ts";
 import { openBytes, sealBytes } from "./seal.ts";
 
 export interface Revived {
@@ -23,7 +25,8 @@ export interface ParkingHost {
   readonly secrets: readonly string[];
   /** By what keys are hashed today: who was parked under another secret is told to come back. */
   hashOf(key: string): Promise<string>;
-  readonly budget: Budget;
+  /** Of what may be held back of one session while it stirs. */
+  budgetOfSession(): Budget;
   /** The session has its connections again; whoever hears each socket from now on, by id. */
   revive(session: ParkedSession, revived: readonly Revived[]): ReadonlyMap<string, VisitorEvents>;
   /** Its last visitor has gone. */
@@ -32,18 +35,20 @@ export interface ParkingHost {
   changed(): void;
 }
 
-type Event = { readonly id: string } & ({ readonly frame: Frame } | { readonly close: Close });
+type Event = { readonly id: string; readonly socket: WebSocket } & ({ readonly frame: Frame } | { readonly close: Close });
 
 /** A session that something was said to, while it is found out whether it must wake. */
 interface Stirring {
   readonly events: Event[];
+  readonly budget: Budget;
   wakes: boolean;
   readonly done: Promise<void>;
 }
 
 interface Parked {
   session: ParkedSession;
-  readonly ids: Set<string>;
+  /** By id; what of each was opened to look at a frame: in a session of many everyone repeats what they hear of each. */
+  readonly visitors: Map<string, Memory | undefined>;
   /** When something was last heard, as far as it was looked at. */
   seenAtMs: number;
 }
@@ -56,10 +61,7 @@ export class Parking {
   readonly #store: ParkingStore;
   readonly #parked = new Map<string, Parked>();
   readonly #stirring = new Map<string, Stirring>();
-  /** Who hears the sockets of sessions that are awake: by id, and by the socket itself, whose badge would have to be read for every frame. */
-  readonly #awake = new Map<string, { readonly socket: WebSocket; readonly visitor: VisitorEvents }>();
-  readonly #hearing = new Map<WebSocket, VisitorEvents>();
-  readonly #ids = new Map<VisitorEvents | Connection, string>();
+  readonly #awake = new Hearers();
 
   constructor(ctx: DurableObjectState, host: ParkingHost) {
     this.#ctx = ctx;
@@ -74,10 +76,11 @@ export class Parking {
       this.#store.clear();
       for (const socket of ctx.getWebSockets()) end(socket, RESTART);
     }
+    if (this.#parked.size > 0) ctx.waitUntil(this.#tellStrangers());
   }
 
   get connectionCount(): number {
-    return [...this.#parked.values()].reduce((sum, { ids }) => sum + ids.size, 0);
+    return [...this.#parked.values()].reduce((sum, { visitors }) => sum + visitors.size, 0);
   }
 
   get size(): number {
@@ -89,13 +92,13 @@ export class Parking {
   }
 
   connectionsOf(keyHash: string): number {
-    return this.#parked.get(keyHash)?.ids.size ?? 0;
+    return this.#parked.get(keyHash)?.visitors.size ?? 0;
   }
 
   rows(): TableRow[] {
-    return [...this.#parked.values()].map(({ session: { ref, placement }, ids }) => {
+    return [...this.#parked.values()].map(({ session: { ref, placement }, visitors }) => {
       const { origin, region, url, fence, reason, movedFrom } = placement;
-      return { ...ref, origin, region, url, fence, reason, movedFrom, connections: ids.size };
+      return { ...ref, origin, region, url, fence, reason, movedFrom, connections: visitors.size };
     });
   }
 
@@ -104,8 +107,8 @@ export class Parking {
     return (socket, visitor) => {
       const id = crypto.randomUUID();
       this.#ctx.acceptWebSocket(socket, [keyHash]);
-      socket.serializeAttachment({ id, keyHash } satisfies Badge);
-      this.#hear(socket, id, visitor);
+      socket.serializeAttachment({ id, keyHash, busy: true } satisfies Badge);
+      this.#awake.hear(socket, id, visitor);
     };
   }
 
@@ -115,10 +118,12 @@ export class Parking {
 
   /** The session lives here from now on. */
   keep(session: ParkedSession, connections: readonly Connection[], sealed: readonly Uint8Array[]): void {
-    const rows = new Map(connections.map((connection, index) => [this.#ids.get(connection) ?? "", sealed[index] ?? new Uint8Array()]));
-    this.#store.put(session, rows);
-    this.#parked.set(session.ref.keyHash, { session, ids: new Set(rows.keys()), seenAtMs: session.busyAtMs });
-    for (const id of rows.keys()) this.#unhear(id);
+    const { keyHash } = session.ref;
+    const rows = new Map(connections.map((connection, index) => [this.#awake.idOf(connection) ?? "", sealed[index] ?? new Uint8Array()]));
+    this.#ctx.storage.transactionSync(() => this.#store.put(session, rows));
+    const visitors = new Map([...rows.keys()].map((id) => [id, undefined]));
+    this.#parked.set(keyHash, { session, visitors, seenAtMs: session.busyAtMs });
+    for (const id of rows.keys()) this.#awake.unhear(id)?.socket.serializeAttachment({ id, keyHash } satisfies Badge);
     this.#host.changed();
   }
 
@@ -166,15 +171,15 @@ export class Parking {
   // — what the runtime tells of sockets —
 
   said(socket: WebSocket, frame: Frame): void {
-    const known = this.#hearing.get(socket);
+    const known = this.#awake.of(socket);
     if (known) return known.said(frame);
     const { id, keyHash } = badgeOf(socket);
-    if (!this.#parked.get(keyHash)?.ids.has(id)) return end(socket, RESTART);
-    if (!this.#host.budget.add(frameBytes(frame))) {
-      end(socket, overloaded("too much was sent at once: please reconnect"));
-      return this.#closed(socket, id, keyHash, RESTART);
-    }
-    this.#take(socket, { id, frame });
+    if (!this.#parked.get(keyHash)?.visitors.has(id)) return end(socket, RESTART);
+    if (socket.readyState !== WebSocket.OPEN) return; // it was told to come back
+    const { events, budget } = this.#stir(keyHash);
+    if (events.length < HELD_FRAMES_MAX && budget.add(frameBytes(frame))) return this.#take(keyHash, { id, socket, frame });
+    end(socket, overloaded("too much was sent at once: please reconnect"));
+    this.#take(keyHash, { id, socket, close: RESTART });
   }
 
   closed(socket: WebSocket, close: Close): void {
@@ -184,7 +189,7 @@ export class Parking {
 
   lost(socket: WebSocket, close: Close): void {
     const { id, keyHash } = badgeOf(socket);
-    const visitor = this.#unhear(id);
+    const { visitor } = this.#awake.unhear(id) ?? {};
     if (visitor) visitor.lost(close);
     else this.#closed(socket, id, keyHash, close);
   }
@@ -192,22 +197,22 @@ export class Parking {
   // — what follows —
 
   #closed(socket: WebSocket, id: string, keyHash: string, close: Close): void {
-    const visitor = this.#unhear(id);
+    const { visitor } = this.#awake.unhear(id) ?? {};
     if (visitor) visitor.closed(close);
-    else if (this.#parked.get(keyHash)?.ids.has(id)) this.#take(socket, { id, close });
+    else if (this.#parked.get(keyHash)?.visitors.has(id)) this.#take(keyHash, { id, socket, close });
     else end(socket, answerTo(close));
   }
 
-  #take(socket: WebSocket, event: Event): void {
-    mark(socket, { busy: true });
-    this.#stir(badgeOf(socket).keyHash).events.push(event);
+  #take(keyHash: string, event: Event): void {
+    mark(event.socket, { busy: true });
+    this.#stir(keyHash).events.push(event);
   }
 
   #stir(keyHash: string): Stirring {
     const known = this.#stirring.get(keyHash);
     if (known) return known;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const stirring: Stirring = { events: [], wakes: false, done: promise };
+    const stirring: Stirring = { events: [], budget: this.#host.budgetOfSession(), wakes: false, done: promise };
     this.#stirring.set(keyHash, stirring);
     const done = this.#settle(keyHash, stirring).finally(resolve);
     this.#ctx.waitUntil(done);
@@ -223,39 +228,58 @@ export class Parking {
     } catch (error) {
       console.error(JSON.stringify({ limpet: "not-woken", keyHash, error: String(error) }));
       this.expel(keyHash, RESTART); // better told than asleep for ever
+      for (const socket of this.#sockets(keyHash).values()) if (!this.#awake.of(socket)) end(socket, RESTART);
     } finally {
       this.#stirring.delete(keyHash);
-      for (const event of stirring.events.splice(0)) this.#letGo(event);
+      for (const event of stirring.events.splice(0)) letGo(event, stirring.budget);
     }
   }
 
   async #settleFirst(keyHash: string, stirring: Stirring): Promise<void> {
     const [event] = stirring.events;
     if (!event) return;
-    const kept = await this.#open(event.id);
-    const sockets = this.#sockets(keyHash);
-    const socket = sockets.get(event.id);
-    const memory = kept && memoryOf(kept, socket);
-    if ("frame" in event && socket && memory) {
+    const { id, socket } = event;
+    const memory = await this.#memoryOf(keyHash, event);
+    if ("frame" in event && memory) {
       const clock = memory.renewal?.(event.frame);
       if (clock === undefined) {
         stirring.wakes = true;
         return;
       }
       // As an origin does: everyone of the session sees that this one is still there. What only repeats others is news to nobody.
-      if (clock > (badgeOf(socket).clock ?? -1)) for (const each of sockets.values()) show(each, event.frame);
-      mark(socket, { busy: false, clock, renewedAtMs: Date.now() });
+      if (clock > (memory.clock ?? -1)) this.#show(keyHash, event.frame);
+      memory.renewed?.(clock);
+      mark(socket, { busy: stirring.events.some((other) => other !== event && other.id === id), clock, renewedAtMs: Date.now() });
     } else {
-      for (const [id, each] of sockets) if (id !== event.id) for (const word of memory?.lastWords() ?? []) show(each, word);
-      if (socket) end(socket, "close" in event ? answerTo(event.close) : RESTART);
-      this.#leave(keyHash, event.id);
+      end(socket, "close" in event ? answerTo(event.close) : RESTART);
+      for (const word of memory?.lastWords() ?? []) this.#show(keyHash, word, id);
+      this.#leave(keyHash, id);
     }
     stirring.events.shift();
-    this.#letGo(event);
+    letGo(event, stirring.budget);
+  }
+
+  async #memoryOf(keyHash: string, { id, socket }: Event): Promise<Memory | undefined> {
+    const known = this.#parked.get(keyHash)?.visitors.get(id);
+    if (known) return known;
+    const kept = await this.#open(id);
+    const visitors = this.#parked.get(keyHash)?.visitors;
+    const memory = kept && visitors?.has(id) ? profileOf(kept.live.resume)?.begin(kept.memory) : undefined;
+    const { clock } = badgeOf(socket);
+    if (clock !== undefined) memory?.renewed?.(clock);
+    if (memory) visitors?.set(id, memory);
+    return memory;
+  }
+
+  /** To those who may read slowly: presence comes again, so one that is behind comes back for it. */
+  #show(keyHash: string, frame: Frame, except?: string): void {
+    const visitors = this.#parked.get(keyHash)?.visitors;
+    for (const [id, socket] of this.#sockets(keyHash))
+      if (id !== except && visitors?.has(id) && !show(socket, frame)) this.#take(keyHash, { id, socket, close: RESTART });
   }
 
   async #revive(keyHash: string, stirring: Stirring): Promise<void> {
-    const ids = [...(this.#parked.get(keyHash)?.ids ?? [])];
+    const ids = [...(this.#parked.get(keyHash)?.visitors.keys() ?? [])];
     for (const [id, socket] of this.#sockets(keyHash)) if (ids.includes(id)) mark(socket, { busy: true });
     const opened = await Promise.all(ids.map(async (id) => [id, await this.#open(id)] as const));
     // From here on nothing is waited for: rows become connections at once.
@@ -264,7 +288,7 @@ export class Parking {
     const sockets = this.#sockets(keyHash);
     const revived = opened.flatMap(([id, kept]): Revived[] => {
       const socket = sockets.get(id);
-      if (!socket || !parked.ids.has(id)) return [];
+      if (!socket || !parked.visitors.has(id)) return [];
       if (kept) return [{ id, kept, visitor: { socket, clock: badgeOf(socket).clock } }];
       end(socket, RESTART); // sealed by a secret or a version that is not known here
       return [];
@@ -272,15 +296,15 @@ export class Parking {
     this.#store.deleteSession(keyHash);
     this.#parked.delete(keyHash);
     if (revived.length === 0) return this.#host.ended(parked.session);
-    for (const { visitor, id } of revived) visitor.socket.serializeAttachment({ id, keyHash } satisfies Badge);
+    for (const { visitor, id } of revived) visitor.socket.serializeAttachment({ id, keyHash, busy: true } satisfies Badge);
     for (const [id, visitor] of this.#host.revive(parked.session, revived)) {
       const socket = sockets.get(id);
-      if (socket) this.#hear(socket, id, visitor);
+      if (socket) this.#awake.hear(socket, id, visitor);
     }
     for (const event of stirring.events.splice(0)) {
-      this.#letGo(event);
-      if ("frame" in event) this.#awake.get(event.id)?.visitor.said(event.frame);
-      else this.#unhear(event.id)?.closed(event.close);
+      letGo(event, stirring.budget);
+      if ("frame" in event) this.#awake.at(event.id)?.said(event.frame);
+      else this.#awake.unhear(event.id)?.visitor.closed(event.close);
     }
   }
 
@@ -294,9 +318,9 @@ export class Parking {
 
   #leave(keyHash: string, id: string): void {
     const parked = this.#parked.get(keyHash);
-    if (!parked?.ids.delete(id)) return;
+    if (!parked?.visitors.delete(id)) return;
     this.#store.deleteConnection(id);
-    if (parked.ids.size === 0) this.#forget(keyHash);
+    if (parked.visitors.size === 0) this.#forget(keyHash);
     else this.#host.changed();
   }
 
@@ -311,17 +335,34 @@ export class Parking {
   #reconcile(): void {
     const sockets = new Map<string, WebSocket>();
     for (const socket of this.#ctx.getWebSockets()) if (socket.readyState === WebSocket.OPEN) sockets.set(badgeOf(socket).id, socket);
-    for (const session of this.#store.sessions()) this.#parked.set(session.ref.keyHash, { session, ids: new Set(), seenAtMs: session.busyAtMs });
+    for (const session of this.#store.sessions()) this.#parked.set(session.ref.keyHash, { session, visitors: new Map(), seenAtMs: session.busyAtMs });
     for (const { id, keyHash } of this.#store.connections()) {
       const socket = sockets.get(id);
-      if (!socket || badgeOf(socket).busy) this.#store.deleteConnection(id);
-      else {
-        this.#parked.get(keyHash)?.ids.add(id);
+      if (!socket || badgeOf(socket).busy) {
+        this.#store.deleteConnection(id);
+        this.#host.changed();
+      } else {
+        this.#parked.get(keyHash)?.visitors.set(id, undefined);
         sockets.delete(id);
       }
     }
     for (const socket of sockets.values()) end(socket, RESTART);
-    for (const [keyHash, { ids }] of this.#parked) if (ids.size === 0) this.#forget(keyHash);
+    for (const [keyHash, { visitors }] of this.#parked) if (visitors.size === 0) this.#forget(keyHash);
+  }
+
+  /**
+   * After the secret that keys the hashes was taken away these sessions have another name elsewhere: who comes meanwhile is not heard here. So it is
+   * looked whether a row still opens, which all then do; whose does not is told now, not when they speak next.
+   */
+  async #tellStrangers(): Promise<void> {
+    for (const [keyHash, { visitors }] of this.#parked) {
+      for (const id of visitors.keys()) {
+        if (await this.#open(id).catch(() => undefined)) return;
+        const socket = this.#parked.get(keyHash)?.visitors.has(id) && this.#sockets(keyHash).get(id);
+        if (socket) end(socket, RESTART);
+        this.#leave(keyHash, id);
+      }
+    }
   }
 
   /** When its visitors last said anything, if only that they are still there. */
@@ -332,34 +373,12 @@ export class Parking {
   #sockets(keyHash: string): Map<string, WebSocket> {
     return new Map(this.#ctx.getWebSockets(keyHash).map((socket) => [badgeOf(socket).id, socket]));
   }
+}
 
-  #hear(socket: WebSocket, id: string, visitor: VisitorEvents): void {
-    this.#awake.set(id, { socket, visitor });
-    this.#hearing.set(socket, visitor);
-    this.#ids.set(visitor, id);
-  }
-
-  #unhear(id: string): VisitorEvents | undefined {
-    const heard = this.#awake.get(id);
-    if (!heard) return undefined;
-    this.#awake.delete(id);
-    this.#hearing.delete(heard.socket);
-    this.#ids.delete(heard.visitor);
-    return heard.visitor;
-  }
-
-  #letGo(event: Event): void {
-    if ("frame" in event) this.#host.budget.remove(frameBytes(event.frame));
-  }
+function letGo(event: Event, budget: Budget): void {
+  if ("frame" in event) budget.remove(frameBytes(event.frame));
 }
 
 function endsAtMs({ session, seenAtMs }: Parked, { idleMs, maxLifeMs }: Limits): number {
   return Math.min(seenAtMs + idleMs, session.beganAtMs + maxLifeMs);
-}
-
-function memoryOf({ live, memory }: KeptConnection, socket: WebSocket | undefined): Memory | undefined {
-  const revived = profileOf(live.resume)?.begin(memory);
-  const clock = socket && badgeOf(socket).clock;
-  if (clock !== undefined) revived?.renewed?.(clock);
-  return revived;
 }

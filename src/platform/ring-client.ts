@@ -70,9 +70,12 @@ export class RingClient {
     this.#gather();
   }
 
-  /** Connections by origin, and what was counted so far; `asleep`: nobody here needs to hear of changes. A lost report is followed by the next. */
-  async report(counts: Readonly<Record<string, number>>, tally: Tally, asleep: boolean): Promise<void> {
-    await this.#call((stub, envelope) => stub.report(envelope, counts, tally, asleep)).catch(() => undefined);
+  /** Connections by origin, and what was counted so far; `asleep`: nobody here needs to hear of changes. `false`: it was lost. */
+  async report(counts: Readonly<Record<string, number>>, tally: Tally, asleep: boolean): Promise<boolean> {
+    return this.#call((stub, envelope) => stub.report(envelope, counts, tally, asleep)).then(
+      () => true,
+      () => false,
+    );
   }
 
   /** The origin has said so of a session. What is lost here another answer says again. */
@@ -113,8 +116,14 @@ export class RingClient {
     if (ended.length + accepted.length > 0) {
       void this.#call((stub, envelope) => stub.ended(envelope, ended, accepted)).catch(() => undefined); // a gap makes the ring object pull
     }
+    const over = new Map(ended.map(({ keyHash, fence }) => [keyHash, fence]));
     for (const asks of [this.#asks.fresh, this.#asks.doubtful]) {
-      while (asks.length > 0) void this.#ask(asks.splice(0, BATCH_MAX));
+      const { moot = [], due = [] } = Object.groupBy(asks.splice(0), ({ item: { keyHash, live } }) =>
+        live && live.fence <= (over.get(keyHash) ?? -1) ? "moot" : "due",
+      );
+      // What a session that is over had asked would bring it back: the ring object believes whoever says that it carries one.
+      for (const { item, answer } of moot) answer({ kind: "refused", keyHash: item.keyHash, why: "no-origin", epoch: 0 });
+      while (due.length > 0) void this.#ask(due.splice(0, BATCH_MAX));
     }
   }
 

@@ -15,6 +15,8 @@ const stubOf = (region: string, sessions: readonly string[] = []) => ({
     origins: [{ id: `${region}-1` }, { id: "constructor" }],
   }),
   session: async (hash: string): Promise<object | undefined> => (sessions.includes(hash) ? { origin: `${region}-1` } : undefined),
+  wakeSession: async (hash: string): Promise<object | undefined> => (sessions.includes(hash) ? { state: "settled" } : undefined),
+  endSession: async (hash: string): Promise<boolean> => sessions.includes(hash),
   drain: async (id: string): Promise<object> => ({ id, state: "draining" }),
 });
 let stubs: Record<string, ReturnType<typeof stubOf>>;
@@ -38,24 +40,67 @@ async function ask(path: string, token = "r", method = "GET"): Promise<Response>
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
   const env = {
     RING: { idFromName: (name: string) => name, get: (name: string) => stubs[name] },
-    LIMPET_ADMIN_TOKENS: "reader:read:r, operator:operate:o, both:read+operate:b",
+    LIMPET_ADMIN_TOKENS: "reader:read:r, operator:operate:o, both:read+operate:b, server:wake:w",
   };
   const request = new Request(`http://router.example/_limpet/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } });
   return admin.fetch(request, { env, settings: { config: parsed.config, dev: false, secrets: ["s"] }, requestId: "r-1" });
 }
 
-test.each<[token: string, read: number, operate: number]>([
-  ["r", 200, 403],
-  ["o", 403, 200],
-  ["b", 200, 200],
-  ["dev", 401, 401],
-])("the token %s: reading %i, operating %i", async (token, read, operate) => {
-  const answers = [await ask("/rings", token), await ask("/rings/p/enam/origins/enam-1/drain", token, "POST")];
-  expect(answers.map(({ status }) => status)).toEqual([read, operate]);
+const SESSION = `/sessions/p/${"a".repeat(32)}`;
+
+test.each<[token: string, read: number, operate: number, wake: number]>([
+  ["r", 200, 403, 403],
+  ["o", 403, 200, 200],
+  ["b", 200, 200, 200],
+  ["w", 403, 403, 200],
+  ["dev", 401, 401, 401],
+])("the token %s: reading %i, operating %i, waking %i", async (token, read, operate, wake) => {
+  const answers = [
+    await ask("/rings", token),
+    await ask("/rings/p/enam/origins/enam-1/drain", token, "POST"),
+    await ask(`${SESSION}/wake`, token, "POST"),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([read, operate, wake]);
   for (const answer of answers.filter(({ status }) => status === 403)) {
     expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer error="insufficient_scope"/);
     expect(await problemOf(answer)).toEqual([403, "forbidden"]);
   }
+});
+
+test("a token that may wake may neither see a session nor end it, and learns of no other by trying", async () => {
+  expect([(await ask(SESSION, "w")).status, (await ask(SESSION, "w", "DELETE")).status, (await ask(`${SESSION}/move`, "w", "POST")).status]).toEqual([
+    403, 403, 403,
+  ]);
+  for (const path of [
+    "/sessions/p/nobody/wake",
+    `/sessions/p/${"b".repeat(32)}/wake`,
+    "/sessions/nothing/nobody/wake",
+    "/sessions/p/%00/wake",
+    "/sessions/constructor/nobody/wake",
+  ]) {
+    expect(await problemOf(await ask(path, "w", "POST"))).toEqual([404, "not-found"]);
+  }
+});
+
+test.each(["GET", "PUT", "DELETE", "PATCH"])("%s wakes nobody", async (method) => {
+  const answer = await ask(`${SESSION}/wake`, "o", method);
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST"]);
+});
+
+test("a ring object that fails while a session is to be woken or ended is told as a problem", async () => {
+  const failing = {
+    ...stubOf("enam", ["a".repeat(32)]),
+    wakeSession: () => Promise.reject(new Error("overloaded")),
+    endSession: () => Promise.reject(new Error("overloaded")),
+  };
+  stubs["v1:p@enam#g1"] = failing;
+  expect(await problemOf(await ask(`${SESSION}/wake`, "w", "POST"))).toEqual([503, "ring-unreachable"]);
+  expect(await problemOf(await ask(SESSION, "o", "DELETE"))).toEqual([503, "ring-unreachable"]);
+});
+
+test("what does not exist is not ended", async () => {
+  expect((await ask(SESSION, "o", "DELETE")).status).toBe(204);
+  expect(await problemOf(await ask("/sessions/p/nobody", "o", "DELETE"))).toEqual([404, "not-found"]);
 });
 
 test("connections to an origin are summed over the rings, and a name of every object counts none", async () => {

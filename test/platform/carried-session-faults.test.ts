@@ -6,9 +6,10 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Resume } from "../../src/core/config-types.ts";
 import { ARRIVAL_DEADLINE_MS } from "../../src/platform/limits.ts";
-import { CarriedWorld, isOpen, type Setting, type Visitor } from "./carried/carried-world.ts";
+import { CarriedWorld } from "./carried/carried-world.ts";
 import type { Health, Leg } from "./carried/fake-origin.ts";
 import { stubSockets } from "./carried/globals.ts";
+import { isOpen, type Setting, type Visitor } from "./carried/played-world.ts";
 import { allGone, handedOnce, heardInOrder, noSilentHole } from "./carried/promises.ts";
 
 const RUNS = Number(process.env["LIMPET_MODEL_RUNS"] ?? 1_500);

@@ -2,7 +2,8 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ARRIVAL_DEADLINE_MS, MOVE_DEADLINE_MS } from "../../src/platform/limits.ts";
-import { CarriedWorld, CLOSE_DEADLINE_MS, type Setting } from "./carried/carried-world.ts";
+import { CarriedWorld } from "./carried/carried-world.ts";
+import { CLOSE_DEADLINE_MS, type Setting } from "./carried/played-world.ts";
 import { stubSockets } from "./carried/globals.ts";
 
 const SETTING: Setting = {
@@ -159,7 +160,7 @@ test("a ring object that says where the session is, and in the same moment order
   await world.clock.pass(200);
   expect([placeNow(), world.violations]).toEqual(["o0", []]);
   await world.clock.pass(1_000);
-  expect([placeNow(), world.session?.hasLeg, world.violations]).toEqual(["o1", true, []]);
+  expect([placeNow(), world.session?.connections.hasLeg, world.violations]).toEqual(["o1", true, []]);
 });
 
 test("a visitor who arrives has an answer at the deadline, though the session's state is being brought back then", async () => {

@@ -73,6 +73,16 @@ test.each([
   expect(calls.map(({ envelope }) => envelope.seq)).toEqual([1, 1]);
 });
 
+test("what a session had asked that is over before it is sent would bring it back: it is not sent; that of one which has begun since is", async () => {
+  const client = clientOf();
+  const live = (fence: number): Partial<PlaceItem> => ({ live: { origin: "o1", region: "weur", fence } });
+  const asked = [item("a", live(5)), item("a", { ...live(5), excluded: ["o1"] }), item("a"), item("a", live(6)), item("b", live(5))];
+  const answers = asked.map((each) => client.place(each));
+  client.ended({ keyHash: "a", fence: 5 });
+  expect((await Promise.all(answers)).map(({ kind }) => kind)).toEqual(["refused", "refused", "refused", "refused", "refused"]);
+  expect(calls.flatMap(({ items }) => items)).toEqual(asked.slice(2));
+});
+
 test("while the ring object is away, known sessions stay and new ones are placed by the ring, with a fence beyond all seen", async () => {
   const client = clientOf();
   const farAhead = Date.now() * 256 + 2_000_000; // a ring object that restarted goes on from its mark, up to ten seconds ahead

@@ -1,7 +1,7 @@
 // A ring object that is played, of one session: it places it, moves it in two phases, loses track of a move, or answers that it cannot.
 
-import type { PlaceAnswer, PlaceItem, Placement } from "../../../src/core/protocol.ts";
-import type { CarriedSession } from "../../../src/platform/carried-session.ts";
+import { nextFence } from "../../../src/core/fence.ts";
+import type { LeaveItem, LivePlacement, PlaceAnswer, PlaceItem, Placement } from "../../../src/core/protocol.ts";
 import { delay } from "../../../src/platform/limits.ts";
 import type { FakeOrigin } from "./fake-origin.ts";
 
@@ -15,6 +15,12 @@ export interface MoveWish {
   readonly by: number;
 }
 
+/** Whoever carries the session that is moved. */
+export interface Mover {
+  leave(item: LeaveItem): Promise<unknown>;
+  enter(placement: Placement): unknown;
+}
+
 export class FakeRing {
   placement: Placement | undefined;
   refuses = false;
@@ -25,15 +31,17 @@ export class FakeRing {
   away = false;
   readonly #origins: readonly FakeOrigin[];
   readonly #latencyMs: number;
-  #fence = 100;
+  #fence = 0;
 
   constructor(origins: readonly FakeOrigin[], latencyMs: number) {
     this.#origins = origins;
     this.#latencyMs = latencyMs;
   }
 
-  async place(item: PlaceItem): Promise<PlaceAnswer> {
+  /** `asker`: a question whose asker's life is over when it arrives is not heard. */
+  async place(item: PlaceItem, asker?: { readonly ended: boolean }): Promise<PlaceAnswer> {
     await delay(this.#latencyMs);
+    if (asker?.ended) return new Promise(() => undefined);
     const answer = this.#answer(item);
     await delay(this.#latencyMs);
     return answer;
@@ -46,7 +54,7 @@ export class FakeRing {
   }
 
   /** Both phases, as the ring object has them. `sessionNow`: the carrier's at each moment. */
-  async move(wish: MoveWish, sessionNow: () => CarriedSession | undefined): Promise<void> {
+  async move(wish: MoveWish, sessionNow: () => Mover | undefined): Promise<void> {
     const from = this.placement;
     const session = sessionNow();
     if (!from || this.moving || !session) return;
@@ -72,11 +80,24 @@ export class FakeRing {
     return (this.placement = this.#at(origin?.id ?? from, from));
   }
 
+  /** The carrier's table, where something was missed: its one session, if it has it. */
+  reads(row: LivePlacement | undefined): void {
+    if (row) this.#takes(row);
+    else if (!this.moving) this.placement = undefined;
+  }
+
+  /** What a carrier has decided while it could not ask is known only to it. */
+  #takes({ origin, fence }: LivePlacement): void {
+    this.#fence = Math.max(this.#fence, fence);
+    if (fence > (this.placement?.fence ?? 0)) this.placement = { ...this.#at(origin, undefined), fence };
+  }
+
   #answer({ keyHash, live, excluded, unreached }: PlaceItem): PlaceAnswer {
     const refused: PlaceAnswer = { kind: "refused", keyHash, why: "no-origin", epoch: 1 };
     if (this.moving) return { kind: "moving", keyHash };
     if (this.refuses) return refused;
-    const known = (this.placement ??= live as Placement | undefined);
+    if (live) this.#takes(live);
+    const known = this.placement;
     const isWell = ({ id, health }: FakeOrigin): boolean => this.keepsPlacing || (health === "well" && !excluded.includes(id));
     const stays = known && (!excluded.includes(known.origin) || (!unreached && this.#healthOf(known.origin) === "well"));
     if (stays) return { kind: "placed", placement: known };
@@ -86,12 +107,16 @@ export class FakeRing {
     return { kind: "placed", placement: this.placement };
   }
 
+  #nextFence(): number {
+    return (this.#fence = nextFence(this.#fence, Date.now()));
+  }
+
   #healthOf(id: string): FakeOrigin["health"] | undefined {
     return this.#origins.find((origin) => origin.id === id)?.health;
   }
 
   #at(origin: string, movedFrom: string | undefined): Placement {
     const url = `http://${origin}`;
-    return { keyHash: "k", origin, region: "weur", url, epoch: 1, fence: ++this.#fence, reason: "owner", replicas: [], movedFrom };
+    return { keyHash: "k", origin, region: "weur", url, epoch: 1, fence: this.#nextFence(), reason: "owner", replicas: [], movedFrom };
   }
 }

@@ -14,6 +14,8 @@ export class FakeSocket {
   closing: Close | undefined;
   closed: Close | undefined;
   cut = false;
+  /** Kept with the socket, where the object that accepted it sleeps. */
+  attachment: unknown;
   /** Told of each frame that is sent, in the moment that it is. */
   onSend: ((frame: Frame) => void) | undefined;
   readonly #listeners: [type: string, listener: Listener][] = [];

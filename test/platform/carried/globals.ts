@@ -9,9 +9,22 @@ export function stubSockets(latencyMs: () => number): void {
     return { 0: visitor, 1: router };
   });
   const NodeResponse = Response;
-  vi.stubGlobal("Response", function (body: BodyInit | null, init: { status?: number; headers?: Headers; webSocket?: FakeSocket } = {}) {
+  function Stub(body: BodyInit | null, init: { status?: number; headers?: Headers; webSocket?: FakeSocket } = {}): Response {
     const { webSocket, ...rest } = init;
     if (!webSocket) return new NodeResponse(body, rest);
     return Object.assign(new NodeResponse(body, { ...rest, status: 200 }), { webSocket });
-  });
+  }
+  vi.stubGlobal("Response", Object.assign(Stub, { json: NodeResponse.json.bind(NodeResponse) }));
+}
+
+/** What the platform's module is, as far as an object is built on it. */
+export function mockPlatform(): object {
+  return {
+    DurableObject: class {
+      readonly ctx: unknown;
+      constructor(ctx: unknown) {
+        this.ctx = ctx;
+      }
+    },
+  };
 }

@@ -1,12 +1,12 @@
 // What must hold of a carried session's world, whatever has happened.
 
 import { expect } from "vitest";
-import type { CarriedWorld, Setting, Visitor } from "./carried-world.ts";
+import type { CarriedWorld } from "./carried-world.ts";
 import type { Leg } from "./fake-origin.ts";
-import { isOpen } from "./carried-world.ts";
+import { isOpen, type PlayedWorld, type Setting, type Visitor } from "./played-world.ts";
 
 /** A visitor's frames reach legs once and in their order, each new leg being told the prelude first. Returns what was handed on, replays apart. */
-export function handedOnce(world: CarriedWorld, visitor: Visitor, { resume }: Setting): string[] {
+export function handedOnce(world: PlayedWorld, visitor: Visitor, { resume }: Setting): string[] {
   const frames = "prelude" in resume ? resume.prelude.frames : 0;
   const handed: string[] = [];
   for (const leg of world.legsOf(visitor)) {
@@ -54,7 +54,7 @@ export async function allGone(world: CarriedWorld): Promise<void> {
 }
 
 /** Nobody is left without a word: who is still connected is served, the others were told. */
-export function noSilentHole(world: CarriedWorld): void {
+export function noSilentHole(world: PlayedWorld): void {
   for (const visitor of world.visitors) {
     if (!isOpen(visitor)) continue;
     expect(visitor.got.findLast((word) => word.startsWith(`${visitor.number}:`))).toContain(`${visitor.sent.at(-1)} by`);
