@@ -139,7 +139,10 @@ async function play(world: CarriedWorld, event: Event): Promise<void> {
       ring.forget();
       return session.enter(ring.next(place.origin, event.by));
     case "order-enter-stale":
-      return place && session?.placement && session.enter({ ...place, origin: "o0", url: "http://o0", fence: place.fence - 1 - event.olderBy });
+      // Older than what the session has heard of, or the same: fences have gaps, and one that nobody has given out is no older placement.
+      return (
+        place && session?.placement && session.enter({ ...place, origin: "o0", url: "http://o0", fence: session.placement.fence - event.olderBy })
+      );
     case "forget":
       return ring.forget();
     case "refuse":
