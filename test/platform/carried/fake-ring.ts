@@ -86,9 +86,10 @@ export class FakeRing {
     else if (!this.moving) this.placement = undefined;
   }
 
-  /** What a carrier has decided while it could not ask is known only to it. */
+  /** What a carrier has decided while it could not ask is known only to it. (What is older than we have said since it knows from before.) */
   #takes({ origin, fence }: LivePlacement): void {
-    this.#fence = Math.max(this.#fence, fence);
+    if (fence < this.#fence) return;
+    this.#fence = fence;
     if (fence > (this.placement?.fence ?? 0)) this.placement = { ...this.#at(origin, undefined), fence };
   }
 
