@@ -196,6 +196,26 @@ test("a late answer for a session that is over does not end the one that has com
   expect(ring.placement).toBeDefined();
 });
 
+test("a question that reaches the ring object after the end of its session, and is refused, brings nothing back", async () => {
+  begin();
+  const visitor = world.join();
+  await world.clock.pass(100);
+  const { ring } = world;
+  const place = ring.place.bind(ring);
+  ring.place = async (item) => {
+    await delay(1_000);
+    return place(item);
+  };
+  for (const origin of world.origins) origin.dies("close");
+  await world.clock.pass(100);
+  visitor.left = true;
+  visitor.socket?.reset();
+  await world.clock.pass(500);
+  expect(ring.placement, "it has ended").toBeUndefined();
+  await world.clock.pass(5_000);
+  expect(ring.placement).toBeUndefined();
+});
+
 test("started by its alarm alone, an object knows who it is, and whose time is over is told", async () => {
   await parked(1, { idleMs: 60_000 });
   await world.evict();
