@@ -39,8 +39,11 @@ export const sessionRoutes = new Hono<Admin>()
   .post(`${SESSION}/wake`, needs("wake"), async (c) => {
     const found = await find(c, c.req.param("pool"), c.req.param("key"));
     if (found === "unreachable") return unreachable(c);
-    const session = found && (await answered(found.ring.wakeSession(found.keyHash), MOVED_MS));
-    return session ? c.json(session) : notFound(c, "live session");
+    const isAwake = found && (await answered(found.ring.wakeSession(found.keyHash), MOVED_MS));
+    if (isAwake === undefined) return notFound(c, "live session");
+    return isAwake
+      ? c.body(null, 204)
+      : problem(c, "no-origin", "No leg of the session could be opened in time. Try again shortly.", { "retry-after": "1" });
   })
   .all(`${SESSION}/wake`, only("POST"))
   .post(`${SESSION}/move`, needs("operate"), async (c) => {

@@ -63,8 +63,8 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
 
 /** A carrier that is reset in this moment, or has more to do than the platform lets it: an object's own errors say so. Nothing was sent to an origin twice. */
 function notCarried(error: unknown, requestId: string): Response {
-  const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean }; // set by the runtime on its own errors
-  if (retryable !== true && overloaded !== true) throw error;
+  const { retryable, overloaded, durableObjectReset } = error as { retryable?: boolean; overloaded?: boolean; durableObjectReset?: boolean }; // set by the runtime on its own errors
+  if (retryable !== true && overloaded !== true && durableObjectReset !== true) throw error;
   const BACK_WITHIN_S = 10;
   return requestProblem("overloaded", "The carrier of this session cannot take it in this moment. Try again shortly.", requestId, {
     "retry-after": String(1 + Math.floor(Math.random() * BACK_WITHIN_S)), // nothing is known of how many others come back

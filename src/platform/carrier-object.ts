@@ -3,7 +3,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { parseCarrierObjectName } from "../core/names.ts";
-import { brokenProtocol, IDLE, LOST, QUARANTINED, RESTART, SESSION_OVER } from "../core/close-codes.ts";
+import { brokenProtocol, IDLE, LOST, QUARANTINED, RESTART, SESSION_OVER, type Close } from "../core/close-codes.ts";
 import type { Frame } from "../core/profile.ts";
 import {
   decodeLiveRequest,
@@ -24,6 +24,7 @@ import { Backlog } from "./backlog.ts";
 import { CarriedSession } from "./carried-session.ts";
 import type { Keeper, SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
+import { connectionsIn, tableOf } from "./carrier-table.ts";
 import { CarrierTally } from "./carrier-tally.ts";
 import { ComeBack } from "./come-back.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";
@@ -34,12 +35,13 @@ import type { Pool } from "../core/config-types.ts";
 import type { Env, Settings } from "./env.ts";
 import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
-import { Handshakes } from "./handshakes.ts";
+import { Handshakes, type Kind } from "./handshakes.ts";
 import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
-import { Parking, type Revived } from "./parking.ts";
+import { lifeMs, Parking, type Revived } from "./parking.ts";
 import type { ParkedSession } from "./parking-store.ts";
 import { RingClient } from "./ring-client.ts";
+import { StreamBacklog } from "./stream-backlog.ts";
 import { acceptAwake } from "./visitor-leg.ts";
 
 /** Between a change of what is carried and its report. */
@@ -63,6 +65,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #send: OriginFetch;
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #backlog = new Backlog();
+  readonly #streams = new StreamBacklog();
   readonly #handshakes = new Handshakes();
   readonly #comeBack = new ComeBack();
   readonly #tally = new CarrierTally();
@@ -120,7 +123,7 @@ export class CarrierObject extends DurableObject<Env> {
       return overloaded("This carrier holds as many connections as it may. Try again shortly.", live.requestId, comeBack);
     }
     const known = this.#sessions.get(live.keyHash);
-    if (!known && this.#handshakes.isFull()) {
+    if (!known && this.#handshakes.isFull(undefined, kindOf(request))) {
       this.#refused(); // the ring object is not asked for a place that nobody would reach in time
       return overloaded("More connections are being opened here than this carrier can bear. Try again shortly.", live.requestId, comeBack);
     }
@@ -157,7 +160,7 @@ export class CarrierObject extends DurableObject<Env> {
 
   /** First phase of a move; resolves with those that have left, and were here. */
   async leave(items: readonly LeaveItem[]): Promise<LeftItem[]> {
-    const left = await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item) ?? this.#leftParked(item)));
+    const left = await Promise.all(items.map(async (item) => this.#sessions.get(item.keyHash)?.leave(item) ?? this.#parking.left(item)));
     return left.filter((item) => item !== undefined);
   }
 
@@ -180,33 +183,35 @@ export class CarrierObject extends DurableObject<Env> {
     };
   }
 
-  /** Sessions that no origin can take: their visitors are told to come back. Those whose origins keep dying (`true`): not soon. */
-  async expel(keyHashes: readonly string[], why: boolean | "over" = false): Promise<void> {
-    const close = why === "over" ? SESSION_OVER : why ? QUARANTINED : RESTART;
+  /** Sessions that no origin can take: their visitors are told to come back. Those whose origins keep dying: not soon. */
+  async expel(keyHashes: readonly string[], quarantined = false): Promise<void> {
+    this.#close(keyHashes, quarantined ? QUARANTINED : RESTART);
+  }
+
+  /** Sessions that an origin or an operator has ended. */
+  async over(keyHashes: readonly string[]): Promise<void> {
+    this.#close(keyHashes, SESSION_OVER);
+  }
+
+  #close(keyHashes: readonly string[], close: Close): void {
     for (const keyHash of keyHashes) {
       this.#sessions.get(keyHash)?.expel(close);
       this.#parking.expel(keyHash, close);
     }
   }
 
-  /** An origin has something for a parked session. Resolves when its legs are open, or after a while. */
-  async wake(keyHash: string): Promise<void> {
+  /** An origin has something for a parked session. Resolves when its legs are open, or after a while; whether they are. */
+  async wake(keyHash: string): Promise<boolean> {
     await this.#resting.get(keyHash);
     await this.#parking.wake(keyHash);
-    await Promise.race([this.#sessions.get(keyHash)?.stayAwake(), delay(ENTERED_WITHIN_MS)]);
+    const session = this.#sessions.get(keyHash);
+    await Promise.race([session?.stayAwake(), delay(ENTERED_WITHIN_MS)]);
+    return session?.connections.hasLeg === true;
   }
 
   /** Every session carried here with its placement, and those whose place is still being asked for. */
   async table(): Promise<Table> {
-    const sessions = [...this.#sessions.values()];
-    const rows = sessions.flatMap((session) => {
-      const { ref, placement, connectionCount } = session;
-      if (!placement) return [];
-      const { origin, region, url, fence, reason, movedFrom } = placement;
-      const opening = this.#opening.has(session) ? { opening: true } : {};
-      return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount, ...opening }];
-    });
-    return { rows: [...rows, ...this.#parking.rows()], asking: sessions.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
+    return tableOf(this.#sessions.values(), this.#opening, this.#parking.rows());
   }
 
   async connectionsOf(keyHash: string): Promise<number> {
@@ -223,7 +228,7 @@ export class CarrierObject extends DurableObject<Env> {
     this.#alarmAtMs = Infinity;
     this.#endDue(Date.now());
     this.#schedule();
-    if (this.#maxConnections > 0) await this.#report();
+    if (this.#maxConnections > 0) this.ctx.waitUntil(this.#report()); // a ring object that hangs keeps no session alive
   }
 
   override webSocketMessage(socket: WebSocket, frame: Frame): void {
@@ -268,17 +273,19 @@ export class CarrierObject extends DurableObject<Env> {
     if (!first) return new Map();
     const session = this.#begin(first.kept.live);
     this.#opening.delete(session); // an origin has accepted it long ago
-    const connections = revived.map(({ id, kept, visitor }) => {
-      const { live, target, headers } = kept;
-      const handshake: Handshake = { target, headers, key: live.key, send: this.#send };
-      return [id, WebSocketConnection.revived(kept, handshake, this.#meansOf(live, session), visitor)] as const;
-    });
-    session.revive(
-      parked,
-      connections.map(([, connection]) => connection),
-    );
-    this.#watch();
-    return new Map(connections);
+    try {
+      const connections = revived.map(({ id, kept, visitor }) => {
+        const { live, target, headers } = kept;
+        const handshake: Handshake = { target, headers, key: live.key, send: this.#send };
+        return [id, WebSocketConnection.revived(kept, handshake, this.#meansOf(live, session), visitor)] as const;
+      });
+      session.revive(parked, [...new Map(connections).values()]);
+      this.#watch();
+      return new Map(connections);
+    } catch (error) {
+      this.#emptied(session, parked.ref.keyHash, parked.placement.fence); // what was kept is of another shape: nobody is carried by it
+      throw error;
+    }
   }
 
   /** Gives up the legs of a session at rest; its visitors' sockets go on without it. */
@@ -303,10 +310,6 @@ export class CarrierObject extends DurableObject<Env> {
     return this.#connectionCount + this.#parking.connectionCount < this.#maxConnections && !this.#backlog.isFull;
   }
 
-  #leftParked({ keyHash }: LeaveItem): LeftItem | undefined {
-    return this.#parking.has(keyHash) ? { keyHash, connections: 0, reached: false } : undefined;
-  }
-
   #meansOf(live: LiveRequest, session: CarriedSession): Means {
     const accept = live.parkAfterMs === undefined ? acceptAwake : this.#parking.accepting(live.keyHash);
     return { closeDeadlineMs: this.#closeDeadlineMs, events: session, budget: session.budget, backlog: this.#backlog, accept };
@@ -325,7 +328,9 @@ export class CarrierObject extends DurableObject<Env> {
     const url = new URL(request.url);
     const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
-    if (request.headers.get("upgrade") !== "websocket") return new SseConnection(live, handshake, session, session.budget, request.signal);
+    if (kindOf(request) === "stream") {
+      return new SseConnection(live, handshake, { events: session, budget: session.budget, backlog: this.#streams }, request.signal);
+    }
     return new WebSocketConnection(live, handshake, this.#meansOf(live, session));
   }
 
@@ -351,7 +356,7 @@ export class CarrierObject extends DurableObject<Env> {
   #endDue(nowMs: number): void {
     const { idleMs, maxLifeMs } = this.#limits;
     for (const session of this.#sessions.values()) {
-      if (nowMs - session.beganAtMs >= maxLifeMs) session.expel();
+      if (nowMs - session.beganAtMs >= lifeMs(maxLifeMs, session.ref)) session.expel();
       else if (nowMs - session.connections.lastFrameAtMs >= idleMs) session.expel(IDLE);
     }
     this.#parking.endDue(nowMs, this.#limits);
@@ -384,12 +389,12 @@ export class CarrierObject extends DurableObject<Env> {
   }
 
   async #report(): Promise<void> {
-    const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
-    const count = (origin: string, connections: number): Map<string, number> => counts.set(origin, (counts.get(origin) ?? 0) + connections);
-    for (const { placement, connectionCount } of this.#sessions.values()) if (placement) count(placement.origin, connectionCount);
-    for (const { origin, connections } of this.#parking.rows()) count(origin, connections);
-    const isHeard = await this.#ring.report(Object.fromEntries(counts), this.#tally.read(), this.#sessions.size === 0);
+    const isHeard = await this.#ring.report(Object.fromEntries(connectionsIn(await this.table())), this.#tally.read(), this.#sessions.size === 0);
     this.#unheard = !isHeard && this.#maxConnections > 0;
     if (this.#unheard) this.#schedule(); // nobody who sleeps says anything else soon
   }
+}
+
+function kindOf({ headers }: Request): Kind {
+  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
 }

@@ -11,6 +11,7 @@ import type { LiveRequest, Placement } from "../core/protocol.ts";
 import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import { delay, QUIET_MAX_MS } from "./limits.ts";
+import type { StreamBacklog } from "./stream-backlog.ts";
 import { StreamOutlet } from "./stream-outlet.ts";
 
 const LAST_EVENT_ID = "last-event-id";
@@ -25,6 +26,14 @@ interface Leg {
   whole: (() => void) | undefined;
 }
 
+/** What an event stream needs beside its visitor's request. */
+interface StreamMeans {
+  readonly events: ConnectionEvents;
+  /** Of what waits for the end of an event. */
+  readonly budget: Budget;
+  readonly backlog: StreamBacklog;
+}
+
 export class SseConnection implements Connection {
   readonly kind = "stream";
   readonly parkAfterMs = undefined; // nobody could say anything on it that wakes its session
@@ -32,6 +41,7 @@ export class SseConnection implements Connection {
   readonly #handshake: Handshake;
   readonly #events: ConnectionEvents;
   readonly #budget: Budget;
+  readonly #backlog: StreamBacklog;
   readonly #delivered: DeliveredIds;
   #leg: Leg | undefined;
   #outlet: StreamOutlet | undefined;
@@ -43,12 +53,13 @@ export class SseConnection implements Connection {
   #lastFrameAtMs = Date.now();
   #over: boolean;
 
-  constructor(live: LiveRequest, handshake: Handshake, events: ConnectionEvents, budget: Budget, visitorGone: AbortSignal) {
+  constructor(live: LiveRequest, handshake: Handshake, { events, budget, backlog }: StreamMeans, visitorGone: AbortSignal) {
     const { [LAST_EVENT_ID]: asked, ...headers } = handshake.headers;
     this.#facts = live;
     this.#handshake = { ...handshake, headers };
     this.#events = events;
     this.#budget = budget;
+    this.#backlog = backlog;
     this.#delivered = new DeliveredIds(asked);
     this.#over = visitorGone.aborted;
     visitorGone.addEventListener("abort", () => this.#finish("cut"));
@@ -179,7 +190,7 @@ export class SseConnection implements Connection {
   }
 
   #acceptVisitor(response: Response): StreamOutlet {
-    const outlet = new StreamOutlet({ gone: () => this.#finish("cut"), slow: () => this.#giveUp() });
+    const outlet = new StreamOutlet({ gone: () => this.#finish("cut"), slow: () => this.#giveUp() }, this.#backlog);
     const headers = responseHeaders(response.headers);
     headers.delete("content-length");
     headers.delete("content-encoding"); // fetch has decoded the body

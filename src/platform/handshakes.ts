@@ -14,7 +14,8 @@ const GUESSED_MS = 100;
 export type Lane = "moves" | "arrivals";
 
 /** What is opened: a WebSocket (or something as short), or an event stream. */
-export type Kind = "socket" | "stream";
+export type Kind = (typeof KINDS)[number];
+const KINDS = ["socket", "stream"] as const;
 
 /** Gives the slot back; harmless when repeated. */
 export type Release = () => void;
@@ -24,6 +25,7 @@ interface Waiter {
   readonly kind: Kind;
   readonly grant: (release: Release) => void;
   readonly turnAway: () => void;
+  readonly signal: AbortSignal;
 }
 
 export class Handshakes {
@@ -49,6 +51,7 @@ export class Handshakes {
       const waiter: Waiter = {
         origin,
         kind,
+        signal,
         grant: (release) => {
           signal.removeEventListener("abort", abort);
           resolve(release);
@@ -77,14 +80,17 @@ export class Handshakes {
   /** How long the arrivals that wait need, as far as handshakes lately tell, and how many they are. */
   get arrivalsNeed(): { readonly ms: number; readonly count: number } {
     const { arrivals } = this.#waiting;
-    return { ms: this.#needMs(arrivals, HANDSHAKE_SLOTS, ({ origin }) => this.#past.of(origin) ?? GUESSED_MS), count: arrivals.length };
+    return {
+      ms: this.#needMs(arrivals, HANDSHAKE_SLOTS, ({ origin, kind }) => this.#past.of(pastOf(origin, kind)) ?? GUESSED_MS),
+      count: arrivals.length,
+    };
   }
 
   /** Those who wait for an origin that hangs are not counted for others: it never has all slots. */
   #waitMs(ahead: readonly Waiter[], origin: string | undefined, kind: Kind): number {
     const slots = kind === "stream" ? STREAM_SLOTS : HANDSHAKE_SLOTS - this.#streamsUnderWay.total;
     return this.#needMs(ahead, slots, (waiter) => {
-      const ms = this.#past.of(waiter.origin) ?? 0;
+      const ms = this.#past.of(pastOf(waiter.origin, waiter.kind)) ?? 0;
       return waiter.origin === origin || ms < SLOW_HANDSHAKE_MS ? ms : 0;
     });
   }
@@ -100,13 +106,12 @@ export class Handshakes {
     const nowMs = Date.now();
     if (nowMs < this.#lookAgainAtMs) return; // each look goes through the queue
     this.#lookAgainAtMs = nowMs + LOOK_EVERY_MS;
-    const { arrivals } = this.#waiting;
-    for (let last = arrivals.at(-1); last; last = arrivals.at(-1)) {
-      const { origin, kind } = last;
-      const ahead = arrivals.slice(0, -1).filter((waiter) => waiter.kind === kind);
-      if (this.#waitMs(ahead, origin, kind) <= ARRIVAL_SLOT_WITHIN_MS) return;
-      arrivals.pop();
-      last.turnAway();
+    for (const kind of KINDS) {
+      const ahead = this.#waiting.arrivals.filter((waiter) => waiter.kind === kind);
+      for (let last = ahead.pop(); last && this.#waitMs(ahead, last.origin, kind) > ARRIVAL_SLOT_WITHIN_MS; last = ahead.pop()) {
+        this.#waiting.arrivals.splice(this.#waiting.arrivals.indexOf(last), 1);
+        last.turnAway();
+      }
     }
   }
 
@@ -133,7 +138,7 @@ export class Handshakes {
     return kind === "socket" || (streams.total < STREAM_SLOTS && streams.of(origin) < STREAM_SLOTS_PER_ORIGIN);
   }
 
-  #hold({ origin, kind }: Waiter): Release {
+  #hold({ origin, kind, signal }: Waiter): Release {
     const counts = kind === "stream" ? [this.#underWay, this.#streamsUnderWay] : [this.#underWay];
     this.#free--;
     for (const each of counts) each.add(origin, 1);
@@ -144,12 +149,15 @@ export class Handshakes {
       held = false;
       this.#free++;
       for (const each of counts) each.add(origin, -1);
-      this.#past.add(origin, Date.now() - sinceMs);
+      if (!signal.aborted) this.#past.add(pastOf(origin, kind), Date.now() - sinceMs); // else somebody else has ended it
       this.#next();
       this.#turnAwayLate();
     };
   }
 }
+
+/** Whoever opens sockets at once may think long before the headers of a stream. */
+const pastOf = (origin: string, kind: Kind): string => `${kind} ${origin}`;
 
 /** How many of each origin, and altogether. */
 class Counts {

@@ -6,7 +6,7 @@ import { answerTo, closeOf, IDLE, overloaded, RESTART, type Close } from "../cor
 import type { Pool } from "../core/config-types.ts";
 import { profileOf } from "../core/profiles.ts";
 import { frameBytes, type Frame, type Memory } from "../core/profile.ts";
-import type { Placement, TableRow } from "../core/protocol.ts";
+import type { LeaveItem, LeftItem, Placement, SessionRef, TableRow } from "../core/protocol.ts";
 import type { AcceptVisitor, Budget, Connection, KeptConnection, ParkedVisitor, VisitorEvents } from "./connection.ts";
 import { badgeOf, end, mark, show, type Badge } from "./badges.ts";
 import { Hearers } from "./hearers.ts";
@@ -112,8 +112,10 @@ export class Parking {
     };
   }
 
-  seal(kept: readonly KeptConnection[]): Promise<Uint8Array[]> {
-    return Promise.all(kept.map((each) => sealBytes(this.#host.secrets, "parked", encodeKept(each))));
+  async seal(kept: readonly KeptConnection[]): Promise<Uint8Array[]> {
+    const sealed: Uint8Array[] = [];
+    for (const each of kept) sealed.push(await sealBytes(this.#host.secrets, "parked", encodeKept(each))); // not all in memory twice
+    return sealed;
   }
 
   /** The session lives here from now on. */
@@ -134,6 +136,11 @@ export class Parking {
     stirring.wakes = true;
     await stirring.done;
     return true;
+  }
+
+  /** It has no leg anywhere; where it comes is nobody's trouble. */
+  left({ keyHash }: Pick<LeaveItem, "keyHash">): LeftItem | undefined {
+    return this.#parked.has(keyHash) ? { keyHash, connections: 0, reached: false } : undefined;
   }
 
   /** The session is somewhere else from now on. Nobody has to open anything for it. */
@@ -367,7 +374,10 @@ export class Parking {
 
   /** When its visitors last said anything, if only that they are still there. */
   #seenAtMs(keyHash: string, { busyAtMs }: ParkedSession): number {
-    return [...this.#sockets(keyHash).values()].reduce((latest, socket) => Math.max(latest, badgeOf(socket).renewedAtMs ?? 0), busyAtMs);
+    return [...this.#sockets(keyHash).values()].reduce(
+      (latest, socket) => Math.max(latest, badgeOf(socket).renewedAtMs ?? 0, this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0),
+      busyAtMs,
+    );
   }
 
   #sockets(keyHash: string): Map<string, WebSocket> {
@@ -379,6 +389,11 @@ function letGo(event: Event, budget: Budget): void {
   if ("frame" in event) budget.remove(frameBytes(event.frame));
 }
 
+/** Sessions that began in one moment, after a deploy, do not all end in one: the last tenth of a life is a matter of its lot. */
+export function lifeMs(maxLifeMs: number, { lot }: Pick<SessionRef, "lot">): number {
+  return maxLifeMs * (1 - (lot / 2 ** 32) * 0.1);
+}
+
 function endsAtMs({ session, seenAtMs }: Parked, { idleMs, maxLifeMs }: Limits): number {
-  return Math.min(seenAtMs + idleMs, session.beganAtMs + maxLifeMs);
+  return Math.min(seenAtMs + idleMs, session.beganAtMs + lifeMs(maxLifeMs, session.ref));
 }

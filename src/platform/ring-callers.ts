@@ -19,6 +19,8 @@ export type Noticed =
   | "gap"
   /** This call was overtaken by later ones: it must change nothing that they may have built on. */
   | "late"
+  /** It has slept, and was told of nothing meanwhile. */
+  | "awake"
   /** Another life of this carrier: what the last one held is gone. */
   | "reborn";
 
@@ -50,6 +52,7 @@ export class Callers {
     }
     const given = caller.answers.get(seq);
     if (given) return given as Promise<T>; // the same seq of the same life is the same call
+    if (caller.isAsleep) notice("awake");
     caller.isAsleep = false;
     const late = seq <= caller.lastSeq;
     if (late) notice("late");

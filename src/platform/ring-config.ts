@@ -49,3 +49,8 @@ function contentOf({ virtualNodes, pointSecret }: Pool, origins: readonly Writte
   if (known?.content === formerly && !pointSecret) return formerly;
   return JSON.stringify([virtualNodes, origins, { points: pointSecret ? hashText(pointSecret.join(), 0) : "public" }]);
 }
+
+/** Other regions in which the pool has configured origins: each has a ring of its own. */
+export function neighbourRegions({ origins }: Pool, own: string): string[] {
+  return [...new Set(origins.map(({ region }) => region))].filter((region) => region !== own);
+}

@@ -19,7 +19,7 @@ import type {
   RedirectItem,
   Tally,
 } from "../core/protocol.ts";
-import type { Hints, Snapshot } from "../core/snapshot.ts";
+import type { Snapshot } from "../core/snapshot.ts";
 import type { Env, Settings } from "./env.ts";
 import { Upkeep } from "./ring-upkeep.ts";
 import { RingTables, type GuestList } from "./ring-tables.ts";
@@ -34,18 +34,14 @@ import { Operators, type MemberAnswer, type MoveAnswer } from "./ring-operators.
 import { Orders } from "./ring-orders.ts";
 import { OutcomeSums, type Outcomes } from "./outcomes.ts";
 import { Placing } from "./ring-placing.ts";
-import { Publisher } from "./ring-publisher.ts";
+import { Publisher, type Published } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
+import { neighbourRegions } from "./ring-config.ts";
 import { RingStore } from "./ring-store.ts";
 import { guestId } from "./ring-table.ts";
 import type { OriginStatus, RingStatus, SessionStatus } from "./ring-status.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
-
-export interface Published {
-  readonly snapshot: Snapshot;
-  readonly hints: Hints;
-}
 
 export class RingObject extends DurableObject<Env> {
   readonly #settings: Settings;
@@ -81,7 +77,13 @@ export class RingObject extends DurableObject<Env> {
     const quarantine = new Quarantine(pool.faultBudget, store);
     const log = new MoveLog(name);
     this.#placing = new Placing(env, this.#settings.config, this.#state, this.#prober, quarantine, log);
-    this.#tables = new RingTables(env, this.#settings.config, this.#state, this.#placing, this.#neighbourRegions());
+    this.#tables = new RingTables(
+      env,
+      this.#settings.config,
+      this.#state,
+      this.#placing,
+      neighbourRegions(this.#state.pool, this.#state.name.region),
+    );
     const { config } = this.#settings;
     this.#moves = new Moves({ env, config, state: this.#state, placing: this.#placing, tables: this.#tables, quarantine, log });
     this.#orders = new Orders(this.#state, this.#placing, this.#moves);
@@ -173,7 +175,7 @@ export class RingObject extends DurableObject<Env> {
   /** The origin `from` has said that a session is over: what was ordered for it is forgotten, and while the session is there its connections are closed. */
   async endOrder(item: EndedItem, from?: string): Promise<void> {
     await this.#up();
-    await this.#operators.end(item.keyHash, item.fence, from ?? "");
+    await this.#operators.end(item.keyHash, item.fence, from ?? "").catch(() => undefined); // its origin says it again
     this.#announce();
   }
 
@@ -248,7 +250,7 @@ export class RingObject extends DurableObject<Env> {
     return this.#operators.session(keyHash);
   }
 
-  async wakeSession(keyHash: string): Promise<SessionStatus | undefined> {
+  async wakeSession(keyHash: string): Promise<boolean | undefined> {
     await this.#up();
     return this.#operators.wake(keyHash);
   }
@@ -314,7 +316,6 @@ export class RingObject extends DurableObject<Env> {
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
   #announce(): void {
-    const { name } = this.#state;
     const snapshots = this.#state.views().map((each) => each.snapshot);
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;
@@ -323,17 +324,23 @@ export class RingObject extends DurableObject<Env> {
     this.#upkeep.followRing();
     this.#prober.watch(this.#state.view.snapshot.origins);
     this.#upkeep.followAddresses();
-    const tellings = this.#callers.listening().map((slice) => carrierStub(this.env, this.#settings.config, name, slice).adopt(snapshots));
-    // Who misses a telling is told the next time; nothing rests on one.
-    this.ctx.waitUntil(Promise.allSettled([...tellings, this.#tellNeighbours()]).then(() => undefined));
+    this.ctx.waitUntil(Promise.all([this.#tell(this.#callers.listening()), this.#tellNeighbours()]));
     this.ctx.waitUntil(this.#publisher.run(Date.now()).then(() => this.#schedule()));
+  }
+
+  /** What holds now. Who misses a telling is told the next time; nothing rests on one. */
+  async #tell(slices: readonly number[]): Promise<void> {
+    const snapshots = this.#state.views().map((each) => each.snapshot);
+    await Promise.allSettled(slices.map((slice) => carrierStub(this.env, this.#settings.config, this.#state.name, slice).adopt(snapshots)));
   }
 
   /** The other rings of the pool: some of their sessions may be here. One that has our newest snapshot takes no notice. */
   async #tellNeighbours(): Promise<void> {
     const { name, view } = this.#state;
     await Promise.allSettled(
-      this.#neighbourRegions().map((region) => ringStub(this.env, this.#settings.config, name.pool, region).neighbour(view.snapshot)),
+      neighbourRegions(this.#state.pool, this.#state.name.region).map((region) =>
+        ringStub(this.env, this.#settings.config, name.pool, region).neighbour(view.snapshot),
+      ),
     );
   }
 
@@ -356,6 +363,8 @@ export class RingObject extends DurableObject<Env> {
     return this.#callers.once(
       envelope,
       (what) => {
+        if (what === "first" || what === "reborn" || what === "awake") this.ctx.waitUntil(this.#tell([envelope.slice])); // it knows only what was, or the configuration
+        if (what === "awake") return;
         if (what !== "first") this.#tables.unread(envelope.slice);
         // A table that comes too late is asked for again at the next tick.
         const read = this.#tables.read(envelope.slice).catch(() => this.#tables.unread(envelope.slice));
@@ -365,22 +374,16 @@ export class RingObject extends DurableObject<Env> {
     );
   }
 
-  #neighbourRegions(): string[] {
-    const own = this.#state.name.region;
-    const regions = new Set(this.#state.pool.origins.map((origin) => origin.region));
-    return [...regions].filter((region) => region !== own);
-  }
-
   #schedule(): void {
     const nowMs = Date.now();
     const TICK_MS = Math.min(1_000, Math.max(50, this.#state.pool.horizonMs / 4)); // drains, retries, failback: nothing of theirs is due sooner
     const drains = [...this.#state.drains().values()].some((drain) => drain.drainedAtMs === undefined);
-    const misplaced = this.#state
-      .views()
-      .some(({ snapshot }) =>
-        snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0),
-      );
-    const busy = drains || misplaced || !this.#tables.completeWithGuests || this.#state.guests.size > 0 || this.#state.pinnedKeys().length > 0;
+    const busy =
+      drains ||
+      this.#upkeep.isSomebodyMisplaced ||
+      !this.#tables.completeWithGuests ||
+      this.#state.guests.size > 0 ||
+      this.#state.pinnedKeys().length > 0;
     // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
     const SPACING_MS = 5;
     const dueAtMs = Math.min(

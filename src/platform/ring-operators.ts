@@ -135,20 +135,21 @@ export class Operators {
   }
 
   /** An origin has something for a session that may be parked. */
-  async wake(keyHash: string): Promise<SessionStatus | undefined> {
+  /** Whether it has a leg now; `undefined`: there is no such session. Rejects where its carrier does not answer. */
+  async wake(keyHash: string): Promise<boolean | undefined> {
     const row = this.#ring.state.live.get(keyHash);
     if (!row) return undefined;
-    await within(this.#carrierOf(row).wake(keyHash), MOVE_WAIT_MS, "wake").catch(() => undefined); // it goes on, and the status says so
-    return this.session(keyHash);
+    return within(this.#carrierOf(row).wake(keyHash), MOVE_WAIT_MS, "wake");
   }
 
-  /** The session is over: its connections are closed and what was ordered for it is forgotten. `false`: there is no such session. `from`: only while it is there. */
+  /** The session is over: its connections are closed and what was ordered for it is forgotten. `false`: there is no such session. `from`: only while it is there. Rejects where its carrier does not answer. */
   async end(keyHash: string, fence: number, from?: string): Promise<boolean> {
     const { state } = this.#ring;
     const [row, isOrdered] = [state.live.get(keyHash), state.isOrdered(keyHash)];
     state.endOrder(keyHash, fence);
-    if (!row || (from !== undefined && row.origin !== from)) return isOrdered;
-    await within(this.#carrierOf(row).expel([keyHash], "over"), PULL_TIMEOUT_MS, "end").catch(() => undefined); // lost with its carrier, it is over too
+    // An origin speaks of the session that it had, not of one that has begun there since; plain requests know no fence (0).
+    if (!row || (from !== undefined && (row.origin !== from || (fence > 0 && row.fence > fence)))) return isOrdered;
+    await within(this.#carrierOf(row).over([keyHash]), PULL_TIMEOUT_MS, "end");
     return true;
   }
 

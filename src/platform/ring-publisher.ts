@@ -2,12 +2,19 @@
 // What is on KV is remembered on disk: an object that is evicted between the change and the write catches up.
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
+import type { Hints, Snapshot } from "../core/snapshot.ts";
 import type { RingState } from "./ring-state.ts";
 import type { RingStore } from "./ring-store.ts";
 
 const RETRY_MS = 1_000;
 /** KV may take a minute to be seen elsewhere: who cannot read a younger value than that says nothing about it. */
 const SEEN_MS = 90_000;
+
+/** What Workers and other rings know a ring by. */
+export interface Published {
+  readonly snapshot: Snapshot;
+  readonly hints: Hints;
+}
 
 export class Publisher {
   readonly #kv: KVNamespace;

@@ -4,6 +4,7 @@
 import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
 import { GAP_BOUNDS_MS, type EndedItem, type PlaceItem, type TableRow, type Tally } from "../core/protocol.ts";
+import { connectionsIn } from "./carrier-table.ts";
 import type { Env } from "./env.ts";
 import { PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { Placing } from "./ring-placing.ts";
@@ -147,7 +148,7 @@ export class RingTables {
       const rows = table.rows.filter(({ keyHash }) => !since.ended.has(keyHash));
       for (const row of rows) this.#take(row);
       this.#state.accept([...since.accepted, ...rows.filter((row) => !row.opening).map((row) => row.keyHash)]);
-      if (!since.counted) this.counted(slice, connectionsIn(table.rows));
+      if (!since.counted) this.counted(slice, connectionsIn(table));
       this.#unreadSlices.delete(slice);
       this.#state.reconcilePins(live.rows((row) => held.has(row.keyHash)));
       await this.#placing.release(gone);
@@ -185,10 +186,4 @@ function sumOf(tallies: readonly Tally[]): Tally {
   const sum = (of: (tally: Tally) => number): number => tallies.reduce((total, tally) => total + of(tally), 0);
   const gaps = Array.from({ length: GAP_BOUNDS_MS.length + 1 }, (_, bucket) => sum((tally) => tally.gaps[bucket] ?? 0));
   return { gaps, heldFrames: sum((tally) => tally.heldFrames), refused: sum((tally) => tally.refused) };
-}
-
-function connectionsIn(rows: readonly TableRow[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const { origin, connections } of rows) counts.set(origin, (counts.get(origin) ?? 0) + connections);
-  return counts;
 }

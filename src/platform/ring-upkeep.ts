@@ -147,6 +147,15 @@ export class Upkeep {
     if (abroad.length > 0) void this.#goOn(this.#moves.move(abroad, { why: "failback", excluded: new Set() }).then(() => undefined)); // the host waits for it
   }
 
+  /** Whether sessions of ours are at an origin that takes none any more. */
+  get isSomebodyMisplaced(): boolean {
+    return this.#state
+      .views()
+      .some(({ snapshot }) =>
+        snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0),
+      );
+  }
+
   #sweepPins(nowMs: number): void {
     if (!this.#tables.complete) return;
     for (const keyHash of this.#state.pinnedKeys()) {

@@ -7,7 +7,7 @@ import type { Holding } from "../core/situation.ts";
 import { bootstrapView, decodeHints, decodeSnapshot, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import type { Env, Platform, Settings } from "./env.ts";
 import { within } from "./limits.ts";
-import type { Published } from "./ring-object.ts";
+import type { Published } from "./ring-publisher.ts";
 import { ringStub } from "./stubs.ts";
 
 /** One ring as this isolate knows it. */

@@ -1,6 +1,7 @@
 // A visitor's end of an event stream: what is written waits until it is taken, and nothing is read from the origin meanwhile. One timer watches
 // it: silence is filled with a comment, and a visitor who takes nothing for too long is given up.
 
+import type { StreamBacklog } from "./stream-backlog.ts";
 import { STREAM_KEEP_ALIVE_MS, STREAM_LOOK_MS, STREAM_TAKEN_WITHIN_MS } from "./limits.ts";
 
 /** Means nothing to whoever reads events, wherever between two of them it comes (WHATWG HTML §9.2.7). */
@@ -10,7 +11,7 @@ const KEEP_ALIVE = new TextEncoder().encode(":\n\n");
 export interface OutletEvents {
   /** The visitor has left; it may be told more than once. */
   readonly gone: () => void;
-  /** The visitor has taken nothing for STREAM_TAKEN_WITHIN_MS. */
+  /** The visitor has taken nothing for STREAM_TAKEN_WITHIN_MS, or for longest while too much waits in all of the carrier's streams. */
   readonly slow: () => void;
 }
 
@@ -25,12 +26,14 @@ export class StreamOutlet {
   /** When something was written last, or taken. */
   #stirredAtMs = Date.now();
   #ended = false;
+  readonly #backlog: StreamBacklog;
   readonly #wasTaken = (): void => {
-    this.#waitingCount--;
+    if (--this.#waitingCount === 0) this.#backlog.over(this);
     this.#stirredAtMs = Date.now();
   };
 
-  constructor(events: OutletEvents) {
+  constructor(events: OutletEvents, backlog: StreamBacklog) {
+    this.#backlog = backlog;
     const { readable, writable } = new IdentityTransformStream();
     this.readable = readable;
     this.#writer = writable.getWriter();
@@ -46,6 +49,7 @@ export class StreamOutlet {
 
   write(bytes: Uint8Array): void {
     this.#awaitTaking(this.#writer.write(bytes));
+    this.#backlog.wrote(this, bytes.byteLength, Date.now()); // which may give this one up
   }
 
   /** The stream ends when what waits is taken. */
@@ -59,7 +63,14 @@ export class StreamOutlet {
   cut(): void {
     this.#ended = true;
     clearInterval(this.#timer);
+    this.#backlog.over(this);
     this.#writer.abort().catch(() => undefined); // it is gone already
+  }
+
+  giveUp(): void {
+    const isNews = !this.#ended;
+    this.cut();
+    if (isNews) this.#events.slow();
   }
 
   #awaitTaking(taken: Promise<void>): void {
@@ -71,10 +82,6 @@ export class StreamOutlet {
     const restedMs = Date.now() - this.#stirredAtMs;
     if (this.#waitingCount === 0) {
       if (restedMs >= STREAM_KEEP_ALIVE_MS) this.write(KEEP_ALIVE);
-    } else if (restedMs >= STREAM_TAKEN_WITHIN_MS) {
-      const isNews = !this.#ended;
-      this.cut();
-      if (isNews) this.#events.slow();
-    }
+    } else if (restedMs >= STREAM_TAKEN_WITHIN_MS) this.giveUp();
   }
 }

@@ -15,7 +15,7 @@ const stubOf = (region: string, sessions: readonly string[] = []) => ({
     origins: [{ id: `${region}-1` }, { id: "constructor" }],
   }),
   session: async (hash: string): Promise<object | undefined> => (sessions.includes(hash) ? { origin: `${region}-1` } : undefined),
-  wakeSession: async (hash: string): Promise<object | undefined> => (sessions.includes(hash) ? { state: "settled" } : undefined),
+  wakeSession: async (hash: string): Promise<boolean | undefined> => (sessions.includes(hash) ? true : undefined),
   endSession: async (hash: string): Promise<boolean> => sessions.includes(hash),
   drain: async (id: string): Promise<object> => ({ id, state: "draining" }),
 });
@@ -50,9 +50,9 @@ const SESSION = `/sessions/p/${"a".repeat(32)}`;
 
 test.each<[token: string, read: number, operate: number, wake: number]>([
   ["r", 200, 403, 403],
-  ["o", 403, 200, 200],
-  ["b", 200, 200, 200],
-  ["w", 403, 403, 200],
+  ["o", 403, 200, 204],
+  ["b", 200, 200, 204],
+  ["w", 403, 403, 204],
   ["dev", 401, 401, 401],
 ])("the token %s: reading %i, operating %i, waking %i", async (token, read, operate, wake) => {
   const answers = [

@@ -5,6 +5,7 @@ import { RESTART } from "../../src/core/close-codes.ts";
 import { BLOCK_MAX_BYTES } from "../../src/core/event-blocks.ts";
 import type { LiveRequest, Placement } from "../../src/core/protocol.ts";
 import { SseConnection } from "../../src/platform/carry-sse.ts";
+import { StreamBacklog } from "../../src/platform/stream-backlog.ts";
 import type { Opening } from "../../src/platform/connection.ts";
 import { QUIET_MAX_MS, STREAM_KEEP_ALIVE_MS, STREAM_LOOK_MS, STREAM_TAKEN_WITHIN_MS } from "../../src/platform/limits.ts";
 import { settled, VirtualClock } from "./carried/virtual-clock.ts";
@@ -53,15 +54,18 @@ function begin(headers: Record<string, string> = {}, live: Partial<LiveRequest> 
     { quietMs: 100, ...live } as LiveRequest,
     { target: "/events", headers, key: "k", send: send as never },
     {
-      lost: () => told.push("lost"),
-      resumed: (heldMs) => told.push(`resumed ${heldMs}`),
-      ready: () => told.push("ready"),
-      refused: () => told.push("refused"),
-      ended: () => told.push("ended"),
-    },
-    {
-      add: (bytes) => heldBytes + bytes <= budgetBytes && ((heldBytes += bytes), true),
-      remove: (bytes) => void (heldBytes -= bytes),
+      events: {
+        lost: () => told.push("lost"),
+        resumed: (heldMs) => told.push(`resumed ${heldMs}`),
+        ready: () => told.push("ready"),
+        refused: () => told.push("refused"),
+        ended: () => told.push("ended"),
+      },
+      budget: {
+        add: (bytes) => heldBytes + bytes <= budgetBytes && ((heldBytes += bytes), true),
+        remove: (bytes) => void (heldBytes -= bytes),
+      },
+      backlog: new StreamBacklog(),
     },
     visitor.signal as never,
   );
@@ -390,7 +394,12 @@ test.each<[what: string, init: ResponseInit, kind: Opening["kind"]]>([
   const send = async (__: string, ___: string, asked: { headers: unknown }): Promise<Response> => answer(asked, init);
   const ignored = { lost: vi.fn(), resumed: vi.fn(), ready: vi.fn(), refused: vi.fn(), ended: vi.fn() };
   const handshake = { target: "/events", headers: { "accept-encoding": "gzip" }, key: "k", send: send as never };
-  connection = new SseConnection({} as LiveRequest, handshake, ignored, { add: () => true, remove: () => undefined }, visitor.signal as never);
+  connection = new SseConnection(
+    {} as LiveRequest,
+    handshake,
+    { events: ignored, budget: { add: () => true, remove: () => undefined }, backlog: new StreamBacklog() },
+    visitor.signal as never,
+  );
   expect((await connection.open(PLACEMENT, new AbortController())).kind).toBe(kind);
   expect(legs[0]?.asked.get("accept-encoding")).toBe("identity");
 });
@@ -401,8 +410,11 @@ test("what the visitor gets has no length, and no coding that is undone", async 
   connection = new SseConnection(
     {} as LiveRequest,
     { target: "/events", headers: {}, key: "k", send: send as never },
-    { lost: vi.fn(), resumed: vi.fn(), ready: vi.fn(), refused: vi.fn(), ended: vi.fn() },
-    { add: () => true, remove: () => undefined },
+    {
+      events: { lost: vi.fn(), resumed: vi.fn(), ready: vi.fn(), refused: vi.fn(), ended: vi.fn() },
+      budget: { add: () => true, remove: () => undefined },
+      backlog: new StreamBacklog(),
+    },
     visitor.signal as never,
   );
   await open();

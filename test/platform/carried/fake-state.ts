@@ -131,6 +131,7 @@ export class Life<Live extends Hibernating> {
       },
       getWebSockets: (tag?: string) => (this.ended ? [] : state.sockets(tag).map((socket) => this.handleOf(socket))),
       setWebSocketAutoResponse: () => undefined,
+      getWebSocketAutoResponseTimestamp: () => null,
     };
     return ctx as unknown as DurableObjectState;
   }

@@ -1,0 +1,23 @@
+// What a carrier says of the sessions that it carries, awake and parked, to its ring object.
+
+import type { Table, TableRow } from "../core/protocol.ts";
+import type { CarriedSession } from "./carried-session.ts";
+
+/** Every session with its placement, and those whose place is still being asked for. */
+export function tableOf(sessions: Iterable<CarriedSession>, opening: ReadonlySet<CarriedSession>, parked: readonly TableRow[]): Table {
+  const all = [...sessions];
+  const rows = all.flatMap((session): TableRow[] => {
+    const { ref, placement, connectionCount } = session;
+    if (!placement) return [];
+    const { origin, region, url, fence, reason, movedFrom } = placement;
+    return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount, ...(opening.has(session) && { opening: true }) }];
+  });
+  return { rows: [...rows, ...parked], asking: all.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
+}
+
+/** Connections by origin. */
+export function connectionsIn({ rows }: Pick<Table, "rows">): Map<string, number> {
+  const counts = new Map<string, number>(); // not a record: an origin may be called "constructor"
+  for (const { origin, connections } of rows) counts.set(origin, (counts.get(origin) ?? 0) + connections);
+  return counts;
+}
