@@ -329,7 +329,7 @@ export class CarrierObject extends DurableObject<Env> {
     const { [LIVE_HEADER]: _live, upgrade: _upgrade, ...headers } = Object.fromEntries(request.headers);
     const handshake: Handshake = { target: url.pathname + url.search, headers, key: live.key, send: this.#send };
     if (kindOf(request) === "stream") {
-      return new SseConnection(live, handshake, { events: session, budget: session.budget, backlog: this.#streams }, request.signal);
+      return new SseConnection(live, handshake, { events: session, backlog: this.#streams }, request.signal);
     }
     return new WebSocketConnection(live, handshake, this.#meansOf(live, session));
   }

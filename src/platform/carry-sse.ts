@@ -8,7 +8,7 @@ import { EventBlocks, type Whole } from "../core/event-blocks.ts";
 import { responseHeaders } from "../core/headers.ts";
 import type { Frame } from "../core/profile.ts";
 import type { LiveRequest, Placement } from "../core/protocol.ts";
-import type { Budget, Connection, ConnectionEvents, Opening } from "./connection.ts";
+import type { Connection, ConnectionEvents, Opening } from "./connection.ts";
 import { dial, isGatewayFault, type Handshake } from "./dial.ts";
 import { delay, QUIET_MAX_MS } from "./limits.ts";
 import type { StreamBacklog } from "./stream-backlog.ts";
@@ -20,8 +20,8 @@ interface Leg {
   readonly abort: AbortController;
   readonly body: ReadableStream<Uint8Array>;
   readonly blocks: EventBlocks;
-  /** Taken of the budget for what waits in `blocks`. */
-  heldBytes: number;
+  /** What waits in `blocks` is too much for the carrier. */
+  readonly giveUp: () => void;
   /** Set while a move waits until no event is half here. */
   whole: (() => void) | undefined;
 }
@@ -29,8 +29,6 @@ interface Leg {
 /** What an event stream needs beside its visitor's request. */
 interface StreamMeans {
   readonly events: ConnectionEvents;
-  /** Of what waits for the end of an event. */
-  readonly budget: Budget;
   readonly backlog: StreamBacklog;
 }
 
@@ -40,7 +38,6 @@ export class SseConnection implements Connection {
   readonly #facts: Pick<LiveRequest, "quietMs" | "originSilenceMs">;
   readonly #handshake: Handshake;
   readonly #events: ConnectionEvents;
-  readonly #budget: Budget;
   readonly #backlog: StreamBacklog;
   readonly #delivered: DeliveredIds;
   #leg: Leg | undefined;
@@ -53,12 +50,11 @@ export class SseConnection implements Connection {
   #lastFrameAtMs = Date.now();
   #over: boolean;
 
-  constructor(live: LiveRequest, handshake: Handshake, { events, budget, backlog }: StreamMeans, visitorGone: AbortSignal) {
+  constructor(live: LiveRequest, handshake: Handshake, { events, backlog }: StreamMeans, visitorGone: AbortSignal) {
     const { [LAST_EVENT_ID]: asked, ...headers } = handshake.headers;
     this.#facts = live;
     this.#handshake = { ...handshake, headers };
     this.#events = events;
-    this.#budget = budget;
     this.#backlog = backlog;
     this.#delivered = new DeliveredIds(asked);
     this.#over = visitorGone.aborted;
@@ -114,7 +110,7 @@ export class SseConnection implements Connection {
       return { kind: "unreachable" };
     }
     if (!isEventStream(response) || !body) return { kind: "answered", response };
-    const leg: Leg = { abort, body, blocks: new EventBlocks(), heldBytes: 0, whole: undefined };
+    const leg: Leg = { abort, body, blocks: new EventBlocks(), giveUp: () => this.#giveUp(), whole: undefined };
     return { kind: "open", begin: () => this.#begin(leg, response), discard: () => abort.abort() };
   }
 
@@ -223,9 +219,10 @@ export class SseConnection implements Connection {
   /** `false`: more of an event waits than may. */
   #pass(leg: Leg, chunk: Uint8Array, outlet: StreamOutlet): boolean {
     const whole = leg.blocks.push(chunk);
-    if (!whole || !this.#account(leg)) return false;
+    if (!whole) return false;
     const bytes = this.#undelivered(whole);
     if (bytes.byteLength > 0) outlet.write(bytes);
+    this.#backlog.waits(leg, leg.blocks.heldBytes, Date.now());
     if (leg.blocks.isWhole) leg.whole?.();
     return true;
   }
@@ -242,14 +239,6 @@ export class SseConnection implements Connection {
       from = block.to;
     }
     return left.subarray(0, length);
-  }
-
-  #account(leg: Leg): boolean {
-    const { heldBytes } = leg.blocks;
-    if (heldBytes > leg.heldBytes && !this.#budget.add(heldBytes - leg.heldBytes)) return false;
-    if (heldBytes < leg.heldBytes) this.#budget.remove(leg.heldBytes - heldBytes);
-    leg.heldBytes = heldBytes;
-    return true;
   }
 
   /** A whole answer, the application's own end: what it left half said is its own affair. */
@@ -269,8 +258,7 @@ export class SseConnection implements Connection {
     this.#leg = undefined;
     this.#legLostAtMs = Date.now();
     this.#listeningSinceMs = undefined;
-    this.#budget.remove(leg.heldBytes);
-    leg.heldBytes = 0;
+    this.#backlog.over(leg);
     leg.whole?.();
   }
 

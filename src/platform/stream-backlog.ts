@@ -1,12 +1,12 @@
-// What waits in all event streams of one carrier for visitors who read slowly. Each has one piece that waits; of large events, or of thousands of
-// streams, they would fill the object together. Past the bound those end that have waited longest. Who has only just been written to may be taking
-// it: they are spared until the bound is passed twice over.
+// What waits in all event streams of one carrier: for visitors who read slowly, one piece each, and for the ends of events that are half here. Of large
+// events, or of thousands of streams, that would fill the object. Past the bound those end that have waited longest, whoever has come last. Who has only
+// just begun to wait may be about to go on: they are spared until the bound is passed twice over.
 
 import { CARRIER_BUFFER_MAX_BYTES } from "./limits.ts";
 
-/** A visitor of an event stream. */
-export interface Reader {
-  /** They have kept the carrier waiting longest. */
+/** One end of an event stream. */
+export interface Waiter {
+  /** It has kept the carrier waiting longest. */
   giveUp(): void;
 }
 
@@ -19,33 +19,35 @@ const SPARED_MS = 1_000;
 
 export class StreamBacklog {
   /** In the order in which they began to wait. */
-  readonly #waiting = new Map<Reader, Waiting>();
+  readonly #waiting = new Map<Waiter, Waiting>();
   #bytes = 0;
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  wrote(reader: Reader, bytes: number, nowMs: number): void {
-    const waiting = this.#waiting.get(reader);
-    if (waiting) waiting.bytes += bytes;
-    else this.#waiting.set(reader, { bytes, sinceMs: nowMs });
-    this.#bytes += bytes;
+  /** So much waits there now. It, too, may be given up for it. */
+  waits(waiter: Waiter, bytes: number, nowMs: number): void {
+    if (bytes === 0) return this.over(waiter);
+    const waiting = this.#waiting.get(waiter);
+    this.#bytes += bytes - (waiting?.bytes ?? 0);
+    if (waiting) waiting.bytes = bytes;
+    else this.#waiting.set(waiter, { bytes, sinceMs: nowMs });
     if (this.#bytes > CARRIER_BUFFER_MAX_BYTES) this.#relieve(nowMs);
   }
 
-  /** All of it was taken, or nobody waits for it any longer. */
-  over(reader: Reader): void {
-    this.#bytes -= this.#waiting.get(reader)?.bytes ?? 0;
-    this.#waiting.delete(reader);
+  /** Nothing waits there any longer. */
+  over(waiter: Waiter): void {
+    this.#bytes -= this.#waiting.get(waiter)?.bytes ?? 0;
+    this.#waiting.delete(waiter);
   }
 
   #relieve(nowMs: number): void {
-    for (const [reader, { sinceMs }] of this.#waiting) {
+    for (const [waiter, { sinceMs }] of this.#waiting) {
       if (this.#bytes <= CARRIER_BUFFER_MAX_BYTES) return;
       if (nowMs - sinceMs < SPARED_MS && this.#bytes <= 2 * CARRIER_BUFFER_MAX_BYTES) return;
-      this.over(reader);
-      reader.giveUp();
+      this.over(waiter);
+      waiter.giveUp();
     }
   }
 }

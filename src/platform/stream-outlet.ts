@@ -23,13 +23,16 @@ export class StreamOutlet {
   #taken: Promise<void> = Promise.resolve();
   /** What was written and is not taken yet: one piece of the stream, a comment, the end. */
   #waitingCount = 0;
+  #waitingBytes = 0;
   /** When something was written last, or taken. */
   #stirredAtMs = Date.now();
   #ended = false;
   readonly #backlog: StreamBacklog;
   readonly #wasTaken = (): void => {
-    if (--this.#waitingCount === 0) this.#backlog.over(this);
     this.#stirredAtMs = Date.now();
+    if (--this.#waitingCount > 0) return;
+    this.#waitingBytes = 0;
+    this.#backlog.over(this);
   };
 
   constructor(events: OutletEvents, backlog: StreamBacklog) {
@@ -49,7 +52,8 @@ export class StreamOutlet {
 
   write(bytes: Uint8Array): void {
     this.#awaitTaking(this.#writer.write(bytes));
-    this.#backlog.wrote(this, bytes.byteLength, Date.now()); // which may give this one up
+    this.#waitingBytes += bytes.byteLength;
+    this.#backlog.waits(this, this.#waitingBytes, Date.now());
   }
 
   /** The stream ends when what waits is taken. */

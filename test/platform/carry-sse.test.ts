@@ -5,6 +5,7 @@ import { RESTART } from "../../src/core/close-codes.ts";
 import { BLOCK_MAX_BYTES } from "../../src/core/event-blocks.ts";
 import type { LiveRequest, Placement } from "../../src/core/protocol.ts";
 import { SseConnection } from "../../src/platform/carry-sse.ts";
+import { CARRIER_BUFFER_MAX_BYTES } from "../../src/platform/limits.ts";
 import { StreamBacklog } from "../../src/platform/stream-backlog.ts";
 import type { Opening } from "../../src/platform/connection.ts";
 import { QUIET_MAX_MS, STREAM_KEEP_ALIVE_MS, STREAM_LOOK_MS, STREAM_TAKEN_WITHIN_MS } from "../../src/platform/limits.ts";
@@ -28,8 +29,7 @@ let restore: () => void;
 let legs: Leg[];
 /** What the connection has told its session. */
 let told: string[];
-let heldBytes: number;
-let budgetBytes: number;
+let backlog: StreamBacklog;
 let visitor: AbortController;
 let connection: SseConnection;
 
@@ -37,11 +37,11 @@ beforeEach(() => {
   clock = new VirtualClock();
   restore = clock.install();
   vi.stubGlobal("IdentityTransformStream", TransformStream); // of Node: a write is taken when it is read, too
-  [legs, told, heldBytes, budgetBytes] = [[], [], 0, Infinity];
+  [legs, told, backlog] = [[], [], new StreamBacklog()];
   begin();
 });
 afterEach(() => {
-  expect(heldBytes).toBeGreaterThanOrEqual(0);
+  expect(backlog.bytes).toBeGreaterThanOrEqual(0);
   restore();
   vi.unstubAllGlobals();
 });
@@ -61,11 +61,7 @@ function begin(headers: Record<string, string> = {}, live: Partial<LiveRequest> 
         refused: () => told.push("refused"),
         ended: () => told.push("ended"),
       },
-      budget: {
-        add: (bytes) => heldBytes + bytes <= budgetBytes && ((heldBytes += bytes), true),
-        remove: (bytes) => void (heldBytes -= bytes),
-      },
-      backlog: new StreamBacklog(),
+      backlog,
     },
     visitor.signal as never,
   );
@@ -129,7 +125,7 @@ test("a visitor gets whole events, as they came, and of the second origin what i
   expect(seen.text).toBe("retry: 50\n\n: well?\nid: 1\r\ndata: a\r\n\r\nevent: x\ndata: b\nid: 2\n\n");
   first.cut();
   await settled();
-  expect([told, heldBytes, connection.legOpen]).toEqual([["lost"], 0, false]);
+  expect([told, backlog.bytes, connection.legOpen]).toEqual([["lost"], 0, false]);
   const before = seen.text;
   await clock.pass(40);
   const second = await open();
@@ -167,22 +163,36 @@ test("a stream ends with its origin's, whose last words pass though they are no 
   await say(leg, "data: a\n\ndata: [DONE]");
   leg.end();
   await settled();
-  expect([seen, told, connection.over, heldBytes]).toEqual([{ text: "data: a\n\ndata: [DONE]", over: "ended" }, ["ended"], true, 0]);
+  expect([seen, told, connection.over, backlog.bytes]).toEqual([{ text: "data: a\n\ndata: [DONE]", over: "ended" }, ["ended"], true, 0]);
   await clock.pass(60_000);
   expect(clock.pendingCount).toBe(0);
 });
 
-test.each<[what: string, bytes: number, budget: number]>([
-  ["one event may", BLOCK_MAX_BYTES, Infinity],
-  ["its session may hold", 2_000, 1_999],
-])("a stream of which more waits than %s ends", async (_, bytes, budget) => {
-  budgetBytes = budget;
+test("a stream of which more waits than one event may ends", async () => {
   const leg = await open();
   const seen = reader();
-  await say(leg, "data: a\n\n", "d".repeat(bytes - 1));
+  await say(leg, "data: a\n\n", "d".repeat(BLOCK_MAX_BYTES - 1));
   expect(told).toEqual([]);
   await say(leg, "dd");
-  expect([seen, told, leg.isAborted, heldBytes]).toEqual([{ text: "data: a\n\n", over: "ended" }, ["refused", "ended"], true, 0]);
+  expect([seen, told, leg.isAborted, backlog.bytes]).toEqual([{ text: "data: a\n\n", over: "ended" }, ["refused", "ended"], true, 0]);
+});
+
+test("the half of an event that waits longest ends its stream when too much waits in all of the carrier's", async () => {
+  const leg = await open();
+  const seen = reader();
+  await say(leg, "data: a\n\n", "data: half");
+  const other = { giveUp: vi.fn() };
+  backlog.waits(other, CARRIER_BUFFER_MAX_BYTES, Date.now());
+  expect([told, other.giveUp.mock.calls.length], "it has only just begun to wait").toEqual([[], 0]);
+  await clock.pass(1_500);
+  backlog.waits(other, CARRIER_BUFFER_MAX_BYTES, Date.now());
+  await clock.pass(0);
+  expect([seen, told, leg.isAborted, other.giveUp.mock.calls.length]).toEqual([
+    { text: "data: a\n\n", over: "ended" },
+    ["refused", "ended"],
+    true,
+    0,
+  ]);
 });
 
 test("a move waits until no event is half here, and no longer than the route lets it", async () => {
@@ -204,7 +214,7 @@ test("a move waits until no event is half here, and no longer than the route let
   await clock.pass(2);
   expect(isQuiet).toBe(true);
   expect(await connection.closeLeg()).toBe(true);
-  expect([leg.isAborted, connection.legOpen, told, heldBytes]).toEqual([true, false, [], 0]);
+  expect([leg.isAborted, connection.legOpen, told, backlog.bytes]).toEqual([true, false, [], 0]);
 });
 
 test("a move waits half a second at most, whatever the route says, and not for a leg that is lost", async () => {
@@ -394,12 +404,7 @@ test.each<[what: string, init: ResponseInit, kind: Opening["kind"]]>([
   const send = async (__: string, ___: string, asked: { headers: unknown }): Promise<Response> => answer(asked, init);
   const ignored = { lost: vi.fn(), resumed: vi.fn(), ready: vi.fn(), refused: vi.fn(), ended: vi.fn() };
   const handshake = { target: "/events", headers: { "accept-encoding": "gzip" }, key: "k", send: send as never };
-  connection = new SseConnection(
-    {} as LiveRequest,
-    handshake,
-    { events: ignored, budget: { add: () => true, remove: () => undefined }, backlog: new StreamBacklog() },
-    visitor.signal as never,
-  );
+  connection = new SseConnection({} as LiveRequest, handshake, { events: ignored, backlog }, visitor.signal as never);
   expect((await connection.open(PLACEMENT, new AbortController())).kind).toBe(kind);
   expect(legs[0]?.asked.get("accept-encoding")).toBe("identity");
 });
@@ -412,8 +417,7 @@ test("what the visitor gets has no length, and no coding that is undone", async 
     { target: "/events", headers: {}, key: "k", send: send as never },
     {
       events: { lost: vi.fn(), resumed: vi.fn(), ready: vi.fn(), refused: vi.fn(), ended: vi.fn() },
-      budget: { add: () => true, remove: () => undefined },
-      backlog: new StreamBacklog(),
+      backlog,
     },
     visitor.signal as never,
   );

@@ -3,11 +3,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CARRIER_BUFFER_MAX_BYTES } from "../../src/platform/limits.ts";
-import { StreamBacklog, type Reader } from "../../src/platform/stream-backlog.ts";
+import { StreamBacklog, type Waiter } from "../../src/platform/stream-backlog.ts";
 
 const MIB = 1024 * 1024;
 
-class Visitor implements Reader {
+class Visitor implements Waiter {
   readonly name: string;
   readonly #ended: string[];
 
@@ -29,7 +29,7 @@ function visitors(count: number): { ended: string[]; all: Visitor[] } {
 test("past the bound those end that have waited longest, and no more than must", () => {
   const backlog = new StreamBacklog();
   const { ended, all } = visitors(40);
-  for (const [n, visitor] of all.entries()) backlog.wrote(visitor, MIB, n * 100);
+  for (const [n, visitor] of all.entries()) backlog.waits(visitor, MIB, n * 100);
   expect(backlog.bytes).toBe(CARRIER_BUFFER_MAX_BYTES);
   expect(ended).toEqual(["0", "1", "2", "3", "4", "5", "6", "7"]);
 });
@@ -38,23 +38,23 @@ test("who takes what waits is not among them, whoever came first", () => {
   const backlog = new StreamBacklog();
   const { ended, all } = visitors(3);
   const [reads, slow, late] = all as [Visitor, Visitor, Visitor];
-  backlog.wrote(reads, 20 * MIB, 0);
-  backlog.wrote(slow, 20 * MIB, 0);
+  backlog.waits(reads, 20 * MIB, 0);
+  backlog.waits(slow, 20 * MIB, 0);
   backlog.over(reads);
-  backlog.wrote(reads, 20 * MIB, 5_000);
+  backlog.waits(reads, 20 * MIB, 5_000);
   expect(ended).toEqual(["1"]);
-  backlog.wrote(late, 10 * MIB, 5_100);
+  backlog.waits(late, 10 * MIB, 5_100);
   expect([ended, backlog.bytes]).toEqual([["1"], 30 * MIB]);
 });
 
 test("who has just been written to is spared until the bound is passed twice over", () => {
   const backlog = new StreamBacklog();
   const { ended, all } = visitors(80);
-  for (const visitor of all.slice(0, 64)) backlog.wrote(visitor, MIB, 10);
+  for (const visitor of all.slice(0, 64)) backlog.waits(visitor, MIB, 10);
   expect(ended).toEqual([]);
-  backlog.wrote(all[64] as Visitor, MIB, 20);
+  backlog.waits(all[64] as Visitor, MIB, 20);
   expect(ended).toEqual(["0"]);
-  backlog.wrote(all[65] as Visitor, MIB, 1_500);
+  backlog.waits(all[65] as Visitor, MIB, 1_500);
   expect([ended.length, backlog.bytes], "all but the last have waited a second by now").toEqual([34, CARRIER_BUFFER_MAX_BYTES]);
 });
 
@@ -63,20 +63,21 @@ test("the sum is what waits, after whatever was written, taken and given up", ()
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const backlog = new StreamBacklog();
-      const waits = new Map<Reader, number>();
-      const all = Array.from({ length: 5 }, (): Reader => {
-        const reader: Reader = { giveUp: () => void waits.delete(reader) };
+      const waits = new Map<Waiter, number>();
+      const all = Array.from({ length: 5 }, (): Waiter => {
+        const reader: Waiter = { giveUp: () => void waits.delete(reader) };
         return reader;
       });
       let nowMs = 0;
       for (const { who, bytes, taken, passMs } of steps) {
-        const reader = all[who] as Reader;
+        const reader = all[who] as Waiter;
         nowMs += passMs;
         if (taken) backlog.over(reader);
         if (taken) waits.delete(reader);
-        waits.set(reader, (waits.get(reader) ?? 0) + bytes);
+        if (bytes > 0) waits.set(reader, bytes);
+        else waits.delete(reader);
         const before = new Map(waits);
-        backlog.wrote(reader, bytes, nowMs);
+        backlog.waits(reader, bytes, nowMs);
         expect([...waits.keys()].every((each) => before.has(each))).toBe(true);
         expect(backlog.bytes).toBe([...waits.values()].reduce((sum, each) => sum + each, 0));
         expect(backlog.bytes).toBeLessThanOrEqual(2 * CARRIER_BUFFER_MAX_BYTES);
