@@ -125,6 +125,25 @@ test("an origin that has something to say wakes it", async () => {
   expect(nobody.status).toBe(404);
 });
 
+/** What is left of a move's waits ends within six seconds, and the runtime takes an object's memory after ten in which nothing keeps it. */
+const ASLEEP_AFTER_MS = 20_000;
+
+test(
+  "nothing keeps an object awake whose sessions are all parked: the runtime takes its memory by itself, and nobody notices",
+  { timeout: 60_000 },
+  async () => {
+    stack = await start({ mortal: true });
+    const [a, b] = [await stack.join("s", "a"), await stack.join("t", "b")];
+    await Promise.all([a.ask(), b.ask()]);
+    await Promise.all([parked("s"), parked("t")]);
+    const atRestAtMs = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, ASLEEP_AFTER_MS)); // whoever asked in between would wake it
+    expect((await stored()).bornAtMs, "it has begun anew for this very question").toBeGreaterThan(atRestAtMs + ASLEEP_AFTER_MS / 2);
+    await Promise.all([a.ask(), b.ask()]);
+    await expectWhole(a, b);
+  },
+);
+
 test("who leaves a parked session is answered and counted out; with the last the session is over, and nothing of it is left in storage", async () => {
   stack = await start({ mortal: true });
   const [a, b] = [await stack.join("s", "a"), await stack.join("s", "b")];
@@ -230,6 +249,10 @@ test("a ping that the route names is answered by the runtime, asleep or not, and
 });
 
 /** What the carrier has written down of parked sessions: rows, and everything of them as text. */
-async function stored(): Promise<{ rows: number; text: string }> {
-  return (await (await stack.client.fetch(`/stored/CARRIER/${encodeURIComponent(CARRIER)}`)).json()) as { rows: number; text: string };
+async function stored(): Promise<{ rows: number; text: string; bornAtMs: number }> {
+  return (await (await stack.client.fetch(`/stored/CARRIER/${encodeURIComponent(CARRIER)}`)).json()) as {
+    rows: number;
+    text: string;
+    bornAtMs: number;
+  };
 }

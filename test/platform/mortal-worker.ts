@@ -34,6 +34,8 @@ export class RingObject extends limpet.RingObject {
 }
 
 export class CarrierObject extends limpet.CarrierObject {
+  readonly #bornAtMs = Date.now();
+
   abortNow(): void {
     this.ctx.abort("a test's word");
   }
@@ -42,12 +44,12 @@ export class CarrierObject extends limpet.CarrierObject {
     dooms.set(this, doom);
   }
 
-  /** Every row of what is parked, and all that it says as text. */
-  stored(): { rows: number; text: string } {
+  /** Every row of what is parked, and all that it says as text; when this life began. */
+  stored(): { rows: number; text: string; bornAtMs: number } {
     const { sql } = this.ctx.storage;
     const rows = ["parked_sessions", "parked_connections"].flatMap((table) => [...sql.exec(`SELECT * FROM ${table}`)]);
     const textOf = (value: unknown): string => (value instanceof ArrayBuffer ? new TextDecoder("latin1").decode(value) : String(value));
-    return { rows: rows.length, text: rows.flatMap((row) => Object.values(row).map(textOf)).join("\n") };
+    return { rows: rows.length, text: rows.flatMap((row) => Object.values(row).map(textOf)).join("\n"), bornAtMs: this.#bornAtMs };
   }
 }
 
