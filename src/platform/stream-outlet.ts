@@ -87,5 +87,6 @@ export class StreamOutlet {
     if (this.#waitingCount === 0) {
       if (restedMs >= STREAM_KEEP_ALIVE_MS) this.write(KEEP_ALIVE);
     } else if (restedMs >= STREAM_TAKEN_WITHIN_MS) this.giveUp();
+    else this.#backlog.waits(this, this.#waitingBytes, Date.now()); // also where nobody writes any more
   }
 }

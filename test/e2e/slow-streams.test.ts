@@ -8,12 +8,12 @@ import { eventually } from "../support/stack.ts";
 import { StreamStack, type Stream } from "../support/stream-stack.ts";
 
 const MIB = 1024 * 1024;
-const EVENT = `data: ${"x".repeat(768 * 1024)}\n\n`;
+const EVENT = `data: ${"x".repeat(960 * 1024)}\n\n`;
 /** What the kernels take of each stream before anything waits in the router, and then as much as waits. */
-const EVENTS_EACH = 12;
-const PAUSED = 80;
+const EVENTS_EACH = 10;
+const PAUSED = 60;
 /** Of waiting pieces twice 32 MiB at most; the rest is the runtime's own, which grows with every stream. Without a bound on all it is 60 MiB more and never given back. */
-const GROWTH_MAX_BYTES = 320 * MIB;
+const GROWTH_MAX_BYTES = 400 * MIB;
 
 let stack: StreamStack;
 const sockets: Socket[] = [];
@@ -62,7 +62,7 @@ test(
     const [read, paused] = [origin.open().filter(({ session }) => session === "reader"), origin.open().filter(({ session }) => session !== "reader")];
     const before = runtimeBytes();
     for (const stream of paused) void send(stream, EVENTS_EACH); // ends with its stream
-    await eventually("some are ended, long before each would be by itself", () => origin.open().length <= PAUSED + 1 - 10, 15_000);
+    await eventually("some are ended, long before each would be by itself", () => origin.open().length <= PAUSED + 1 - 10, 20_000);
     for (const stream of read) await send(stream, EVENTS_EACH);
     await eventually("the reader has every event", () => reader.bytes() > EVENTS_EACH * EVENT.length, 20_000);
     const grownBytes = runtimeBytes() - before;
