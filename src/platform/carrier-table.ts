@@ -1,6 +1,6 @@
 // What a carrier says of the sessions that it carries, awake and parked, to its ring object.
 
-import type { Table, TableRow } from "../core/protocol.ts";
+import type { Placement, SessionRef, Table, TableRow } from "../core/protocol.ts";
 import type { CarriedSession } from "./carried-session.ts";
 
 /** Every session with its placement, and those whose place is still being asked for. */
@@ -9,10 +9,13 @@ export function tableOf(sessions: Iterable<CarriedSession>, opening: ReadonlySet
   const rows = all.flatMap((session): TableRow[] => {
     const { ref, placement, connectionCount } = session;
     if (!placement) return [];
-    const { origin, region, url, fence, reason, movedFrom } = placement;
-    return [{ ...ref, origin, region, url, fence, reason, movedFrom, connections: connectionCount, ...(opening.has(session) && { opening: true }) }];
+    return [{ ...rowOf(ref, placement, connectionCount), ...(opening.has(session) && { opening: true }) }];
   });
   return { rows: [...rows, ...parked], asking: all.filter(({ placement }) => !placement).map(({ ref }) => ref.keyHash) };
+}
+
+export function rowOf(ref: SessionRef, { origin, region, url, fence, reason, movedFrom }: Placement, connections: number): TableRow {
+  return { ...ref, origin, region, url, fence, reason, movedFrom, connections };
 }
 
 /** Connections by origin. */

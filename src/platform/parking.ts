@@ -9,6 +9,7 @@ import { frameBytes, type Frame, type Memory } from "../core/profile.ts";
 import type { LeaveItem, LeftItem, Placement, SessionRef, TableRow } from "../core/protocol.ts";
 import type { AcceptVisitor, Budget, Connection, KeptConnection, ParkedVisitor, VisitorEvents } from "./connection.ts";
 import { badgeOf, end, mark, show, type Badge } from "./badges.ts";
+import { rowOf } from "./carrier-table.ts";
 import { Hearers } from "./hearers.ts";
 import { decodeKept, encodeKept } from "./kept-connection.ts";
 import { ParkingStore, type ParkedSession } from "./parking-store.ts";
@@ -83,10 +84,6 @@ export class Parking {
     return [...this.#parked.values()].reduce((sum, { visitors }) => sum + visitors.size, 0);
   }
 
-  get size(): number {
-    return this.#parked.size;
-  }
-
   has(keyHash: string): boolean {
     return this.#parked.has(keyHash);
   }
@@ -96,10 +93,7 @@ export class Parking {
   }
 
   rows(): TableRow[] {
-    return [...this.#parked.values()].map(({ session: { ref, placement }, visitors }) => {
-      const { origin, region, url, fence, reason, movedFrom } = placement;
-      return { ...ref, origin, region, url, fence, reason, movedFrom, connections: visitors.size };
-    });
+    return [...this.#parked.values()].map(({ session: { ref, placement }, visitors }) => rowOf(ref, placement, visitors.size));
   }
 
   /** How a visitor's socket of a session that may be parked is accepted. */

@@ -86,16 +86,16 @@ test("a session is over when nothing was said for as long as its pool allows, of
   await bench.clock.pass(1_000);
   bench.evict(); // when it was heard of last outlives the memory
   bench.parking.endDue(bench.clock.nowMs, LIMITS);
-  expect([bench.parking.size, bench.ended]).toEqual([1, []]);
+  expect([bench.parking.rows().length, bench.ended]).toEqual([1, []]);
   const dueAtMs = bench.parking.nextDueAtMs(LIMITS);
   expect(dueAtMs).toBeGreaterThan(bench.clock.nowMs);
   await bench.clock.pass(dueAtMs - bench.clock.nowMs - 1);
   bench.parking.endDue(bench.clock.nowMs, LIMITS);
-  expect(bench.parking.size).toBe(1);
+  expect(bench.parking.rows().length).toBe(1);
   await bench.clock.pass(1);
   bench.parking.endDue(bench.clock.nowMs, LIMITS);
   await bench.clock.pass(1);
-  expect([bench.parking.size, bench.ended, bench.rows(), bench.parking.nextDueAtMs(LIMITS)]).toEqual([
+  expect([bench.parking.rows().length, bench.ended, bench.rows(), bench.parking.nextDueAtMs(LIMITS)]).toEqual([
     0,
     [100],
     { sessions: 0, connections: 0 },
@@ -114,12 +114,12 @@ test("a session is over when it has lived for as long as its pool allows, whatev
   }
   bench.parking.endDue(bench.clock.nowMs, limits);
   await bench.clock.pass(1);
-  expect([bench.codes(), bench.parking.size]).toEqual([[1012], 0]);
+  expect([bench.codes(), bench.parking.rows().length]).toEqual([[1012], 0]);
 });
 
 test("a pool that is no more ends what is parked of it", async () => {
   await bench.parked(1);
   bench.parking.endDue(bench.clock.nowMs, { idleMs: 0, maxLifeMs: 0 });
   await bench.clock.pass(1);
-  expect([bench.codes(), bench.parking.size]).toEqual([[1001], 0]);
+  expect([bench.codes(), bench.parking.rows().length]).toEqual([[1001], 0]);
 });

@@ -31,7 +31,7 @@ test("what is said while the session is opened is told to whoever goes on with i
   bench.say(0, "e");
   await bench.clock.pass(1);
   expect(bench.told).toEqual(["0 says a", "0 says b", "1 says c", "0 says d", "1 closes 4000", "0 says e"]);
-  expect([bench.rows(), bench.heldBytes, bench.parking.size]).toEqual([{ sessions: 0, connections: 0 }, 0, 0]);
+  expect([bench.rows(), bench.heldBytes, bench.parking.rows().length]).toEqual([{ sessions: 0, connections: 0 }, 0, 0]);
 });
 
 test("who wakes it a second time, or comes while it is opened, waits for the same opening", async () => {
@@ -91,7 +91,13 @@ test("the last visitor leaves while a frame of theirs is looked at: nothing is l
   bench.say(0, presence([1, 6, "{}"]));
   bench.sleepers[0]?.far.close(1000, "");
   await bench.through();
-  expect([bench.revived, bench.ended, bench.rows(), bench.parking.size, bench.heldBytes]).toEqual([[], [100], { sessions: 0, connections: 0 }, 0, 0]);
+  expect([bench.revived, bench.ended, bench.rows(), bench.parking.rows().length, bench.heldBytes]).toEqual([
+    [],
+    [100],
+    { sessions: 0, connections: 0 },
+    0,
+    0,
+  ]);
 });
 
 const OTHER_SECRET = "another";
@@ -137,12 +143,12 @@ test("after the secret that keys the hashes was taken away everyone is told when
   await bench.parked(3);
   bench.secrets = ["new", "newer", SECRET];
   bench.evict();
-  expect(bench.parking.size).toBe(1);
+  expect(bench.parking.rows().length).toBe(1);
   await bench.through();
   expect(bench.codes()).toEqual([undefined, undefined, undefined]);
   bench.secrets = ["new"];
   bench.evict();
-  expect(bench.parking.size).toBe(1);
+  expect(bench.parking.rows().length).toBe(1);
   await bench.through();
   expect([bench.codes(), bench.ended, bench.rows()]).toEqual([[1012, 1012, 1012], [100], { sessions: 0, connections: 0 }]);
 });
@@ -153,7 +159,7 @@ test("a row that does not open is told when the object starts where it is the fi
   let openedCount = 0;
   bench.state.sqlFault = (query) => void (openedCount += query.startsWith("SELECT sealed") ? 1 : 0);
   bench.evict();
-  expect(bench.parking.size).toBe(1);
+  expect(bench.parking.rows().length).toBe(1);
   await bench.through();
   expect([bench.codes(), bench.parking.connectionCount, openedCount]).toEqual([[1012, undefined, undefined], 2, 2]);
 });
@@ -169,7 +175,7 @@ test("a fault of the code while the session is revived leaves nobody asleep for 
 test("rows that cannot be written leave the session as it was, and none of them behind", async () => {
   bench.state.sqlFault = (query) => (query.includes("INTO parked_connections") ? new Error("the disk is full") : undefined);
   await expect(bench.park(2)).rejects.toThrow("full");
-  expect([bench.parking.size, bench.rows()]).toEqual([0, { sessions: 0, connections: 0 }]);
+  expect([bench.parking.rows().length, bench.rows()]).toEqual([0, { sessions: 0, connections: 0 }]);
   bench.say(0, "x");
   await bench.clock.pass(1);
   expect(bench.told).toEqual(["0 says x"]);
@@ -187,7 +193,7 @@ test("a row that was to be deleted, or not to be written, when the object's memo
   for (const { near } of bench.sleepers) rows((near.attachment as { id: string }).id);
   again();
   bench.evict();
-  expect(bench.parking.size).toBe(0);
+  expect(bench.parking.rows().length).toBe(0);
   await bench.clock.pass(1);
   expect(bench.codes()).toEqual([1012, 1012]);
 });
@@ -195,7 +201,7 @@ test("a row that was to be deleted, or not to be written, when the object's memo
 test("after eviction who is parked lives on", async () => {
   await bench.parked(2, PRELUDE);
   bench.evict();
-  expect([bench.parking.size, bench.parking.connectionCount]).toEqual([1, 2]);
+  expect([bench.parking.rows().length, bench.parking.connectionCount]).toEqual([1, 2]);
   bench.say(0, "x");
   await bench.through();
   expect([bench.revived, bench.codes(), bench.told]).toEqual([[0, 1], [undefined, undefined], ["0 says x"]]);
@@ -211,7 +217,7 @@ test("after eviction a row without its socket is deleted, which is told; without
   bench.evict();
   bench.sleepers[1]?.far.reset("error");
   await bench.clock.pass(1);
-  expect([bench.parking.size, bench.rows(), bench.ended]).toEqual([0, { sessions: 0, connections: 0 }, [100]]);
+  expect([bench.parking.rows().length, bench.rows(), bench.ended]).toEqual([0, { sessions: 0, connections: 0 }, [100]]);
 });
 
 for (const [when, waitMs] of [
@@ -224,7 +230,7 @@ for (const [when, waitMs] of [
     bench.say(0, "x");
     await bench.clock.pass(waitMs);
     bench.evict();
-    expect(bench.parking.size).toBe(waitMs === 1 ? 1 : 0); // the other's is opened only once it is clear that somebody has to wake
+    expect(bench.parking.rows().length).toBe(waitMs === 1 ? 1 : 0); // the other's is opened only once it is clear that somebody has to wake
     await bench.clock.pass(1);
     expect(bench.codes()).toEqual([1012, waitMs === 1 ? undefined : 1012]);
   });
@@ -236,7 +242,7 @@ test("of two frames the first is through when the object's memory is lost: its s
   await bench.clock.pass(2 * WORK_MS + 2);
   expect(bench.sleepers[0]?.got).toHaveLength(1);
   bench.evict();
-  expect(bench.parking.size).toBe(0);
+  expect(bench.parking.rows().length).toBe(0);
   await bench.clock.pass(1);
   expect(bench.codes()).toEqual([1012]);
 });
@@ -252,7 +258,7 @@ test("rows that nobody can read any more are deleted, and everyone is told", asy
   await bench.parked(2);
   bench.state.database.exec("UPDATE parked_sessions SET placement = '{'");
   bench.evict();
-  expect([bench.parking.size, bench.rows()]).toEqual([0, { sessions: 0, connections: 0 }]);
+  expect([bench.parking.rows().length, bench.rows()]).toEqual([0, { sessions: 0, connections: 0 }]);
   await bench.clock.pass(1);
   expect(bench.codes()).toEqual([1012, 1012]);
 });
