@@ -4,7 +4,7 @@
 import { entriesOf, field, HOME_WORDS, itemsOf, namesOf, repeatedHeaders, unknownRegion } from "./config-cross.ts";
 import type { FoundFault } from "./config-faults.ts";
 import { LIMITS } from "./config-limits.ts";
-import { isFields, notYet } from "./config-shapes.ts";
+import { isFields } from "./config-shapes.ts";
 import { parametersOf, routePathFault } from "./config-texts.ts";
 import { anyOf, didYouMean, quoted } from "./config-words.ts";
 import { locationHint } from "./hints.ts";
@@ -155,7 +155,6 @@ function homeWithoutOrigins(input: unknown, route: unknown, home: unknown, regio
 function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
   const [home, regionIds] = [field(route, "home"), namesOf(field(input, "regions"))];
   const place = [...path, "home"];
-  if (home === "first") return [{ path: place, message: notYet(`the first visitor's region as home is not built; use "session" or a region's id`) }];
   if (home === "visitor") {
     // A pool without affinity remembers nobody by intent.
     if (poolField(input, route, "affinity") === "off" || field(route, "preset") !== undefined || itemsOf(field(route, "session")).some(remembers))
@@ -167,10 +166,10 @@ function homeFaults(input: unknown, route: unknown, path: Path): FoundFault[] {
       },
     ];
   }
-  const lone = home === "session" ? undefined : homeWithoutOrigins(input, route, home, regionIds);
+  const lone = home === "session" || home === "first" ? undefined : homeWithoutOrigins(input, route, home, regionIds);
   if (lone !== undefined) return [{ path: place, message: lone }];
-  if (typeof home !== "string" || home === "" || home === "session" || !regionIds) return [];
-  return unknownRegion(home, regionIds, place, HOME_WORDS.slice(0, 2));
+  if (typeof home !== "string" || home === "" || home === "session" || home === "first" || !regionIds) return [];
+  return unknownRegion(home, regionIds, place, HOME_WORDS);
 }
 
 function remembers(source: unknown): boolean {

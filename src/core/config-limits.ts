@@ -33,7 +33,11 @@ export const LIMITS = {
   virtualNodes: whole(256, 1, 2048, "", "more points cost memory and start-up time and even out nothing"),
   /** Points of one ring (pool × region): the sum of weight × virtualNodes over its origins. */
   ringPoints: whole(undefined, 0, 131_072, "points", "building a larger ring would hold up every fresh isolate for too long"),
-  /** How long a region must be well before keys come home. */
+  /** Where a smaller share of a region is available, nothing more of it is ejected for what requests found. */
+  panicShare: real(0.5, 0, 1, "", "a share is between 0 and 1"),
+  /** How much more than its part an origin can bear: a region of which half is available keeps 0.7 of its keys at 1.4. */
+  overprovisioning: real(1.4, 1, 10, "", "below 1 a region that is well would not keep all of its keys"),
+  /** How long a region must be well before keys come home, and an origin that fell stays without new sessions. */
   holdDownMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "sessions would stay away from a region that has long recovered"),
   /** Carrier objects of a ring. */
   carriers: whole(4, 1, 64, "objects", "each carrier is an object that every move must wait for"),
@@ -67,10 +71,23 @@ export const LIMITS = {
   healthIntervalMs: whole(5 * SECOND_MS, 50, HOUR_MS, "ms", "shorter floods the origins with checks, longer notices nothing in time"),
   /** How long a check may take. */
   healthTimeoutMs: whole(SECOND_MS, 10, 30 * SECOND_MS, "ms", "shorter fails healthy origins, longer keeps the few slots of the checks busy"),
+  /** Status of a good answer to a check. */
+  healthStatus: whole(undefined, 200, 599, "", "a check ends with one of these (RFC 9110 §15)"),
   /** Good checks in a row before an origin counts as healthy again. */
   rise: whole(2, 1, 100, "checks", "at least one check must decide, and with very many an origin never comes back"),
   /** Failed checks in a row before an origin counts as down. */
   fall: whole(3, 1, 100, "checks", "at least one check must decide, and with very many a dead origin keeps its sessions"),
+
+  /** More faults than successes of requests to one origin, before it is ejected. */
+  ejectionFaults: whole(5, 1, 10_000, "faults", "at least one must count, and with very many a failing origin keeps its sessions"),
+  /** How long an origin is ejected for the first time; longer each time it comes back no better. */
+  ejectionBaseMs: whole(30 * SECOND_MS, 100, HOUR_MS, "ms", "shorter brings it back before it can have recovered"),
+  /** The share of a region's weight that may be ejected at once. */
+  ejectionMaxShare: real(0.5, 0, 1, "", "a share is between 0 and 1"),
+  /** How long a lease lasts that is not renewed. */
+  leaseTtlMs: whole(30 * SECOND_MS, 1000, HOUR_MS, "ms", "shorter loses origins to one late renewal, longer keeps those that are gone"),
+  /** How long an origin that joins or comes back takes to its full share. */
+  slowStartWindowMs: whole(30 * SECOND_MS, 0, HOUR_MS, "ms", "an origin would take next to nothing for that long"),
 
   /** How long a drain may last before pins and claims to the origin end. */
   drainDeadlineMs: whole(MINUTE_MS, 0, DAY_MS, "ms", "the origin's pre-stop hook would wait for that long"),

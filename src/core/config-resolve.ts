@@ -21,11 +21,18 @@ export function resolveConfig(input: ParsedInput, dev: boolean): Config {
     expose: dev || input.expose,
     forwarded: input.forwarded,
     record: { sampleShare: input.record.sampleShare },
-    admin: admin === false ? false : admin.host === undefined ? {} : { host: admin.host.toLowerCase() },
+    admin: admin === false ? false : resolveAdmin(admin),
   };
 }
 
-function resolveRegion({ secondary, weight, hint, latitude, longitude }: ParsedRegion, id: string): Region {
+function resolveAdmin({ host, originHosts }: Exclude<ParsedInput["admin"], false>): Exclude<Config["admin"], false> {
+  return {
+    ...(host === undefined ? {} : { host: host.toLowerCase() }),
+    ...(originHosts === undefined ? {} : { originHosts: originHosts.map((each) => each.toLowerCase()) }),
+  };
+}
+
+function resolveRegion({ secondary, weight, hint, latitude, longitude, jurisdiction }: ParsedRegion, id: string): Region {
   const hintName = hint ?? (locationHint(id) ? id : undefined);
   const ofHint = locationHint(hintName);
   const place = latitude !== undefined && longitude !== undefined ? { latitude, longitude } : ofHint;
@@ -35,11 +42,13 @@ function resolveRegion({ secondary, weight, hint, latitude, longitude }: ParsedR
     weight,
     ...(hintName === undefined ? {} : { hint: hintName }),
     ...(place === undefined ? {} : { latitude: place.latitude, longitude: place.longitude }),
+    ...(jurisdiction === undefined ? {} : { jurisdiction }),
   };
 }
 
 function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
-  const { balance, boundFactor, virtualNodes, stickiness, hold, affinity, rollout, holdDownMs, carriers, closeDeadlineMs } = pool;
+  const { balance, boundFactor, virtualNodes, stickiness, hold, affinity, rollout, carriers } = pool;
+  const { panicShare, overprovisioning, failback, holdDownMs, closeDeadlineMs } = pool;
   const { domain, path, sameSite, partitioned, persistent } = pool.cookie;
   return {
     id,
@@ -50,13 +59,23 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     hold,
     affinity,
     rollout,
+    panicShare,
+    overprovisioning,
+    failback,
     holdDownMs,
     carriers,
     closeDeadlineMs,
     carrier: { maxConnections: pool.carrier.maxConnections },
     horizonMs: pool.horizonMs ?? (dev ? DEV_HORIZON_MS : LIMITS.horizonMs.fallback),
-    health: { ...pool.health },
-    drain: { deadlineMs: pool.drain.deadlineMs, graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback) },
+    health: resolveHealth(pool.health),
+    ejection: { ...pool.ejection },
+    lease: { ...pool.lease },
+    slowStart: { ...pool.slowStart },
+    drain: {
+      deadlineMs: pool.drain.deadlineMs,
+      mode: pool.drain.mode,
+      graceMs: pool.drain.graceMs ?? (dev ? DEV_GRACE_MS : LIMITS.drainGraceMs.fallback),
+    },
     faultBudget: { ...pool.faultBudget },
     pace: { ...pool.pace },
     session: { ...pool.session },
@@ -65,6 +84,18 @@ function resolvePool(pool: ParsedPool, id: string, dev: boolean): Pool {
     ...resolveHeaders(pool.headers),
     ...(pool.signature === undefined ? {} : { signature: { ...pool.signature } }),
     origins: pool.origins.map(resolveOrigin),
+  };
+}
+
+function resolveHealth({ path, intervalMs, timeoutMs, rise, fall, status, headers }: ParsedPool["health"]): Pool["health"] {
+  return {
+    path,
+    intervalMs,
+    timeoutMs,
+    rise,
+    fall,
+    ...(status === undefined ? {} : { status: [...status] }),
+    ...(headers === undefined ? {} : { headers: { ...headers } }),
   };
 }
 
@@ -122,7 +153,7 @@ function resolvePark({ afterMs, autoResponse }: NonNullable<ParsedRoute["park"]>
 /** Everyone of one session must agree on its region, so that is the default; without sessions, or where an origin begins them, the nearest is best. */
 function resolveHome(home: string | undefined, nearest: boolean): Route["home"] {
   if (home === undefined) return { kind: nearest ? "visitor" : "session" };
-  return home === "visitor" || home === "session" ? { kind: home } : { kind: "region", region: home };
+  return home === "visitor" || home === "session" || home === "first" ? { kind: home } : { kind: "region", region: home };
 }
 
 function resolveSource({ path, cookie, header, query, subprotocol, ip, jwt, learn }: ParsedRoute["session"][number]): SessionSource {

@@ -2,7 +2,7 @@
 // nobody believes in behaviour that is not there. What needs two places of the input at once is in config-cross*.ts.
 
 import * as v from "valibot";
-import { choice, closed, dictionary, flag, isFields, leaf, list, onlyDefault, quantity, tunable, unbuilt } from "./config-shapes.ts";
+import { choice, closed, dictionary, flag, isFields, leaf, list, quantity, tunable } from "./config-shapes.ts";
 import { LIMITS } from "./config-limits.ts";
 import {
   bindingFault,
@@ -11,6 +11,7 @@ import {
   cookiePathFault,
   headerValueFault,
   hostFault,
+  hostPatternFault,
   idFault,
   jwksFault,
   keyIdFault,
@@ -38,7 +39,8 @@ const region = closed("a region", {
   hint: v.optional(choice(Object.keys(locationHints))),
   latitude: tunable(LIMITS.latitude),
   longitude: tunable(LIMITS.longitude),
-  jurisdiction: unbuilt("keeping a region's objects in a jurisdiction"),
+  /** Its objects are made there and stay there. */
+  jurisdiction: v.optional(choice(["eu", "fedramp"])),
 });
 
 const headerSecret = closed("the name of a secret", { secret: leaf<string>(secretNameFault) });
@@ -71,6 +73,10 @@ const health = closed("the active health checks", {
   timeoutMs: tunable(LIMITS.healthTimeoutMs),
   rise: tunable(LIMITS.rise),
   fall: tunable(LIMITS.fall),
+  /** What a good answer's status is. Default: any 2xx. */
+  status: v.optional(list(quantity(LIMITS.healthStatus), "statuses")),
+  /** Sent with every check, beside the pool's and the origin's. */
+  headers: v.optional(dictionary("headers and their values", leaf<string>(originHeaderFault), originHeaderNameFault)),
 });
 
 const cookie = closed("the affinity cookie", {
@@ -87,7 +93,8 @@ const drain = closed("how an origin is drained", {
   deadlineMs: tunable(LIMITS.drainDeadlineMs),
   /** For requests in flight; default 30,000, in `dev` 1,000. */
   graceMs: v.optional(quantity(LIMITS.drainGraceMs)),
-  mode: v.optional(choice(["move"], { finish: "which lets live sessions end by themselves" }), "move"),
+  /** `move`: live sessions are re-homed; `finish`: they are left to end, until the deadline. */
+  mode: v.optional(choice(["move", "finish"]), "move"),
 });
 
 const pool = closed("a pool", {
@@ -101,9 +108,10 @@ const pool = closed("a pool", {
   affinity: v.optional(choice(["on", "off"]), "on"),
   /** The share of the keys that have affinity, the same ones every time. */
   rollout: tunable(LIMITS.rollout),
-  panicShare: onlyDefault(0.5, "another panic share"),
-  overprovisioning: onlyDefault(1.4, "spilling at another overprovisioning"),
-  failback: v.optional(choice(["sessions"], { new: "which brings only new sessions home" }), "sessions"),
+  panicShare: tunable(LIMITS.panicShare),
+  overprovisioning: tunable(LIMITS.overprovisioning),
+  /** When a region is well again: `sessions` brings live ones home too, `new` only new ones. */
+  failback: v.optional(choice(["sessions", "new"]), "sessions"),
   holdDownMs: tunable(LIMITS.holdDownMs),
   carriers: tunable(LIMITS.carriers),
   carrier: v.optional(closed("a carrier's bounds", { maxConnections: tunable(LIMITS.maxConnections) }), {}),
@@ -120,14 +128,14 @@ const pool = closed("a pool", {
   health: v.optional(health, {}),
   ejection: v.optional(
     closed("passive ejection", {
-      faults: onlyDefault(5, "ejection after another number of faults"),
-      baseMs: onlyDefault(30_000, "ejection for another time"),
-      maxShare: onlyDefault(0.5, "ejection of another share"),
+      faults: tunable(LIMITS.ejectionFaults),
+      baseMs: tunable(LIMITS.ejectionBaseMs),
+      maxShare: tunable(LIMITS.ejectionMaxShare),
     }),
     {},
   ),
-  lease: v.optional(closed("an origin's lease", { ttlMs: onlyDefault(30_000, "membership by lease") }), {}),
-  slowStart: v.optional(closed("slow start", { windowMs: onlyDefault(30_000, "another window of slow start") }), {}),
+  lease: v.optional(closed("an origin's lease", { ttlMs: tunable(LIMITS.leaseTtlMs) }), {}),
+  slowStart: v.optional(closed("slow start", { windowMs: tunable(LIMITS.slowStartWindowMs) }), {}),
   drain: v.optional(drain, {}),
   pace: v.optional(closed("the pace of moves", { perOriginPerSecond: tunable(LIMITS.pacePerOriginPerSecond) }), {}),
   session: v.optional(closed("a session's life", { idleMs: tunable(LIMITS.sessionIdleMs), maxLifeMs: tunable(LIMITS.sessionMaxLifeMs) }), {}),
@@ -208,8 +216,8 @@ const route = closed("a route", {
   pool: leaf<string>(nameFault("the id of one of pools")),
   /** The first that yields a valid key wins; without any the route is stateless. */
   session: v.optional(list(source, "session sources"), []),
-  /** `visitor`, `session` or a region's id. Default: `session`, and `visitor` for a stateless route. */
-  home: v.optional(leaf<string>(nameFault('"visitor", "session" or a region\'s id'))),
+  /** `visitor`, `session`, `first` or a region's id. Default: `session`, and `visitor` for a stateless route. */
+  home: v.optional(leaf<string>(nameFault('"visitor", "session", "first" or a region\'s id'))),
   /** Of WebSockets and event streams: held by a carrier, which can re-home them, or handed through as the origin gives them. */
   carry: v.optional(choice(["relay", "splice"]), "relay"),
   resume: v.optional(resume, { mode: "restart" }),
@@ -247,7 +255,11 @@ const route = closed("a route", {
   retry: v.optional(closed("what may be tried again", { idempotencyKey: v.optional(flag(), false) }), {}),
 });
 
-const adminFields = closed("false, or the admin API's settings", { host: v.optional(leaf<string>(hostFault)) });
+const adminFields = closed("false, or the admin API's settings", {
+  host: v.optional(leaf<string>(hostFault)),
+  /** Hosts that origins which join at run time may have; `*.example.com`: any below it. Default: all that are allowed in a configuration. */
+  originHosts: v.optional(list(leaf<string>(hostPatternFault), "host names")),
+});
 
 export const configSchema = closed("a configuration", {
   /** Counted up with every change; may be left out only in `dev`. */

@@ -30,29 +30,12 @@ export function flag(): Schema<boolean> {
   return leaf((value) => (typeof value === "boolean" ? undefined : `found ${found(value)}; allowed is true or false`));
 }
 
-/** One of some words; `unbuilt` says of each further word what it will do. */
-export function choice<const T extends string>(built: readonly T[], unbuilt: Readonly<Record<string, string>> = {}): Schema<T> {
+/** One of some words. */
+export function choice<const T extends string>(words: readonly T[]): Schema<T> {
   return leaf((value) => {
-    if (built.some((word) => word === value)) return undefined;
-    if (typeof value === "string" && Object.hasOwn(unbuilt, value))
-      return notYet(`${found(value)}, ${unbuilt[value]}, is not built; use ${anyOf(built)}`);
-    return `found ${found(value)}; allowed is ${anyOf(built)}${typeof value === "string" ? didYouMean(value, built) : ""}`;
+    if (words.some((word) => word === value)) return undefined;
+    return `found ${found(value)}; allowed is ${anyOf(words)}${typeof value === "string" ? didYouMean(value, words) : ""}`;
   });
-}
-
-/** A name of which only the default is built. */
-export function onlyDefault<T extends number | boolean>(fallback: T, what: string): v.OptionalSchema<Schema<T>, T> {
-  const schema = leaf<T>((value) => {
-    if (value === fallback) return undefined;
-    if (typeof value !== typeof fallback) return `found ${found(value)}; allowed is only ${found(fallback)}: ${what} is not built yet`;
-    return notYet(`${what} is not built; only ${found(fallback)}, the default, is: leave it out`);
-  });
-  return v.optional(schema, fallback);
-}
-
-/** A name that is known, but whose every value would change behaviour that is not built. */
-export function unbuilt(what: string): v.OptionalSchema<Schema<undefined>, undefined> {
-  return v.optional(leaf<undefined>(() => notYet(`${what} is not built; leave it out`)));
 }
 
 export function list<Input, Output>(
@@ -109,10 +92,6 @@ export function dictionary<Input, Output>(
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-export function notYet(sentence: string): string {
-  return `not yet: ${sentence}`;
 }
 
 function fields<T>(what: string): Schema<T> {

@@ -108,6 +108,13 @@ export function hostFault(value: unknown): string | undefined {
   return `found ${found(value)}; a host name is like "app.example.com", without scheme, port or path, and in its ASCII form (xn--…)`;
 }
 
+/** A host name, or `*.` before one: any host below it. */
+export function hostPatternFault(value: unknown): string | undefined {
+  const host = typeof value === "string" && value.startsWith("*.") ? value.slice(2) : value;
+  if (hostFault(host) === undefined) return undefined;
+  return `found ${found(value)}; a host name is like "weur-1.example.com", or "*.example.com" for all below it`;
+}
+
 /** An origin's URL: where to connect, nothing more. Whether http is allowed is checked with `dev` in sight. */
 export function originUrlFault(value: unknown): string | undefined {
   return bareUrlFault(value, `an origin's url is like "https://weur-1.example.com"`);

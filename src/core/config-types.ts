@@ -15,7 +15,7 @@ export interface Config {
   readonly forwarded: "x-forwarded" | "forwarded" | "off";
   readonly record: { readonly sampleShare: number };
   /** `false` switches the admin API, the dashboard and the metrics off; `host` binds them to one hostname. */
-  readonly admin: false | { readonly host?: string };
+  readonly admin: false | { readonly host?: string; readonly originHosts?: readonly string[] };
 }
 
 export interface Region {
@@ -29,7 +29,11 @@ export interface Region {
   /** Where it is, in degrees: given, or the hint's. Absent only for a region that has neither. */
   readonly latitude?: number;
   readonly longitude?: number;
+  /** Its objects are made there and stay there. */
+  readonly jurisdiction?: Jurisdiction;
 }
+
+export type Jurisdiction = "eu" | "fedramp";
 
 /** A header's value as it is, or the name of the Worker secret that holds it. */
 export type HeaderText = string | { readonly secret: string };
@@ -64,6 +68,10 @@ export interface Pool {
   readonly affinity: "on" | "off";
   /** The share of the keys that have affinity. */
   readonly rollout: number;
+  /** Where a smaller share of a region is available, nothing more is ejected. */
+  readonly panicShare: number;
+  readonly overprovisioning: number;
+  readonly failback: "sessions" | "new";
   readonly holdDownMs: number;
   readonly carriers: number;
   readonly carrier: { readonly maxConnections: number };
@@ -76,8 +84,14 @@ export interface Pool {
     readonly timeoutMs: number;
     readonly rise: number;
     readonly fall: number;
+    /** Absent: any 2xx is well. */
+    readonly status?: readonly number[];
+    readonly headers?: Readonly<Record<string, string>>;
   };
-  readonly drain: { readonly deadlineMs: number; readonly graceMs: number };
+  readonly ejection: { readonly faults: number; readonly baseMs: number; readonly maxShare: number };
+  readonly lease: { readonly ttlMs: number };
+  readonly slowStart: { readonly windowMs: number };
+  readonly drain: { readonly deadlineMs: number; readonly graceMs: number; readonly mode: "move" | "finish" };
   /** How often its origin may die under a session soon after it was re-homed. */
   readonly faultBudget: { readonly deaths: number; readonly windowMs: number };
   /** Connections that moves bring to one origin. */
@@ -169,8 +183,9 @@ export interface Route {
   readonly session: readonly SessionSource[];
   /** Whether a request that names no session is refused. */
   readonly required: boolean;
-  /** `visitor`, `session`, or a region's id (`region`). */
-  readonly home: { readonly kind: "visitor" } | { readonly kind: "session" } | { readonly kind: "region"; readonly region: string };
+  /** `visitor`, `session`, `first`, or a region's id (`region`). */
+  readonly home:
+    { readonly kind: "visitor" } | { readonly kind: "session" } | { readonly kind: "first" } | { readonly kind: "region"; readonly region: string };
   /** Whether a carrier holds live connections, or the Worker hands the origin's answer through. */
   readonly carry: "relay" | "splice";
   readonly resume: Resume;

@@ -30,6 +30,7 @@ export function homeRegion(config: Config, route: Route, lot: number, place: () 
     case "region":
       return route.home.region;
     case "session":
+    case "first": // whom its first visitor made its home, that region's ring object knows
       return rendezvous(regions, lot) ?? config.defaultRegion;
     case "visitor":
       if (remembered !== undefined && regions.some((region) => region.id === remembered)) return remembered;

@@ -48,7 +48,9 @@ export const originRoutes = new Hono<Admin>()
   .post(`${ORIGIN}/:order{drain|undrain}`, needs("operate"), async (c) => {
     const ring = ringOf(c);
     const id = c.req.param("id");
-    const origin: OriginStatus | undefined = await answered(c.req.param("order") === "drain" ? ring?.drain(id) : ring?.undrain(id));
+    const origin: OriginStatus | undefined = await answered(
+      c.req.param("order") === "drain" ? ring?.drain(id, c.var.by) : ring?.undrain(id, c.var.by),
+    );
     return origin ? c.json(origin) : notFound(c, "origin");
   })
   .all(`${ORIGIN}/:order{drain|undrain}`, only("POST"));
@@ -56,7 +58,7 @@ export const originRoutes = new Hono<Admin>()
 async function change(c: Context<Admin>, wanted: MemberChange): Promise<Response> {
   const ring = ringOf(c);
   if (!ring) return notFound(c, "ring");
-  const asked = async (): Promise<MemberAnswer> => ring.member(c.req.param("id") ?? "", wanted);
+  const asked = async (): Promise<MemberAnswer> => ring.member(c.req.param("id") ?? "", wanted, c.var.by);
   const answer = await answered(asked());
   if (!answer || answer.kind === "unknown") return notFound(c, "origin");
   if (answer.kind === "conflict") return problem(c, "conflict", answer.why);

@@ -10,7 +10,11 @@ import { ringStub } from "../platform/stubs.ts";
 import { findToken } from "./tokens.ts";
 
 /** What the front door hands over with a request. */
-export type Admin = { Bindings: { readonly env: Env; readonly settings: Settings; readonly requestId: string } };
+export type Admin = {
+  Bindings: { readonly env: Env; readonly settings: Settings; readonly requestId: string };
+  /** `by`: the name of the token that was shown. */
+  Variables: { by: string };
+};
 
 /** Longest wait for one ring object in a list: it reads its carriers' tables first (PULL_TIMEOUT_MS), and the pages wait 5 s for all. */
 export const RING_ANSWER_MS = 4_000;
@@ -27,6 +31,7 @@ export const needs = (scope: "read" | "operate" | "wake") =>
         "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
       });
     }
+    c.set("by", token.name);
     return next();
   });
 

@@ -5,6 +5,7 @@ import { newDrain, type ConfiguredOrigin } from "../core/lifecycle.ts";
 import { conflictOf, orderFor, standing, UNCHANGED, type OriginChange, type Surroundings, type WantedOrigin } from "../core/membership.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { HALT_MS } from "./limits.ts";
+import type { Journal } from "./ring-journal.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
@@ -24,6 +25,7 @@ interface Ring {
   readonly state: RingState;
   readonly placing: Placing;
   readonly upkeep: Upkeep;
+  readonly journal: Journal;
   /** Tells everyone who holds a copy of what has changed. */
   readonly announce: () => void;
 }
@@ -37,60 +39,65 @@ export class Members {
     this.#state = ring.state;
   }
 
-  change(id: string, wanted: MemberChange): MemberOutcome {
+  change(id: string, wanted: MemberChange, by: string): MemberOutcome {
     switch (wanted.kind) {
       case "put":
-        return this.#put(id, wanted.origin);
+        return this.#put(id, wanted.origin, by);
       case "patch":
-        return this.#patch(id, wanted.change);
+        return this.#patch(id, wanted.change, by);
       case "remove":
-        return this.#remove(id);
+        return this.#remove(id, by);
       default:
         return wanted satisfies never;
     }
   }
 
-  #put(id: string, wanted: WantedOrigin): MemberOutcome {
-    const origin = standing(id, wanted, this.#state.membership);
-    const leaves = this.#state.memberOrder(id)?.leavingAtMs !== undefined;
-    const drain = leaves ? undefined : this.#state.drainOf(id); // who is brought back takes sessions again; another drain is another order
-    return this.#stand(origin, () => this.#state.setMember(id, orderFor(origin, this.#state.membership.configured), drain), leaves);
+  #put(id: string, wanted: WantedOrigin, by: string): MemberOutcome {
+    const origin = standing(id, wanted, this.#state.layers.membership);
+    const leaves = this.#state.layers.memberOrder(id)?.leavingAtMs !== undefined;
+    const drain = leaves ? undefined : this.#state.layers.drainOf(id); // who is brought back takes sessions again; another drain is another order
+    return this.#stand(origin, () => this.#state.layers.setMember(id, orderFor(origin, this.#state.layers.membership.configured), drain), {
+      back: leaves,
+      by,
+    });
   }
 
-  #patch(id: string, change: OriginChange): MemberOutcome {
+  #patch(id: string, change: OriginChange, by: string): MemberOutcome {
     const known = this.#state.view.byId.get(id);
     if (!known) return { kind: "unknown" };
     const { url, weight, salt, backup } = known;
-    const origin = standing(id, { url: change.url ?? url, weight: change.weight ?? weight, salt, backup }, this.#state.membership);
-    const leavingAtMs = this.#state.memberOrder(id)?.leavingAtMs;
-    const order = orderFor(origin, this.#state.membership.configured);
+    const origin = standing(id, { url: change.url ?? url, weight: change.weight ?? weight, salt, backup }, this.#state.layers.membership);
+    const leavingAtMs = this.#state.layers.memberOrder(id)?.leavingAtMs;
+    const order = orderFor(origin, this.#state.layers.membership.configured);
     const kept = leavingAtMs === undefined ? order : { ...(order ?? UNCHANGED), leavingAtMs };
-    return this.#stand(origin, () => this.#state.setMember(id, kept, this.#state.drainOf(id)), false);
+    return this.#stand(origin, () => this.#state.layers.setMember(id, kept, this.#state.layers.drainOf(id)), { back: false, by });
   }
 
   /** Makes an origin what it is to be; nothing, where it is that already. */
-  #stand(origin: ConfiguredOrigin, order: () => void, back: boolean): MemberOutcome {
-    const conflict = conflictOf(origin, this.#state.membership, this.#surroundings());
+  #stand(origin: ConfiguredOrigin, order: () => void, { back, by }: { readonly back: boolean; readonly by: string }): MemberOutcome {
+    const conflict = conflictOf(origin, this.#state.layers.membership, this.#surroundings());
     if (conflict !== undefined) return { kind: "conflict", why: conflict };
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
     order();
     const joined = before === undefined;
+    this.#ring.journal.note({ what: joined ? "join" : "change", who: by, origin: origin.id, why: changesOf(before, origin) });
     if (joined) this.#ring.placing.pace.doubt(origin.id, Date.now() + HALT_MS); // no session is moved to one that has never answered
     this.#ring.announce();
     if (joined) void this.#ring.placing.ownVerdict(origin.id); // never rejects
     return { kind: "done", joined };
   }
 
-  #remove(id: string): MemberOutcome {
-    const order = this.#state.memberOrder(id);
+  #remove(id: string, by: string): MemberOutcome {
+    const order = this.#state.layers.memberOrder(id);
     if (order?.goneAtMs !== undefined || order?.leavingAtMs !== undefined) return DONE;
     if (!this.#state.view.byId.has(id)) return { kind: "unknown" };
     const nowMs = Date.now();
-    const drain = this.#state.drainOf(id) ?? newDrain(nowMs);
+    const drain = this.#state.layers.drainOf(id) ?? newDrain(nowMs);
     const leaving = { ...(order ?? UNCHANGED), leavingAtMs: nowMs };
-    if (drain.drainedAtMs === undefined) this.#state.setMember(id, leaving, drain);
-    else this.#state.setMember(id, { ...leaving, goneAtMs: nowMs }, undefined);
+    if (drain.drainedAtMs === undefined) this.#state.layers.setMember(id, leaving, drain);
+    else this.#state.layers.setMember(id, { ...leaving, goneAtMs: nowMs }, undefined);
+    this.#ring.journal.note({ what: "remove", who: by, origin: id });
     this.#ring.upkeep.leaveLost();
     this.#ring.announce();
     return DONE;
@@ -111,4 +118,12 @@ export class Members {
 
 function isSame(before: SnapshotOrigin, { url, weight, salt, backup }: ConfiguredOrigin): boolean {
   return before.url === url && before.weight === weight && before.salt === salt && before.backup === backup;
+}
+
+/** What is to be read of a change: `weight 1 → 2`. */
+function changesOf(before: SnapshotOrigin | undefined, { url, weight, salt, backup }: ConfiguredOrigin): string {
+  const after = { url, weight, salt, backup };
+  const names = ["url", "weight", "salt", "backup"] as const;
+  if (!before) return `${url} weight ${weight}${backup ? " backup" : ""}`;
+  return names.flatMap((name) => (before[name] === after[name] ? [] : [`${name} ${before[name]} → ${after[name]}`])).join(", ");
 }

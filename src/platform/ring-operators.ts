@@ -8,6 +8,7 @@ import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
 import { callsEveryMs, delay, MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
+import type { Journal } from "./ring-journal.ts";
 import type { MoveLog } from "./move-log.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { MemberChange, MemberOutcome, Members } from "./ring-members.ts";
@@ -32,6 +33,7 @@ interface Ring {
   readonly moves: Moves;
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
+  readonly journal: Journal;
   readonly outcomes: OutcomeSums;
   readonly orders: Orders;
   readonly members: Members;
@@ -83,28 +85,30 @@ export class Operators {
     };
   }
 
-  drain(origin: string): OriginStatus | undefined {
-    const { state, announce, upkeep } = this.#ring;
-    if (state.view.byId.has(origin) && !state.drainOf(origin)) {
-      state.setDrain(origin, newDrain(Date.now()));
+  drain(origin: string, by: string): OriginStatus | undefined {
+    const { state, announce, upkeep, journal } = this.#ring;
+    if (state.view.byId.has(origin) && !state.layers.drainOf(origin)) {
+      state.layers.setDrain(origin, newDrain(Date.now()));
+      journal.note({ what: "drain", who: by, origin });
       upkeep.leaveLost(); // before the ring's change is followed: who leaves leaves for the drain
       announce();
     }
     return this.origin(origin);
   }
 
-  undrain(origin: string): OriginStatus | undefined {
-    const { state, announce } = this.#ring;
-    if (state.view.byId.has(origin) && state.drainOf(origin)) {
-      state.setMember(origin, stayingOrder(state.memberOrder(origin)), undefined);
+  undrain(origin: string, by: string): OriginStatus | undefined {
+    const { state, announce, journal } = this.#ring;
+    if (state.view.byId.has(origin) && state.layers.drainOf(origin)) {
+      state.layers.setMember(origin, stayingOrder(state.layers.memberOrder(origin)), undefined);
+      journal.note({ what: "undrain", who: by, origin });
       announce();
     }
     return this.origin(origin);
   }
 
   /** An origin joins, changes or leaves. */
-  member(id: string, change: MemberChange): MemberAnswer {
-    const outcome = this.#ring.members.change(id, change);
+  member(id: string, change: MemberChange, by: string): MemberAnswer {
+    const outcome = this.#ring.members.change(id, change, by);
     if (outcome.kind !== "done") return outcome;
     const origin = this.origin(id);
     return origin ? { ...outcome, origin } : { kind: "unknown" };
@@ -114,7 +118,7 @@ export class Operators {
   origin(id: string): OriginStatus | undefined {
     const { state, tables, outcomes } = this.#ring;
     const origin = state.view.byId.get(id);
-    const left = origin || state.memberOrder(id)?.goneAtMs === undefined ? undefined : originOf(id, state.membership);
+    const left = origin || state.layers.memberOrder(id)?.goneAtMs === undefined ? undefined : originOf(id, state.layers.membership);
     if (left) return describeGone(left, state.name.region, outcomes.of(id));
     if (!origin) return undefined;
     const sessions = state.loadOf(id) - state.live.openingCount(id);

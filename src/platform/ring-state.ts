@@ -7,8 +7,7 @@ import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
-import { isWhole, membersOf, mergeLayers, type DrainOrder, type MemberOrder } from "../core/lifecycle.ts";
-import { forgotten, type Membership } from "../core/membership.ts";
+import type { DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
@@ -19,13 +18,15 @@ import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snaps
 import type { Settings } from "./env.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
-import { dueConfig } from "./ring-config.ts";
+import { RingLayers } from "./ring-layers.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
 export class RingState {
   readonly name: RingName;
   readonly pool: Pool;
+  /** What its origins are made of. */
+  readonly layers: RingLayers;
   /** Sessions whose home this ring is; they may be at another region's origin. */
   readonly live = new SessionTable<LiveRow>((row) => row.keyHash);
   /** Other rings' sessions at our origins. */
@@ -35,11 +36,7 @@ export class RingState {
   /** Whether this ring has lived before: then it has forgotten everybody. */
   readonly isReborn: boolean;
   readonly #lately = new Lately();
-  readonly #settings: Settings;
   readonly #store: RingStore;
-  readonly #members: Map<string, MemberOrder>;
-  readonly #drains: Map<string, DrainOrder>;
-  readonly #down: Set<string>;
   readonly #pins: Map<string, Pin>;
   /** The keys of those pins that an origin has ordered. */
   readonly #orders: Set<string>;
@@ -50,22 +47,19 @@ export class RingState {
   #lastFence: number;
 
   constructor(settings: Settings, name: RingName, pool: Pool, store: RingStore) {
-    this.#settings = settings;
     this.name = name;
     this.pool = pool;
     this.#store = store;
     this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
     this.isReborn = store.number("epoch") > 0;
-    this.#members = store.members();
-    this.#drains = store.drains();
-    this.#down = store.down();
     this.#pins = store.pins();
     this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
     for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
       this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
     }
-    const changed = this.#takeConfig();
+    this.layers = new RingLayers(pool, store, () => this.commit());
+    const changed = this.layers.takeConfig(settings, pool, name.region);
     this.#view = this.#build();
     if (changed || this.#view.snapshot.epoch === 0) this.commit();
   }
@@ -110,51 +104,6 @@ export class RingState {
     const mark = markFor(this.#lastFence, this.#store.number("fenceMark"));
     if (mark !== undefined) this.#store.set("fenceMark", mark);
     return this.#lastFence;
-  }
-
-  drainOf(origin: string): DrainOrder | undefined {
-    return this.#drains.get(origin);
-  }
-
-  drains(): ReadonlyMap<string, DrainOrder> {
-    return this.#drains;
-  }
-
-  /** An origin that is leaving is gone once it is drained. */
-  setDrain(origin: string, drain: DrainOrder | undefined): void {
-    const order = this.#members.get(origin);
-    if (drain?.drainedAtMs !== undefined && order?.leavingAtMs !== undefined) {
-      this.setMember(origin, { ...order, goneAtMs: drain.drainedAtMs }, undefined);
-      return;
-    }
-    this.#writeDrain(origin, drain);
-    this.commit();
-  }
-
-  /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
-  get membership(): Membership {
-    const config = this.#store.config();
-    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.pool.virtualNodes };
-  }
-
-  memberOrder(origin: string): MemberOrder | undefined {
-    return this.#members.get(origin);
-  }
-
-  /** What is ordered of an origin's membership, with the drain that goes with it: one epoch. Of one that is gone nothing else is remembered. */
-  setMember(origin: string, order: MemberOrder | undefined, drain: DrainOrder | undefined): void {
-    this.#writeMember(origin, order);
-    this.#writeDrain(origin, drain);
-    if (order?.goneAtMs !== undefined) this.#forgetDown(origin);
-    for (const id of forgotten(this.membership)) this.#writeMember(id, undefined);
-    this.commit();
-  }
-
-  setDown(origin: string, down: boolean): void {
-    if (down) this.#down.add(origin);
-    else this.#down.delete(origin);
-    this.#store.setDown(origin, down);
-    this.commit();
   }
 
   /** One more epoch: everything that changed since the last one, with the pins it needs, in one new view. */
@@ -332,7 +281,6 @@ export class RingState {
   }
 
   #build(): RegionView {
-    const { configured, members, virtualNodes } = this.membership;
     const previous = this.#view as RegionView | undefined; // not yet there when the constructor builds the first one
     const snapshot: Snapshot = {
       format: 1,
@@ -341,44 +289,13 @@ export class RingState {
       region: this.name.region,
       generation: GENERATION,
       epoch: this.#store.number("epoch"),
-      configRevision: this.#store.config()?.revision ?? 0,
+      configRevision: this.layers.configRevision,
       writtenAtMs: Date.now(),
-      virtualNodes,
+      virtualNodes: this.layers.membership.virtualNodes,
       hintsVersion: this.#store.number("hintsVersion"),
       kept: FULL_SHARE,
-      origins: mergeLayers({ configured, members, drains: this.#drains, down: this.#down }),
+      origins: this.layers.merged(),
     };
     return viewOf(snapshot, previous);
-  }
-
-  /** Takes the code's configuration if it is due; says whether the ring changes by it. */
-  #takeConfig(): boolean {
-    const due = dueConfig({ ...this.name, pool: this.pool, settings: this.#settings }, this.#store.config(), this.membership);
-    if (!due) return false;
-    this.#store.setConfig(due);
-    // What was ordered of an origin that is configured no more, and was not ordered to be there, speaks of nobody.
-    const written = new Set(due.origins.map(({ id }) => id));
-    for (const [id, order] of this.#members) if (!written.has(id) && !isWhole(order)) this.#writeMember(id, undefined);
-    const kept = new Set(membersOf(this.membership).map((origin) => origin.id));
-    for (const id of this.#down) if (!kept.has(id)) this.#forgetDown(id);
-    for (const id of this.#drains.keys()) if (!kept.has(id)) this.#writeDrain(id, undefined);
-    return true;
-  }
-
-  #forgetDown(id: string): void {
-    this.#down.delete(id);
-    this.#store.setDown(id, false);
-  }
-
-  #writeDrain(id: string, drain: DrainOrder | undefined): void {
-    if (drain) this.#drains.set(id, drain);
-    else this.#drains.delete(id);
-    this.#store.setDrain(id, drain);
-  }
-
-  #writeMember(id: string, order: MemberOrder | undefined): void {
-    if (order) this.#members.set(id, order);
-    else this.#members.delete(id);
-    this.#store.setMember(id, order);
   }
 }

@@ -124,7 +124,9 @@ describe("a good configuration", () => {
           id: "collab", balance: "ring", boundFactor: 1.25, virtualNodes: 256, stickiness: "prefer", hold: true, affinity: "on", rollout: 1,
           holdDownMs: 30_000, carriers: 4, carrier: { maxConnections: 2000 }, horizonMs: 120_000, closeDeadlineMs: 2000,
           health: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, rise: 2, fall: 3 },
-          drain: { deadlineMs: 60_000, graceMs: 30_000 }, faultBudget: { deaths: 3, windowMs: 600_000 }, pace: { perOriginPerSecond: 200 },
+          panicShare: 0.5, overprovisioning: 1.4, failback: "sessions", ejection: { faults: 5, baseMs: 30_000, maxShare: 0.5 },
+          lease: { ttlMs: 30_000 }, slowStart: { windowMs: 30_000 },
+          drain: { deadlineMs: 60_000, graceMs: 30_000, mode: "move" }, faultBudget: { deaths: 3, windowMs: 600_000 }, pace: { perOriginPerSecond: 200 },
           session: { idleMs: 1_800_000, maxLifeMs: 86_400_000 },
           cookie: { path: "/", sameSite: "lax", partitioned: false, persistent: false },
           origins: [
@@ -156,7 +158,8 @@ describe("a good configuration", () => {
           balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: false, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
           faultBudget: { deaths: 1, windowMs: 1000 }, pace: { perOriginPerSecond: 1 },
           carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 },
-          drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true }, seed: SEED,
+          panicShare: 0.3, overprovisioning: 2, failback: "new", ejection: { faults: 2, baseMs: 100, maxShare: 1 }, lease: { ttlMs: 1000 }, slowStart: { windowMs: 0 },
+          drain: { deadlineMs: 1, graceMs: 2, mode: "finish" }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "Example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true }, seed: SEED,
           origins: [{ id: "a", region: "weur", url: "HTTPS://A.example.com:443/", weight: 0.5, salt: 7, backup: true }],
         },
         [ROUTE]: {
@@ -172,7 +175,8 @@ describe("a good configuration", () => {
       id: "collab", balance: "bounded-ring", boundFactor: 2, virtualNodes: 64, stickiness: "strict", hold: false, affinity: "off", rollout: 0.25, holdDownMs: 0, carriers: 64,
       faultBudget: { deaths: 1, windowMs: 1000 }, pace: { perOriginPerSecond: 1 },
       carrier: { maxConnections: 1 }, horizonMs: 240_000, closeDeadlineMs: 1, health: { path: "/up?deep=1", intervalMs: 100, timeoutMs: 50, rise: 1, fall: 1 }, pointSecret: secretOf(SEED),
-      drain: { deadlineMs: 1, graceMs: 2 }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true },
+      panicShare: 0.3, overprovisioning: 2, failback: "new", ejection: { faults: 2, baseMs: 100, maxShare: 1 }, lease: { ttlMs: 1000 }, slowStart: { windowMs: 0 },
+      drain: { deadlineMs: 1, graceMs: 2, mode: "finish" }, session: { idleMs: 1000, maxLifeMs: 2000 }, cookie: { domain: "example.com", path: "/app", sameSite: "none", partitioned: true, persistent: true },
       origins: [{ id: "a", region: "weur", url: "https://a.example.com", weight: 0.5, salt: 7, backup: true }],
     });
     expect(config.routes).toEqual([
@@ -542,39 +546,35 @@ describe("numbers", () => {
   });
 });
 
-/** Where a name stands · what of it is refused · its default, where it has one besides being left out. */
-const NOT_YET: readonly [path: string, refused: unknown, accepted?: unknown][] = [
-  ["regions.weur.jurisdiction", "eu"],
-  [`${POOL}.overprovisioning`, 1.2, 1.4],
-  [`${POOL}.panicShare`, 0.3, 0.5],
-  [`${POOL}.failback`, "new", "sessions"],
-  [`${POOL}.ejection.faults`, 6, 5],
-  [`${POOL}.ejection.baseMs`, 1000, 30_000],
-  [`${POOL}.ejection.maxShare`, 0.6, 0.5],
-  [`${POOL}.lease.ttlMs`, 10_000, 30_000],
-  [`${POOL}.slowStart.windowMs`, 0, 30_000],
-  [`${POOL}.drain.mode`, "finish", "move"],
-  [`${ROUTE}.home`, "first", "session"],
+/** Names of the fleet's policies, each with a value that is not its default and one that is not allowed. */
+const POLICIES: readonly [path: string, good: unknown, bad: unknown, allowed: string][] = [
+  ["regions.weur.jurisdiction", "eu", "mars", '"eu" or "fedramp"'],
+  [`${POOL}.overprovisioning`, 1.2, 0.9, "from 1 to 10"],
+  [`${POOL}.panicShare`, 0.3, 1.1, "from 0 to 1"],
+  [`${POOL}.failback`, "new", "old", '"sessions" or "new"'],
+  [`${POOL}.ejection.faults`, 6, 0, "from 1 to"],
+  [`${POOL}.ejection.baseMs`, 1000, 1, "from 100 to"],
+  [`${POOL}.ejection.maxShare`, 0.6, -1, "from 0 to 1"],
+  [`${POOL}.lease.ttlMs`, 10_000, 10, "from 1000 to"],
+  [`${POOL}.slowStart.windowMs`, 0, -1, "from 0 to"],
+  [`${POOL}.drain.mode`, "finish", "wait", '"move" or "finish"'],
+  [`${POOL}.health.status`, [200, 429], [99], "from 200 to 599"],
+  [`${POOL}.health.headers`, { "x-check": "1" }, { "bad name": "1" }, ""],
+  ["admin.originHosts", ["*.example.com"], ["https://x"], "*.example.com"],
 ];
 
-/** Within a group that must be there for the name to be read. */
-const NOT_YET_INSIDE: readonly [path: string, changes: Changes][] = [
-];
-
-describe("what is not built", () => {
-  test.each(NOT_YET)("%s: %j is refused by a sentence, its default passes", (path, refused, accepted) => {
-    const shown = path.replaceAll(/\.(\d+)(?=\.|$)/g, "[$1]");
-    expect(faultsOf(make({ [path]: refused }))).toEqual([{ path: shown, message: expect.stringMatching(/^not yet: .*(use|leave it out)/) }]);
-    expect(parsed(make({ [path]: accepted }))).toEqual(parsed(base()));
+describe("policies of the fleet", () => {
+  test.each(POLICIES)("%s: %j arrives, %j is refused with what is allowed", (path, good, bad, allowed) => {
+    const at = (config: unknown): unknown => path.split(".").reduce<unknown>((here, key) => (here as Record<string, unknown>)[key], config);
+    expect(at(parsed(make({ [path]: good })))).toEqual(good);
+    const [fault, ...more] = faultsOf(make({ [path]: bad }));
+    expect(more).toEqual([]);
+    expect(fault?.path.startsWith(path)).toBe(true);
+    expect(fault?.message).toContain(allowed);
   });
 
-  test.each(NOT_YET_INSIDE)("%s is refused by a sentence: %j", (path, changes) => {
-    expect(faultsOf(make(changes))).toEqual([{ path, message: expect.stringMatching(/^not yet: /) }]);
-  });
-
-  test("a value of the wrong type is told what is allowed", () => {
-    const path = `${POOL}.panicShare`;
-    expect(faultsOf(make({ [path]: "yes" }))).toEqual([{ path, message: expect.stringContaining('found "yes"; allowed is only 0.5') }]);
+  test("the first visitor's region may be a home", () => {
+    expect(parsed(make({ [`${ROUTE}.home`]: "first" })).routes[0]?.home).toEqual({ kind: "first" });
   });
 });
 

@@ -25,13 +25,13 @@ function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, conf
   const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
   const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];
   const placing = { pace: { doubt: vi.fn() }, ownVerdict: vi.fn(async () => undefined) };
-  const members = new Members({ state, placing, upkeep: { leaveLost }, announce } as never);
+  const members = new Members({ state, placing, upkeep: { leaveLost }, journal: { note: vi.fn() }, announce } as never);
   const upkeep = new Upkeep(state, { move } as never, { complete: true } as never, async (work) => work);
   const epoch = (): number => state.view.snapshot.epoch;
   /** Says what came of it, and by how much the epoch grew. */
   const order = (id: string, change: MemberChange): unknown => {
     const before = epoch();
-    const outcome = members.change(id, change);
+    const outcome = members.change(id, change, "tester");
     return [outcome.kind === "done" && outcome.joined ? "joined" : outcome.kind, epoch() - before];
   };
   const shown = (): unknown => state.view.snapshot.origins.map(({ id, weight, lifecycle }) => `${id} ${weight} ${lifecycle}`);
@@ -90,7 +90,7 @@ test("one that joined and is configured later keeps its points, and is the confi
   const deployed = startRing(db, ["a", "b", "c"], 2);
   expect(deployed.shown()).toEqual(["a 1 active", "b 1 active", "c 2 active"]);
   deployed.order("c", put("c"));
-  expect(deployed.state.memberOrder("c")).toBeUndefined();
+  expect(deployed.state.layers.memberOrder("c")).toBeUndefined();
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
 });
 
@@ -107,11 +107,11 @@ test("who leaves is drained first, and gone with the epoch in which it is; nothi
   const { state, order, shown, leaveLost } = startRing(db);
   order("b", REMOVE);
   expect(leaveLost).toHaveBeenCalledTimes(1);
-  state.setDown("b", true);
+  state.layers.setDown("b", true);
   const { epoch } = state.view.snapshot;
-  state.setDrain("b", { ...newDrain(1), closedAtMs: 2, closedEpoch: epoch, publishedAtMs: 3, drainedAtMs: 4 });
+  state.layers.setDrain("b", { ...newDrain(1), closedAtMs: 2, closedEpoch: epoch, publishedAtMs: 3, drainedAtMs: 4 });
   expect([shown(), state.view.snapshot.epoch]).toEqual([["a 1 active"], epoch + 1]);
-  expect([state.drainOf("b"), db.prepare("SELECT * FROM down").all()]).toEqual([undefined, []]);
+  expect([state.layers.drainOf("b"), db.prepare("SELECT * FROM down").all()]).toEqual([undefined, []]);
   expect(startRing(db).shown()).toEqual(["a 1 active"]);
   expect(order("b", REMOVE)).toEqual(["done", 0]);
   expect(order("b", put("b"))).toEqual(["joined", 1]);
@@ -120,7 +120,7 @@ test("who leaves is drained first, and gone with the epoch in which it is; nothi
 
 test("an operator's drain and a removal are two orders: a PUT ends the removal alone", () => {
   const { state, order, shown } = startRing(new DatabaseSync(":memory:"));
-  state.setDrain("a", newDrain(1));
+  state.layers.setDrain("a", newDrain(1));
   expect(order("a", put("a", { weight: 2 }))).toEqual(["done", 1]);
   expect(shown()).toEqual(["a 2 draining", "b 1 active"]);
   order("a", REMOVE);

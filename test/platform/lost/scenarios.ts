@@ -37,7 +37,7 @@ const ORDER_SETTLES_MS = 7_500;
 const drain = {
   act: async (world: LostWorld) => {
     const id = world.ownerOf(0);
-    await world.ring().drain(id);
+    await world.ring().drain(id, "tester");
     return id;
   },
   lastsMs: 4_000,
@@ -105,9 +105,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     ...THREE,
     stays: true,
     prepare: async (world) => {
-      await world.ask(world.ring().drain("weur-1"));
+      await world.ask(world.ring().drain("weur-1", "tester"));
       await world.clock.pass(4_000);
-      await world.ask(world.ring().undrain("weur-1"));
+      await world.ask(world.ring().undrain("weur-1", "tester"));
       await world.ask(world.ring().moveSession(world.refOf(0).keyHash, world.otherThan(world.ownerOf(0))));
       await world.clock.pass(1_000);
     },
@@ -118,10 +118,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     ...THREE,
     pool: { hold: false },
     prepare: async (world) => {
-      await world.ask(world.ring().drain("weur-1"));
+      await world.ask(world.ring().drain("weur-1", "tester"));
       await world.clock.pass(4_000);
     },
-    act: (world) => world.ring().undrain("weur-1"),
+    act: (world) => world.ring().undrain("weur-1", "tester"),
     lastsMs: 2_000,
   },
   "the loss of a region": {
@@ -148,7 +148,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     prepare: abroad,
     act: async (world) => {
       const id = world.ownerOf(0);
-      await world.ring("enam").drain(id);
+      await world.ring("enam").drain(id, "tester");
       return id;
     },
     lastsMs: 4_000,

@@ -1,0 +1,213 @@
+// What a ring object is made of, and what it does by itself: it wakes, reads what others hold, watches health, goes on with drains, tells everyone of each
+// change, and sets its clock. What others ask of it is in ring-object.ts.
+
+import { advanceDrain } from "../core/lifecycle.ts";
+import { parseRingObjectName } from "../core/names.ts";
+import type { Envelope } from "../core/protocol.ts";
+import type { Env, Settings } from "./env.ts";
+import { Upkeep } from "./ring-upkeep.ts";
+import { RingTables } from "./ring-tables.ts";
+import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
+import { Callers } from "./ring-callers.ts";
+import { originFetch } from "./origin-fetch.ts";
+import { Prober } from "./ring-health.ts";
+import { MoveLog } from "./move-log.ts";
+import { Members } from "./ring-members.ts";
+import { Moves } from "./ring-moves.ts";
+import { Operators } from "./ring-operators.ts";
+import { Orders } from "./ring-orders.ts";
+import { OutcomeSums } from "./outcomes.ts";
+import { Placing } from "./ring-placing.ts";
+import { Publisher } from "./ring-publisher.ts";
+import { Quarantine } from "./ring-quarantine.ts";
+import { RingState } from "./ring-state.ts";
+import { neighbourRegions } from "./ring-config.ts";
+import { Journal } from "./ring-journal.ts";
+import { RingStore } from "./ring-store.ts";
+import { carrierStub, ringStub } from "./stubs.ts";
+
+export class RingLife {
+  readonly #ctx: DurableObjectState;
+  readonly #env: Env;
+  readonly #settings: Settings;
+  readonly state: RingState;
+  readonly prober: Prober;
+  readonly placing: Placing;
+  readonly moves: Moves;
+  readonly orders: Orders;
+  /** Of requests that Workers carried, since this object's start. */
+  readonly outcomes = new OutcomeSums();
+  readonly publisher: Publisher;
+  readonly callers = new Callers();
+  readonly upkeep: Upkeep;
+  readonly tables: RingTables;
+  readonly members: Members;
+  readonly operators: Operators;
+  readonly journal: Journal;
+  #reading: Promise<void> | undefined;
+  #alarmAtMs = Infinity;
+  #compareAtMs = 0;
+  #announced = "";
+
+  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
+    this.#ctx = ctx;
+    this.#env = env;
+    this.#settings = settings;
+    const store = new RingStore(ctx.storage.sql);
+    const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
+    const name = parseRingObjectName(objectName);
+    const pool = name && settings.config.pools[name.pool];
+    if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
+    store.set("name", objectName);
+    this.state = new RingState(this.#settings, name, pool, store);
+    this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
+    this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
+    const quarantine = new Quarantine(pool.faultBudget, store);
+    const log = new MoveLog(name);
+    this.placing = new Placing(env, this.#settings.config, this.state, this.prober, quarantine, log);
+    this.tables = new RingTables(env, this.#settings.config, this.state, this.placing, neighbourRegions(this.state.pool, this.state.name.region));
+    const { config } = this.#settings;
+    this.moves = new Moves({ env, config, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
+    this.orders = new Orders(this.state, this.placing, this.moves);
+    this.publisher = new Publisher(env.AFFINITY, this.state, store, publishEveryMs(pool.horizonMs));
+    this.prober.watch(this.state.view.snapshot.origins);
+    const goOn = (work: Promise<void>): Promise<void> => {
+      const done = work.then(() => this.advanceDrains(Date.now()));
+      this.#ctx.waitUntil(done);
+      return done;
+    };
+    this.upkeep = new Upkeep(this.state, this.moves, this.tables, goOn);
+    const host = { env, settings, journal: this.journal, announce: () => this.announce(), goOn };
+    const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
+    this.members = new Members({ ...host, ...parts });
+    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+  }
+
+  /** The alarm has come. */
+  async tick(): Promise<void> {
+    this.#alarmAtMs = Infinity;
+    await this.#read();
+    const nowMs = Date.now();
+    this.#ctx.waitUntil(this.prober.probeDue(nowMs).then(() => this.#schedule()));
+    this.#ctx.waitUntil(this.tables.readMissing());
+    this.#compareGuests(nowMs);
+    this.upkeep.run(nowMs);
+    this.advanceDrains(nowMs);
+    await this.publisher.run(nowMs);
+    this.#schedule();
+  }
+
+  #onHealth(origin: string, down: boolean): void {
+    this.state.layers.setDown(origin, down);
+    this.journal.note({ what: down ? "down" : "healthy", who: "limpet", origin });
+    const { pool, region, epoch } = this.state.view.snapshot;
+    console.log(JSON.stringify({ limpet: "health", pool, region, origin, health: down ? "down" : "healthy", epoch }));
+    this.announce();
+    if (!down) return;
+    this.upkeep.leaveLost();
+    // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
+    const others = this.state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
+    this.#ctx.waitUntil(Promise.all(others.map((each) => this.prober.ask(each.id))).then(() => this.#schedule()));
+  }
+
+  advanceDrains(nowMs: number): void {
+    for (const [origin, drain] of this.state.layers.drains()) {
+      const empty = this.state.isLeft(origin, drain) && this.tables.completeWithGuests;
+      const facts = { empty, epoch: this.state.view.snapshot.epoch, publishedEpoch: this.publisher.publishedEpoch(), nowMs };
+      const next = advanceDrain(drain, facts, this.state.pool);
+      if (next) this.state.layers.setDrain(origin, next);
+    }
+    this.announce();
+  }
+
+  /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
+  #compareGuests(nowMs: number): void {
+    if ((this.state.guests.size === 0 && !this.tables.hasDoubts) || nowMs < this.#compareAtMs) return;
+    this.#compareAtMs = nowMs + Math.min(GUESTS_EVERY_MS, this.state.pool.horizonMs);
+    this.#ctx.waitUntil(this.tables.compareGuests().then(() => this.#tellNeighbours()));
+  }
+
+  /** Tells everyone who holds a copy, and KV when its turn comes. */
+  announce(): void {
+    const snapshots = this.state.views().map((each) => each.snapshot);
+    const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
+    if (version === this.#announced) return;
+    this.#announced = version;
+    this.placing.pace.keep((origin) => this.state.view.byId.has(origin));
+    this.upkeep.followRing();
+    this.prober.watch(this.state.view.snapshot.origins);
+    this.upkeep.followAddresses();
+    this.#ctx.waitUntil(Promise.all([this.#tell(this.callers.listening()), this.#tellNeighbours()]));
+    this.#ctx.waitUntil(this.publisher.run(Date.now()).then(() => this.#schedule()));
+  }
+
+  /** What holds now. Who misses a telling is told the next time; nothing rests on one. */
+  async #tell(slices: readonly number[]): Promise<void> {
+    const snapshots = this.state.views().map((each) => each.snapshot);
+    await Promise.allSettled(slices.map((slice) => carrierStub(this.#env, this.#settings.config, this.state.name, slice).adopt(snapshots)));
+  }
+
+  /** The other rings of the pool: some of their sessions may be here. One that has our newest snapshot takes no notice. */
+  async #tellNeighbours(): Promise<void> {
+    const { name, view } = this.state;
+    await Promise.allSettled(
+      neighbourRegions(this.state.pool, this.state.name.region).map((region) =>
+        ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot),
+      ),
+    );
+  }
+
+  /** The first event of this life: tables are asked for, the clock is started. Waits until they are here, or too late. */
+  async up(): Promise<void> {
+    this.#schedule();
+    await this.#read();
+  }
+
+  wake(): void {
+    this.#ctx.waitUntil(this.up());
+  }
+
+  /** Never rejects: what could not be read is read later. */
+  #read(): Promise<void> {
+    return (this.#reading ??= this.tables.readMissing().then(() => this.announce()));
+  }
+
+  once<T>(envelope: Envelope, work: (late: boolean) => Promise<T>): Promise<T> {
+    return this.callers.once(
+      envelope,
+      (what) => {
+        if (what === "first" || what === "reborn" || what === "awake") this.#ctx.waitUntil(this.#tell([envelope.slice])); // it knows only what was, or the configuration
+        if (what === "awake") return;
+        if (what !== "first") this.tables.unread(envelope.slice);
+        // A table that comes too late is asked for again at the next tick.
+        const read = this.tables.read(envelope.slice).catch(() => this.tables.unread(envelope.slice));
+        this.#ctx.waitUntil(read.then(() => this.#schedule()));
+      },
+      work,
+    );
+  }
+
+  #schedule(): void {
+    const nowMs = Date.now();
+    const TICK_MS = Math.min(1_000, Math.max(50, this.state.pool.horizonMs / 4)); // drains, retries, failback: nothing of theirs is due sooner
+    const drains = [...this.state.layers.drains().values()].some((drain) => drain.drainedAtMs === undefined);
+    const busy =
+      drains ||
+      this.upkeep.isSomebodyMisplaced ||
+      !this.tables.completeWithGuests ||
+      this.state.guests.size > 0 ||
+      this.state.pinnedKeys().length > 0;
+    // An alarm that is set, while its handler runs, for the very millisecond it was due is lost when the handler ends (workerd 1.20261117).
+    const SPACING_MS = 5;
+    const dueAtMs = Math.min(
+      this.prober.nextDueAtMs(),
+      this.publisher.nextDueAtMs(),
+      this.upkeep.nextDueAtMs(nowMs),
+      this.tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
+      busy ? nowMs + TICK_MS : Infinity,
+    );
+    if (dueAtMs === Infinity || dueAtMs >= this.#alarmAtMs) return;
+    this.#alarmAtMs = Math.max(Math.ceil(dueAtMs), nowMs + SPACING_MS);
+    this.#ctx.waitUntil(this.#ctx.storage.setAlarm(this.#alarmAtMs));
+  }
+}
