@@ -22,6 +22,12 @@ export interface SnapshotOrigin {
   readonly health: "healthy" | "ejected" | "down";
   readonly ejectedUntilMs: number;
   readonly share: SharePlan;
+  /** Its own word: no new sessions, but those that it has stay. */
+  readonly maintenance?: true | undefined;
+  /** Its drain leaves live sessions where they are until then. */
+  readonly finishUntilMs?: number | undefined;
+  /** It is another origin than the one that had its id before: what was placed with a smaller fence is not its own. */
+  readonly bornFence?: number | undefined;
 }
 
 const snapshotSchema = v.object({
@@ -96,7 +102,13 @@ function originOf(value: unknown): SnapshotOrigin | undefined {
   if (!isNumber(weight) || !isNumber(salt) || !isNumber(ejectedUntilMs) || !share) return undefined;
   if (lifecycle !== "joining" && lifecycle !== "active" && lifecycle !== "draining" && lifecycle !== "drained") return undefined;
   if (health !== "healthy" && health !== "ejected" && health !== "down") return undefined;
-  return { id, url, weight, salt, backup, lifecycle, closed, health, ejectedUntilMs, share };
+  const { maintenance, finishUntilMs, bornFence } = value;
+  return {
+    ...{ id, url, weight, salt, backup, lifecycle, closed, health, ejectedUntilMs, share },
+    ...(maintenance === true ? { maintenance } : {}),
+    ...(isNumber(finishUntilMs) ? { finishUntilMs } : {}),
+    ...(isNumber(bornFence) ? { bornFence } : {}),
+  };
 }
 
 function planOf(value: unknown): SharePlan | undefined {

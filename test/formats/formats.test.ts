@@ -56,7 +56,7 @@ describe("names of objects and KV keys", () => {
 
 describe("the snapshot", () => {
   const configured = (id: string, weight: number, salt: number) => ({ id, url: `https://${id}.example.com`, weight, salt, backup: false });
-  const value: Complete<Snapshot> = {
+  const value: Complete<Omit<Snapshot, "origins">> & Pick<Snapshot, "origins"> = {
     format: 1, placement: "v1", pool: "collab", region: "weur", generation: 1, epoch: 12, configRevision: 3, writtenAtMs: 1_800_000_000_000, virtualNodes: 256, hintsVersion: 4,
     kept: { from: 0.35, to: 0.7, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_180_000 },
     origins: [
@@ -75,6 +75,13 @@ describe("the snapshot", () => {
   test("is read and written as it was stored", () => {
     expect(decodeSnapshot(sample("snapshot-kept.json"))).toStrictEqual(value);
     expect(asJson(value)).toStrictEqual(sample("snapshot-kept.json"));
+  });
+
+  test("of an origin in maintenance, one that finishes, and one that has its id from another, says so", () => {
+    const [last, ...others] = value.origins.toReversed();
+    const fleet = { ...value, origins: [...others.toReversed(), { ...last, maintenance: true, finishUntilMs: 1_800_000_060_000, bornFence: 460_800_000_000_031 }] };
+    expect(decodeSnapshot(sample("snapshot-fleet.json"))).toStrictEqual(fleet);
+    expect(asJson(fleet)).toStrictEqual(sample("snapshot-fleet.json"));
   });
 
   test("of a version that knew neither spill nor other placements keeps all keys, placed by v1", () => {
