@@ -11,13 +11,16 @@ const share = (what: string) => v.pipe(v.number(), v.minValue(0), v.maxValue(1),
 const flag = (what: string) => v.pipe(v.boolean(), v.description(what));
 const id = (what: string) => v.pipe(v.string(), v.regex(/^[a-z0-9-]{1,32}$/), v.description(what));
 
+/** A shape that the document has once, under its name. */
+const named = <const E extends v.ObjectEntries>(ref: string, entries: E) => v.pipe(v.object(entries), v.metadata({ ref }));
+
 export const faultShape = v.object({
   path: text("Where in what was sent; empty: all of it."),
   message: text("What was found, and what is allowed."),
 });
 
 /** RFC 9457. */
-export const problemShape = v.object({
+export const problemShape = named("Problem", {
   type: text("The page of this kind of problem, relative to the request."),
   title: v.string(),
   status: v.number(),
@@ -35,7 +38,7 @@ const outcomes = v.object({
   ours: count("It broke in the router."),
 });
 
-export const originShape = v.object({
+export const originShape = named("Origin", {
   id: v.string(),
   url: v.string(),
   region: v.string(),
@@ -57,7 +60,7 @@ const unreachableRing = v.object({
   origins: v.tuple([]),
 });
 
-export const ringShape = v.object({
+export const ringShape = named("Ring", {
   pool: v.string(),
   region: v.string(),
   generation: v.number(),
@@ -101,7 +104,7 @@ export const leaseShape = v.object({
 
 export const configShape = v.looseObject({ revision: v.number(), source: v.string(), etag: v.string(), config: v.record(v.string(), v.unknown()) });
 
-export const sessionShape = v.object({
+export const sessionShape = named("Session", {
   origin: v.string(),
   region: text("The origin's."),
   fence: count("Grows whenever the session's placement changes."),
@@ -246,7 +249,7 @@ export const explainedShape = v.object({
   ),
 });
 
-export const entryShape = v.object({
+export const entryShape = named("Entry", {
   ring: text("`<pool>@<region>`, or `control`."),
   seq: count("Counts up in its ring."),
   atMs: v.number(),
