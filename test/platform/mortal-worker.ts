@@ -1,7 +1,7 @@
 // Limpet's Worker, whose objects can be made to die as by a deploy: at once (`POST /abort/<binding>/<name>`), or when somebody next calls a method
 // of one of them, before it is carried out or after that and before the answer: that object or another
 // (`POST /doom/<binding>/<name>/<method>/<before|after>/<binding>/<name>`). For tests of what is left after it,
-// and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
+// of one that hangs for a while (`POST /hang/CARRIER/<name>/<ms>`), and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
 
 import limpetConfig from "../../limpet.config.ts";
 import { createLimpet } from "../../src/http/create-limpet.ts";
@@ -42,6 +42,11 @@ export class CarrierObject extends limpet.CarrierObject {
 
   doom(doom: Doom): void {
     dooms.set(this, doom);
+  }
+
+  /** It answers nobody for so long. */
+  hang(forMs: number): void {
+    void this.ctx.blockConcurrencyWhile(() => new Promise((resolve) => setTimeout(resolve, forMs)));
   }
 
   /** Every row of what is parked, and all that it says as text; when this life began. */
@@ -98,6 +103,7 @@ export default {
     if (order === "stored") return Response.json(await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).stored());
     if (order === "abort") await kill(env, binding, name);
     else if (order === "doom") await objectOf(env, binding, name).doom({ method, when: when as When, binding: ofBinding, name: ofName });
+    else if (order === "hang") await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).hang(Number(method));
     else if (order === "struck") return Response.json(struck);
     else return limpet.fetch(request, env, ctx);
     return new Response("done");
