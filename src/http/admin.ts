@@ -3,6 +3,7 @@
 
 import { Hono, type Context } from "hono";
 import { poolRegions } from "../core/home.ts";
+import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
@@ -45,6 +46,11 @@ export const admin = new Hono<Admin>()
   .notFound((c) => notFound(c as Context<Admin>, "page"))
   .onError((error, c) => {
     if (error instanceof RingSilent) return unreachable(c as Context<Admin>);
+    if (error instanceof SettingsFault) {
+      // Visitors are served: a slip of the pen in who may operate must not end that.
+      console.error(JSON.stringify({ limpet: "misconfigured", error: String(error) }));
+      return problem(c as Context<Admin>, "misconfigured", "A secret is wrong; the router's log says which, and how.");
+    }
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });

@@ -173,6 +173,11 @@ export class RingState {
     return this.#orders.has(keyHash);
   }
 
+  /** Sessions that are not where the ring says, and those that are kept where they are by an order. */
+  get pinCount(): number {
+    return this.#pins.size;
+  }
+
   get orderCount(): number {
     return this.#orders.size;
   }
