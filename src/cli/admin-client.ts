@@ -15,13 +15,12 @@ export interface RouterOptions {
   readonly token?: string | undefined;
 }
 
-/** A live session, as the router tells it. */
-export interface SessionView {
-  readonly origin: string;
-  readonly region: string;
-  readonly fence: number;
-  readonly connections: number;
-  readonly state: "settled" | "moving" | "parked" | "quarantined" | "lifted";
+/** One question or order. Each part of the path as it is: it is encoded here. */
+interface Asked {
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly path: readonly string[];
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: object;
 }
 
 /** The router has understood, and will not: its sentence may need another that says what to do. */
@@ -32,6 +31,14 @@ export class RouterRefusal extends CommandFault {
     super(message);
     this.status = status;
   }
+}
+
+/** Nobody answers there, or nobody who is a router: it may be back in a moment. */
+export class RouterAway extends CommandFault {}
+
+/** Whether to ask again shortly: what is wrong may pass by itself. */
+export function mayPass(error: unknown): boolean {
+  return error instanceof RouterAway || (error instanceof RouterRefusal && (error.status === 429 || error.status >= 500));
 }
 
 export class AdminClient {
@@ -54,44 +61,57 @@ export class AdminClient {
     return new URL("/_limpet/", this.#url).href;
   }
 
-  /** Each part of the path as it is: it is encoded here. */
+  /** An address as people type it: a path is one of the router's own. */
+  resolve(address: string): string {
+    if (!URL.canParse(address, this.#url)) throw new CommandFault(`"${address}" is no URL: give a path (/collab/doc-1) or https://host/path.`);
+    return new URL(address, this.#url).href;
+  }
+
   get<T>(...path: readonly string[]): Promise<T> {
-    return this.#ask<T>("GET", path);
+    return this.ask<T>({ path });
   }
 
   post<T>(body: object, ...path: readonly string[]): Promise<T> {
-    return this.#ask<T>("POST", path, body);
+    return this.ask<T>({ method: "POST", path, body });
   }
 
-  async #ask<T>(method: string, path: readonly string[], body?: object): Promise<T> {
-    const response = await this.#send(method, path.map(encodeURIComponent).join("/"), body);
+  async ask<T>(asked: Asked): Promise<T> {
+    return (await this.answer<T>(asked)).body;
+  }
+
+  /** With the status, where successes differ: 202 is "not yet". */
+  async answer<T>(asked: Asked): Promise<{ readonly status: number; readonly body: T }> {
+    const response = await this.#send(asked, AbortSignal.timeout(ANSWER_MS));
     const answer = await jsonOf(response);
-    if (response.ok && answer !== undefined) return answer as T; // the router's own word; versions of the command and the router go together
+    if (response.ok && answer !== undefined) return { status: response.status, body: answer as T }; // the router's own word; versions of the command and the router go together
     throw this.#faultOf(response.status, answer);
   }
 
-  async #send(method: string, path: string, body: object | undefined): Promise<Response> {
-    const headers = { authorization: `Bearer ${this.#token}`, ...(body && { "content-type": "application/json" }) };
+  /** An event stream, from after the event with that id; it ends when the router ends it, or the signal fires. */
+  async events(path: readonly string[], lastEventId: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const late = new AbortController(); // a time-out left in place would end the stream later
+    const timer = setTimeout(() => late.abort(new Error("no answer in time")), ANSWER_MS);
+    const headers = { accept: "text/event-stream", ...(lastEventId === undefined ? {} : { "last-event-id": lastEventId }) };
+    const response = await this.#send({ path }, AbortSignal.any([signal, late.signal]), headers).finally(() => clearTimeout(timer));
+    if (response.ok && response.body && response.headers.get("content-type")?.startsWith("text/event-stream")) return response.body;
+    throw this.#faultOf(response.status, await jsonOf(response));
+  }
+
+  async #send({ method = "GET", path, query, body }: Asked, signal: AbortSignal, more: Readonly<Record<string, string>> = {}): Promise<Response> {
+    const url = new URL(`/_limpet/v1/${path.map(encodeURIComponent).join("/")}`, this.#url);
+    for (const [name, value] of Object.entries(query ?? {})) url.searchParams.set(name, value);
+    const headers = { authorization: `Bearer ${this.#token}`, ...(body && { "content-type": "application/json" }), ...more };
     try {
-      const url = new URL(`/_limpet/v1/${path}`, this.#url);
-      return await fetch(url, {
-        method,
-        headers,
-        redirect: "manual",
-        signal: AbortSignal.timeout(ANSWER_MS),
-        ...(body && { body: JSON.stringify(body) }),
-      });
+      return await fetch(url, { method, headers, redirect: "manual", signal, ...(body && { body: JSON.stringify(body) }) });
     } catch (error) {
-      throw new CommandFault(
-        `No router answers at ${this.#url.origin} (${reasonOf(error)}): start it, or say where it is by --router or LIMPET_URL.`,
-      );
+      throw new RouterAway(`No router answers at ${this.#url.origin} (${reasonOf(error)}): start it, or say where it is by --router or LIMPET_URL.`);
     }
   }
 
   #faultOf(status: number, answer: unknown): CommandFault {
     const { code, detail } = problemIn(answer);
     if (code === undefined || detail === undefined) {
-      return new CommandFault(
+      return new RouterAway(
         `What answers at ${this.#url.origin} (${status}) is no Limpet router, or one whose admin API is switched off: say where it is by --router or LIMPET_URL.`,
       );
     }

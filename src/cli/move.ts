@@ -1,7 +1,8 @@
 // `limpet move`: one live session goes to an origin and is kept there, or goes where the ring says. Its visitors notice nothing, where their
 // protocol can bear it.
 
-import { AdminClient, RouterRefusal, type RouterOptions, type SessionView } from "./admin-client.ts";
+import { AdminClient, RouterRefusal, type RouterOptions } from "./admin-client.ts";
+import type { SessionView } from "./admin-views.ts";
 
 export interface MoveOptions extends RouterOptions {
   readonly to?: string;
