@@ -1,4 +1,4 @@
-// Which configuration a ring takes from its code, and what salts its origins have by it.
+// Which configuration a ring takes its origins from, and what salts its origins have by it.
 
 import type { Pool } from "../core/config-types.ts";
 import { hashText } from "../core/hash.ts";
@@ -11,7 +11,7 @@ import type { StoredConfig } from "./ring-store.ts";
 interface Given {
   readonly pool: Pool;
   readonly region: string;
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, "config" | "dev">;
 }
 
 type WrittenOrigin = Omit<ConfiguredOrigin, "salt"> & { readonly salt: number | undefined };

@@ -7,7 +7,8 @@ import type { Envelope } from "../core/protocol.ts";
 import type { Env, Settings } from "./env.ts";
 import { Upkeep } from "./ring-upkeep.ts";
 import { RingTables } from "./ring-tables.ts";
-import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
+import { LiveSettings } from "./live-settings.ts";
+import { GUESTS_EVERY_MS } from "./limits.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
@@ -21,7 +22,6 @@ import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
-import { neighbourRegions } from "./ring-config.ts";
 import { Journal } from "./ring-journal.ts";
 import { RingStore } from "./ring-store.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
@@ -29,7 +29,7 @@ import { carrierStub, ringStub } from "./stubs.ts";
 export class RingLife {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
-  readonly #settings: Settings;
+  readonly #settings: LiveSettings;
   readonly state: RingState;
   readonly prober: Prober;
   readonly placing: Placing;
@@ -52,24 +52,27 @@ export class RingLife {
   constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
     this.#ctx = ctx;
     this.#env = env;
-    this.#settings = settings;
+    this.#settings = new LiveSettings(settings);
     const store = new RingStore(ctx.storage.sql);
     const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
     const name = parseRingObjectName(objectName);
     const pool = name && settings.config.pools[name.pool];
     if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
     store.set("name", objectName);
-    this.state = new RingState(this.#settings, name, pool, store);
-    this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
+    this.state = new RingState(this.#settings, name, store);
+    this.prober = new Prober(
+      () => this.state.pool.health,
+      originFetch(env, this.#settings, pool.id),
+      (origin, status) => this.#onHealth(origin, status === "down"),
+    );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
-    const quarantine = new Quarantine(pool.faultBudget, store);
+    const quarantine = new Quarantine(() => this.state.pool.faultBudget, store);
     const log = new MoveLog(name);
-    this.placing = new Placing(env, this.#settings.config, this.state, this.prober, quarantine, log);
-    this.tables = new RingTables(env, this.#settings.config, this.state, this.placing, neighbourRegions(this.state.pool, this.state.name.region));
-    const { config } = this.#settings;
-    this.moves = new Moves({ env, config, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
+    this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.tables = new RingTables(env, this.state, this.placing);
+    this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);
-    this.publisher = new Publisher(env.AFFINITY, this.state, store, publishEveryMs(pool.horizonMs));
+    this.publisher = new Publisher(env.AFFINITY, this.state, store);
     this.prober.watch(this.state.view.snapshot.origins);
     const goOn = (work: Promise<void>): Promise<void> => {
       const done = work.then(() => this.advanceDrains(Date.now()));
@@ -77,10 +80,19 @@ export class RingLife {
       return done;
     };
     this.upkeep = new Upkeep(this.state, this.moves, this.tables, goOn);
-    const host = { env, settings, journal: this.journal, announce: () => this.announce(), goOn };
+    const host = { env, settings: this.#settings, journal: this.journal, announce: () => this.announce(), goOn };
     const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
     this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+  }
+
+  /** Goes by other settings from here on: the pool, its regions and origins, in one step. */
+  reconfigure(next: Settings): void {
+    const regions = this.state.neighbourRegions();
+    this.#settings.swap(next);
+    this.state.reconfigured();
+    this.tables.reconfigured(regions);
+    this.announce();
   }
 
   /** The alarm has come. */
@@ -151,9 +163,7 @@ export class RingLife {
   async #tellNeighbours(): Promise<void> {
     const { name, view } = this.state;
     await Promise.allSettled(
-      neighbourRegions(this.state.pool, this.state.name.region).map((region) =>
-        ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot),
-      ),
+      this.state.neighbourRegions().map((region) => ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot)),
     );
   }
 

@@ -13,7 +13,7 @@ function startRing(db: DatabaseSync): RingState {
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
   const pool = { id: "p", virtualNodes: 8, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
 }
 
 const HOUR_MS = 3_600_000;

@@ -22,7 +22,7 @@ function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, conf
   const pool = { id: "p", virtualNodes: 64, ...policy, origins: [...origins, abroad] };
   const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
   const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
-  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
   const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];
   const placing = { pace: { doubt: vi.fn() }, ownVerdict: vi.fn(async () => undefined) };
   const members = new Members({ state, placing, upkeep: { leaveLost }, journal: { note: vi.fn() }, announce } as never);

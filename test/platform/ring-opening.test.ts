@@ -31,7 +31,7 @@ function startRing(): RingState {
     origins,
   };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
 }
 
 /** Placed by load: nobody would find it without a pin. */
@@ -89,7 +89,7 @@ test("a carrier's table says who was accepted, but not of those of whom it was t
   const stub = { table: () => table.promise };
   const env = { CARRIER: { idFromName: (name: string) => name, get: () => stub } };
   const placing = { moving: new Map(), release: async () => undefined };
-  const tables = new RingTables(env as never, { regions: {} } as never, ring, placing as never, []);
+  const tables = new RingTables(env as never, ring, placing as never);
   const written = (row: LiveRow, opening: boolean): object => ({ ...row, connections: 1, opening });
   const rows = [
     written(begin("accepted, unheard", true), false),

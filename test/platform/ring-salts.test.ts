@@ -25,7 +25,7 @@ function startRing(db: DatabaseSync, written: readonly Written[], configRevision
   const store = new RingStore({ exec } as never);
   const pool = { ...poolOf(written), ...(seed === undefined ? {} : { pointSecret: secretOf(seed) }) };
   const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, store);
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, store);
 }
 
 function poolOf(written: readonly Written[]) {

@@ -4,7 +4,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { orEnded } from "../harness/processes.ts";
+import { orEnded } from "../processes.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Logs } from "./logs.ts";
 import type { Commit, FromOrigin, ToOrigin } from "./origin.ts";

@@ -3,14 +3,14 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleWorker } from "../../src/cli/bundle.ts";
-import { carrierObjectName, GENERATION } from "../../src/core/names.ts";
-import { killTree, startScript, told, type Running } from "../harness/processes.ts";
+import { bundleWorker } from "../../../src/cli/bundle.ts";
+import { carrierObjectName, GENERATION } from "../../../src/core/names.ts";
+import { killTree, startScript, told, type Running } from "../processes.ts";
 import type { Contestant } from "./contestant.ts";
 import { POOL, type Member } from "./places.ts";
 
 /** Limpet's own, whose objects can be made to die. */
-const MORTAL_WORKER = fileURLToPath(new URL("../../test/platform/mortal-worker.ts", import.meta.url));
+const MORTAL_WORKER = fileURLToPath(new URL("../../../test/platform/mortal-worker.ts", import.meta.url));
 const READY_WITHIN_MS = 60_000;
 const ANSWER_WITHIN_MS = 10_000;
 /** A session's move waits for its turn. */
