@@ -2,7 +2,7 @@
 
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { AdminClient, mayPass, type RouterOptions } from "./admin-client.ts";
-import type { AuditView, EntryView } from "./admin-views.ts";
+import type { EntryView } from "./admin-views.ts";
 import { clock, listed, paint, printJson, shown, type Paint } from "./text.ts";
 
 /** What `events` shows of the past. */
@@ -35,7 +35,7 @@ export async function audit({ limit, json, ...options }: RouterOptions & { limit
 
 /** Oldest first: the newest stands where people look, at the end. */
 async function printPast(client: AdminClient, limit: number, print: (entry: EntryView) => void): Promise<void> {
-  const { entries, unreachable } = await client.ask<AuditView>({ path: ["audit"], query: { limit: String(limit) } });
+  const { entries, unreachable } = await client.ask((api) => api.audit.$get({ query: { limit: String(limit) } }));
   for (const entry of entries.toReversed()) print(entry);
   if (unreachable.length > 0) console.error(`${listed(unreachable)} did not answer: what happened there is missing.`);
 }
@@ -54,7 +54,7 @@ async function following(client: AdminClient, print: (entry: EntryView) => void,
   let [lastEventId, isFirst, isAway]: [string | undefined, boolean, boolean] = [undefined, true, false];
   while (!signal.aborted) {
     try {
-      const stream = await client.events(["events"], lastEventId, signal);
+      const stream = await client.events(lastEventId, signal);
       if (isFirst) await printPast(client, PAST, once);
       [isFirst, isAway] = [false, false];
       for await (const { id, data } of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())) {

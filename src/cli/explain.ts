@@ -1,7 +1,7 @@
 // `limpet explain`: the way of a request, step by step, as the router would take it now. Nothing is placed, and no origin is asked.
 
 import { AdminClient, type RouterOptions } from "./admin-client.ts";
-import type { DecisionView, ExplainedView, StepView } from "./admin-views.ts";
+import type { ExplainedView } from "./admin-views.ts";
 import { columns, type Column } from "./columns.ts";
 import type { VisitorCf } from "./places.ts";
 import { paint, printJson, shown, type Paint } from "./text.ts";
@@ -16,8 +16,8 @@ export interface ExplainOptions extends RouterOptions {
 export async function explain(url: string, { cookie = [], header = [], from, json, ...options }: ExplainOptions): Promise<void> {
   const client = new AdminClient(options);
   const headers = headersOf([...header, ...(cookie.length > 0 ? [["cookie", cookie.join("; ")] as const] : [])]);
-  const body = { url: client.resolve(url), headers, ...(from ? { cf: from } : {}) };
-  const explained = await client.post<ExplainedView>(body, "explain");
+  const body = { url: client.resolve(url), headers, ...(from ? { cf: { ...from } } : {}) };
+  const explained = await client.ask((api) => api.explain.$post({ json: body }));
   if (json) printJson(explained);
   else console.log(explainedText(explained, paint));
 }
@@ -44,7 +44,8 @@ export function explainedText({ identify, locate, carry, worker, ring }: Explain
         paint,
         worker,
       ),
-    ring && (ring.unreachable ? section("ring", paint("red", "its object does not answer"), paint) : section("ring", ringText(ring), paint, ring)),
+    ring &&
+      ("unreachable" in ring ? section("ring", paint("red", "its object does not answer"), paint) : section("ring", ringText(ring), paint, ring)),
   ];
   return parts.filter((part) => part !== undefined).join("\n");
 }
@@ -79,11 +80,8 @@ function ringText({ epoch, session, pin, quarantined }: Exclude<NonNullable<Expl
   return facts.filter(Boolean).join(", ");
 }
 
-interface Decided {
-  readonly steps: readonly StepView[];
-  readonly decision: DecisionView;
-  readonly byChance?: boolean;
-}
+type Decided = Pick<NonNullable<ExplainedView["worker"]>, "steps" | "decision" | "byChance">;
+type StepView = Decided["steps"][number];
 
 const HEAD_CELLS = 10;
 

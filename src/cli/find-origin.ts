@@ -1,7 +1,6 @@
 // Which ring an origin is in, when only its id was given: ids are looked for over all pools, and what is not certain is asked, not guessed.
 
 import type { AdminClient } from "./admin-client.ts";
-import type { RingsView } from "./admin-views.ts";
 import { CommandFault } from "./fault.ts";
 import { listed } from "./text.ts";
 
@@ -19,7 +18,7 @@ export interface Place {
 
 export async function findOrigin(client: AdminClient, id: string, { pool, region }: WhereOptions): Promise<Place> {
   if (pool !== undefined && region !== undefined) return { pool, region, id };
-  const { rings } = await client.get<RingsView>("rings");
+  const { rings } = await client.ask((api) => api.rings.$get());
   const asked = rings.filter((ring) => (pool ?? ring.pool) === ring.pool && (region ?? ring.region) === ring.region);
   const found = asked.filter((ring) => ring.origins.some((origin) => origin.id === id));
   const [only] = found;
@@ -28,7 +27,7 @@ export async function findOrigin(client: AdminClient, id: string, { pool, region
     const choices = found.map((each) => `${each.pool}@${each.region}`);
     throw new CommandFault(`${id} is in ${listed(choices)}: say which by --pool POOL and --region REGION.`);
   }
-  const silent = asked.filter(({ unreachable }) => unreachable);
+  const silent = asked.filter((ring) => "unreachable" in ring);
   if (silent.length > 0) {
     const names = listed(silent.map((each) => `${each.pool}@${each.region}`));
     throw new CommandFault(
@@ -38,11 +37,6 @@ export async function findOrigin(client: AdminClient, id: string, { pool, region
   const known = [...new Set(asked.flatMap((ring) => ring.origins.map((origin) => origin.id)))].toSorted();
   const where = asked.length < rings.length ? ` in ${[pool, region].filter(Boolean).join("@")}` : "";
   throw new CommandFault(`There is no origin ${id}${where}. ${known.length === 0 ? "There is none at all." : `Known are ${listed(known)}.`}`);
-}
-
-/** Parts of its path. */
-export function pathOf({ pool, region, id }: Place): readonly string[] {
-  return ["rings", pool, region, "origins", id];
 }
 
 export function nameOf({ pool, region, id }: Place): string {

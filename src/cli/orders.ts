@@ -1,8 +1,8 @@
 // Orders about one origin: `drain`, `undrain`, `add`, `remove`, `reweight`; and about a region: `down`, `up`. Each may be given twice.
 
-import { AdminClient, type RouterOptions } from "./admin-client.ts";
+import { AdminClient, inPath, type RouterOptions } from "./admin-client.ts";
 import type { OriginView } from "./admin-views.ts";
-import { findOrigin, nameOf, pathOf, type Place, type WhereOptions } from "./find-origin.ts";
+import { findOrigin, nameOf, type Place, type WhereOptions } from "./find-origin.ts";
 import { counted, printJson } from "./text.ts";
 import { waitFor, type Wait } from "./waiting.ts";
 
@@ -22,7 +22,7 @@ const WAIT_MS = 600_000;
 const AFTER_DEADLINE_MS = 300_000;
 
 export interface DrainOptions extends Ordering, Waiting, WhereOptions {
-  readonly mode?: string;
+  readonly mode?: "move" | "finish";
   readonly deadline?: number;
 }
 
@@ -30,7 +30,7 @@ export async function drain(id: string, { mode, deadline, wait, timeout, json, .
   const client = new AdminClient(options);
   const place = await findOrigin(client, id, options);
   const body = { ...(mode === undefined ? {} : { mode }), ...(deadline === undefined ? {} : { deadlineMs: deadline }) };
-  const ordered = await client.post<OriginView>(body, ...pathOf(place), "drain");
+  const ordered = await client.ask((api) => api.rings[":pool"][":region"].origins[":id"].drain.$post({ ...inPath({ ...place }), json: body }));
   const timeoutMs = timeout ?? Math.max(WAIT_MS, (deadline ?? 0) + AFTER_DEADLINE_MS);
   const origin = wait ? await waitFor(client, place, { until: "drained", timeoutMs, undo: undoOf("undrain", place) }) : ordered;
   if (json) printJson(origin);
@@ -45,7 +45,7 @@ function drainTold(place: Place, { state, sessions, connections }: OriginView): 
 export async function undrain(id: string, { wait, timeout, json, ...options }: Ordering & Waiting & WhereOptions): Promise<void> {
   const client = new AdminClient(options);
   const place = await findOrigin(client, id, options);
-  const ordered = await client.post<OriginView>({}, ...pathOf(place), "undrain");
+  const ordered = await client.ask((api) => api.rings[":pool"][":region"].origins[":id"].undrain.$post(inPath({ ...place })));
   const waiting: Wait = { until: "serving", timeoutMs: timeout ?? WAIT_MS, undo: undoOf("drain", place) };
   const origin = wait ? await waitFor(client, place, waiting) : ordered;
   if (json) printJson(origin);
@@ -66,7 +66,9 @@ export async function add(id: string, url: string, { pool, region, weight, backu
   const client = new AdminClient(options);
   const place = { pool, region, id };
   const body = { url, ...(weight === undefined ? {} : { weight }), ...(backup ? { backup } : {}) };
-  const { status, body: origin } = await client.answer<OriginView>({ method: "PUT", path: pathOf(place), body });
+  const { status, body: origin } = await client.answer((api) =>
+    api.rings[":pool"][":region"].origins[":id"].$put({ ...inPath({ ...place }), json: body }),
+  );
   if (json) return printJson(origin);
   const facts = `at ${origin.url} with weight ${origin.weight}${origin.backup ? ", as a backup" : ""}`;
   console.log(status === 201 ? `${nameOf(place)} joins ${facts}.` : `${nameOf(place)} is ${origin.state} ${facts}.`);
@@ -75,7 +77,7 @@ export async function add(id: string, url: string, { pool, region, weight, backu
 export async function remove(id: string, { wait, timeout, json, ...options }: Ordering & Waiting & WhereOptions): Promise<void> {
   const client = new AdminClient(options);
   const place = await findOrigin(client, id, options);
-  const { status, body: ordered } = await client.answer<OriginView>({ method: "DELETE", path: pathOf(place) });
+  const { status, body: ordered } = await client.answer((api) => api.rings[":pool"][":region"].origins[":id"].$delete(inPath({ ...place })));
   const waiting: Wait = { until: "drained", timeoutMs: timeout ?? WAIT_MS, undo: undoOf("undrain", place) };
   const origin = wait && status === 202 ? await waitFor(client, place, waiting) : ordered;
   if (json) return printJson(origin);
@@ -89,7 +91,7 @@ export async function remove(id: string, { wait, timeout, json, ...options }: Or
 export async function reweight(id: string, weight: number, { json, ...options }: Ordering & WhereOptions): Promise<void> {
   const client = new AdminClient(options);
   const place = await findOrigin(client, id, options);
-  const origin = await client.ask<OriginView>({ method: "PATCH", path: pathOf(place), body: { weight } });
+  const origin = await client.ask((api) => api.rings[":pool"][":region"].origins[":id"].$patch({ ...inPath({ ...place }), json: { weight } }));
   if (json) printJson(origin);
   else console.log(`${nameOf(place)} has weight ${origin.weight}.`);
 }
@@ -97,7 +99,7 @@ export async function reweight(id: string, weight: number, { json, ...options }:
 /** A whole region out of service, as planned absence, and in again. */
 export async function turnRegion(pool: string, region: string, way: "down" | "up", { json, ...options }: Ordering): Promise<void> {
   const client = new AdminClient(options);
-  const answer = await client.post<object>({}, "rings", pool, region, way);
+  const answer = await client.ask((api) => api.rings[":pool"][":region"][way].$post(inPath({ pool, region })));
   if (json) return printJson(answer);
   console.log(
     way === "down"

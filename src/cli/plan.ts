@@ -1,6 +1,7 @@
 // `limpet plan`: what changes of a ring would move, before they are made. Nothing is changed.
 
-import { AdminClient, type RouterOptions } from "./admin-client.ts";
+import type { Sent } from "../http/admin-app.ts";
+import { AdminClient, inPath, type RouterOptions } from "./admin-client.ts";
 import type { PlannedView, ShareChange } from "./admin-views.ts";
 import { columns, type Column } from "./columns.ts";
 import { CommandFault, EXIT } from "./fault.ts";
@@ -11,7 +12,7 @@ export interface PlanOptions extends RouterOptions {
   readonly remove?: readonly string[];
   readonly drain?: readonly string[];
   readonly reweight?: readonly { readonly id: string; readonly weight: number }[];
-  readonly down: boolean;
+  readonly down?: true;
   readonly maxMoved?: number;
   readonly json: boolean;
 }
@@ -19,7 +20,9 @@ export interface PlanOptions extends RouterOptions {
 export async function plan(pool: string, region: string, options: PlanOptions): Promise<void> {
   const changes = changesOf(options);
   if (changes.length === 0) throw new CommandFault("Say what to plan: --add, --remove, --drain, --reweight or --down.");
-  const planned = await new AdminClient(options).post<PlannedView>({ changes }, "rings", pool, region, "plan");
+  const planned = await new AdminClient(options).ask((api) =>
+    api.rings[":pool"][":region"].plan.$post({ ...inPath({ pool, region }), json: { changes } }),
+  );
   if (options.json) printJson(planned);
   else console.log(plannedText(planned, paint));
   const { maxMoved } = options;
@@ -28,13 +31,13 @@ export async function plan(pool: string, region: string, options: PlanOptions): 
 }
 
 /** Joining first, so that what leaves has somewhere to go. */
-function changesOf({ add = [], remove = [], drain = [], reweight = [], down }: PlanOptions): object[] {
+function changesOf({ add = [], remove = [], drain = [], reweight = [], down }: PlanOptions): Sent<"planRing">["changes"] {
   return [
     ...add.map((put) => ({ put })),
     ...reweight.map((each) => ({ reweight: each })),
     ...drain.map((id) => ({ drain: id })),
     ...remove.map((id) => ({ remove: id })),
-    ...(down ? [{ down: true }] : []),
+    ...(down ? [{ down }] : []),
   ];
 }
 

@@ -99,7 +99,7 @@ function looking(program: Command): void {
     .option("--remove <id>", "an origin leaves", values.each(String))
     .option("--drain <id>", "an origin is drained", values.each(String))
     .option("--reweight <id=weight>", "an origin gets another weight", values.each(values.reweighted))
-    .option("--down", "the whole region is taken out of service", false)
+    .option("--down", "the whole region is taken out of service")
     .option("--max-moved <share>", "end with exit code 2 when more of all keys would move (0.2, 20%)", values.share)
     .action(plan);
   asking(planCommand, "look");

@@ -4,7 +4,7 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { AdminClient, type RouterOptions } from "./admin-client.ts";
-import type { OriginView, RingsView } from "./admin-views.ts";
+import type { OriginView } from "./admin-views.ts";
 import { columns } from "./columns.ts";
 import { loadConfig } from "./config-file.ts";
 import { CommandFault } from "./fault.ts";
@@ -24,8 +24,8 @@ interface Found {
 }
 
 export async function salts({ config: file, write, json, ...options }: SaltsOptions): Promise<void> {
-  const { rings } = await new AdminClient(options).get<RingsView>("rings");
-  const silent = rings.filter(({ unreachable }) => unreachable).map(({ pool, region }) => `${pool}@${region}`);
+  const { rings } = await new AdminClient(options).ask((api) => api.rings.$get());
+  const silent = rings.filter((ring) => "unreachable" in ring).map(({ pool, region }) => `${pool}@${region}`);
   if (silent.length > 0) throw new CommandFault(`${listed(silent)} did not answer: salts are written all at once or not at all. Try again.`);
   const found = rings.flatMap(({ pool, region, origins }) => origins.filter(isThere).map(({ id, salt }) => ({ pool, region, id, salt })));
   const written = write ? await writeSalts(file, found) : undefined;

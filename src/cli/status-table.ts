@@ -33,7 +33,7 @@ function layoutsFor(look: Look): readonly (readonly Column<OriginView>[])[] {
 }
 
 export function statusTables({ rings }: RingsView, look: Look): string {
-  return rings.map((ring) => (ring.unreachable ? silentRing(ring, look) : ringTable(ring, look))).join("\n\n");
+  return rings.map((ring) => ("unreachable" in ring ? silentRing(ring, look) : ringTable(ring, look))).join("\n\n");
 }
 
 function silentRing({ pool, region }: { readonly pool: string; readonly region: string }, { paint }: Look): string {
@@ -43,7 +43,7 @@ function silentRing({ pool, region }: { readonly pool: string; readonly region: 
 function ringTable(ring: RingView, look: Look): string {
   const { paint } = look;
   const facts = [
-    ring.down ? paint("yellow", "down by an operator") : undefined,
+    ring.down ? paint("yellow", "out of service") : undefined,
     `epoch ${ring.epoch}`,
     counted(ring.sessions, "session"),
     counted(ring.connections, "connection"),

@@ -26,7 +26,7 @@ export async function status(pool: string | undefined, { watch, json, ...options
 }
 
 async function look(client: AdminClient, pool: string | undefined): Promise<RingsView> {
-  const { rings } = await client.get<RingsView>("rings");
+  const { rings } = await client.ask((api) => api.rings.$get());
   const asked = rings.filter((ring) => (pool ?? ring.pool) === ring.pool);
   if (asked.length > 0 || pool === undefined) return { rings: asked };
   throw new CommandFault(`There is no pool ${pool}. Known are ${listed([...new Set(rings.map((ring) => ring.pool))])}.`);

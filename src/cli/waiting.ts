@@ -2,10 +2,10 @@
 // moment is waited for too. Bounded. An order stands, whatever becomes of who waits for it.
 
 import ora from "ora";
-import { mayPass, type AdminClient } from "./admin-client.ts";
+import { inPath, mayPass, type AdminClient } from "./admin-client.ts";
 import type { OriginView } from "./admin-views.ts";
 import { CommandFault, EXIT } from "./fault.ts";
-import { nameOf, pathOf, type Place } from "./find-origin.ts";
+import { nameOf, type Place } from "./find-origin.ts";
 import { counted, percent } from "./text.ts";
 
 /** How long the router holds one answer back: as often is there something new to see. */
@@ -62,7 +62,9 @@ async function look(
   again: boolean,
 ): Promise<{ readonly reached: boolean; readonly origin: OriginView } | undefined> {
   try {
-    const { status, body } = await client.answer<OriginView>({ path: pathOf(place), query: { waitFor: until, timeoutMs: String(holdMs) } });
+    const { status, body } = await client.answer((api) =>
+      api.rings[":pool"][":region"].origins[":id"].$get({ ...inPath({ ...place }), query: { waitFor: until, timeoutMs: String(holdMs) } }),
+    );
     return { reached: status === 200, origin: body };
   } catch (error) {
     if (!again || !mayPass(error)) throw error;
