@@ -14,7 +14,7 @@ test("a whole region dies: the other one's origin gets its sessions at its own p
   stack = await LiveStack.start({
     ids: ["weur-0", "enam-0"],
     regions: { weur: { secondary: ["enam"] }, enam: {} },
-    pool: { holdDownMs: 500, pace: { perOriginPerSecond: PER_SECOND } },
+    pool: { holdDownMs: 500, slowStart: { windowMs: 500 }, pace: { perOriginPerSecond: PER_SECOND } },
   });
   const talkers = await stack.joinAll(names("s", SESSIONS));
   await Promise.all(talkers.map((talker) => talker.ask()));
