@@ -21,6 +21,7 @@ import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
 import { neighbourRegions } from "./ring-config.ts";
 import { RingKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
+import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
@@ -31,6 +32,8 @@ export class RingState {
   readonly layers: RingLayers;
   /** The share of its keys that the region keeps. */
   readonly kept: RingKept;
+  /** Whether an operator has taken the region out. */
+  readonly regionDown: RegionDown;
   /** Sessions whose home this ring is; they may be at another region's origin. */
   readonly live = new SessionTable<LiveRow>((row) => row.keyHash);
   /** Other rings' sessions at our origins. */
@@ -64,6 +67,7 @@ export class RingState {
       this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
     }
     this.layers = new RingLayers(pool, store, () => this.commit());
+    this.regionDown = new RegionDown(this.layers, store);
     const changed = this.layers.takeConfig(settings, pool, name.region);
     this.#view = this.#build();
     if (this.#followKept() || changed || this.#view.snapshot.epoch === 0) this.commit();

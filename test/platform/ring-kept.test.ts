@@ -176,3 +176,27 @@ function plainRequest(home: RingState, other: RingState, key: string, hinted = t
   const decision = decide({ ...situation, regions: [home.view, other.view], pin: hint });
   return decision.kind === "routed" ? decision.origin.id : undefined;
 }
+
+test("a region that is taken out is one epoch, outlives its object, and gives back only what it took", () => {
+  const db = new DatabaseSync(":memory:");
+  let ring = startRing("weur", db);
+  ring.layers.setDrain("weur-1", newDrain(Date.now()));
+  const { epoch } = ring.view.snapshot;
+  vi.advanceTimersByTime(1);
+  expect([ring.regionDown.down(Date.now()), ring.regionDown.down(Date.now())]).toEqual([true, false]);
+  expect([ring.view.snapshot.epoch, keptNow(ring)]).toEqual([epoch + 1, 0]);
+  ring = startRing("weur", db);
+  expect([ring.regionDown.isDown, ring.view.snapshot.origins.map(({ lifecycle }) => lifecycle)]).toEqual([
+    true,
+    ["draining", "draining", "draining"],
+  ]);
+  // An operator's own word on one of them since is not the region's any more.
+  ring.layers.setDrain("weur-2", undefined);
+  ring.regionDown.follow(Date.now());
+  expect(ring.layers.drainOf("weur-2")).toBeUndefined();
+  vi.advanceTimersByTime(1);
+  ring.layers.setDrain("weur-2", newDrain(Date.now()));
+  expect([ring.regionDown.up(), ring.regionDown.up(), ring.regionDown.isDown]).toEqual([true, false, false]);
+  expect([...ring.layers.drains().keys()].toSorted()).toEqual(["weur-1", "weur-2"]);
+  expect(startRing("weur", db).regionDown.isDown).toBe(false);
+});
