@@ -41,7 +41,8 @@ test("a region that is taken out: its sessions go abroad without a close, who jo
     pool: { holdDownMs: 500, slowStart: { windowMs: 500 }, drain: { deadlineMs: 20_000, graceMs: 0 } },
   });
   const states = async (): Promise<object> => Object.fromEntries((await stack.ring()).origins.map(({ id, state }) => [id, state]));
-  const order = (word: string, region = "weur"): Promise<{ down: boolean; epoch: number }> => stack.client.admin(`rings/live/${region}/${word}`, "POST");
+  const order = (word: string, region = "weur"): Promise<{ down: boolean; epoch: number }> =>
+    stack.client.admin(`rings/live/${region}/${word}`, "POST");
   await stack.drain("weur-2");
   const talkers = await stack.joinAll(names("s", 12));
   await Promise.all(talkers.map((talker) => talker.ask()));
