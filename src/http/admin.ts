@@ -8,7 +8,7 @@ import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
 import { originRoutes } from "./admin-origins.ts";
-import { needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import { answered, needs, notFound, ringOf, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
 
 /**
@@ -33,6 +33,12 @@ export const admin = new Hono<Admin>()
     return "unreachable" in ring ? unreachable(c) : c.json(ring);
   })
   .all("/v1/rings/:pool/:region", only(...READS))
+  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
+    const ring = ringOf(c);
+    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
+    return status ? c.json(status) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
   .route("/", originRoutes)
   .route("/", sessionRoutes)
   .all("/v1/*", (c) => notFound(c, "part of the admin API"))

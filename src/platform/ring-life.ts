@@ -146,6 +146,7 @@ export class RingLife {
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
   announce(): void {
+    this.state.regionDown.follow(Date.now());
     const snapshots = this.state.views().map((each) => each.snapshot);
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;

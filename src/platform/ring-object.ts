@@ -176,6 +176,16 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.undrain(origin, by);
   }
 
+  async regionDown(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionDown(by);
+  }
+
+  async regionUp(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionUp(by);
+  }
+
   async origin(origin: string): Promise<OriginStatus | undefined> {
     await this.#life.up();
     return this.#life.operators.origin(origin);
