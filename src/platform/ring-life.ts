@@ -22,6 +22,7 @@ import { Publisher } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
 import { neighbourRegions } from "./ring-config.ts";
+import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
 import { RingStore } from "./ring-store.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
@@ -44,6 +45,7 @@ export class RingLife {
   readonly members: Members;
   readonly operators: Operators;
   readonly journal: Journal;
+  readonly firsts: RingFirsts;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -62,6 +64,7 @@ export class RingLife {
     this.state = new RingState(this.#settings, name, pool, store);
     this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
+    this.firsts = new RingFirsts(ctx, env, this.#settings, name, pool);
     const quarantine = new Quarantine(pool.faultBudget, store);
     const log = new MoveLog(name);
     this.placing = new Placing(env, this.#settings.config, this.state, this.prober, quarantine, log);
