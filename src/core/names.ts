@@ -44,4 +44,6 @@ export function sliceOf(lot: number, carriers: number): number {
 }
 
 export const snapshotKvKey = (pool: string, region: string): string => `ring/${pool}/${region}`;
+/** The home region that the first visitor of a session gave it. */
+export const firstKvKey = (pool: string, keyHash: string): string => `first/${pool}/${keyHash}`;
 export const hintsKvKey = (pool: string, region: string): string => `hints/${pool}/${region}`;

@@ -23,6 +23,7 @@ import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
+import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
 import { RingStore } from "./ring-store.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
@@ -47,6 +48,7 @@ export class RingLife {
   readonly journal: Journal;
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
+  readonly firsts: RingFirsts;
   readonly places = new PlaceCounts();
   readonly startedAtMs = Date.now();
   #reading: Promise<void> | undefined;
@@ -71,6 +73,7 @@ export class RingLife {
       (origin, status) => this.#onHealth(origin, status === "down"),
     );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
+    this.firsts = new RingFirsts(ctx, env, this.state);
     const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
     const log = (this.log = new MoveLog(name));
     this.placing = new Placing(env, this.state, this.prober, quarantine, log);

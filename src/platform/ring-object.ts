@@ -9,6 +9,8 @@ import type {
   EndedItem,
   Envelope,
   FindItem,
+  FirstAnswer,
+  FirstItem,
   GuestAnswer,
   GuestItem,
   PlaceAnswer,
@@ -104,6 +106,13 @@ export class RingObject extends DurableObject<Env> {
   async find(item: FindItem): Promise<Decision> {
     await this.#life.up();
     return this.#life.placing.find(item);
+  }
+
+  /** Which region is the home of a session whose first visitor decides that. */
+  async first(item: FirstItem): Promise<FirstAnswer> {
+    await this.#life.up();
+    const { state, firsts } = this.#life;
+    return firsts.homeOf(item, state.live.get(item.keyHash) !== undefined || state.pinOf(item.keyHash) !== undefined);
   }
 
   /** An origin has answered that a session belongs to another. */
