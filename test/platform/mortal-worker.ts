@@ -33,6 +33,16 @@ export class RingObject extends limpet.RingObject {
   }
 }
 
+export class ControlObject extends limpet.ControlObject {
+  abortNow(): void {
+    this.ctx.abort("a test's word");
+  }
+
+  doom(doom: Doom): void {
+    dooms.set(this, doom);
+  }
+}
+
 export class CarrierObject extends limpet.CarrierObject {
   readonly #bornAtMs = Date.now();
 
@@ -53,10 +63,10 @@ export class CarrierObject extends limpet.CarrierObject {
   }
 }
 
-for (const { prototype } of [RingObject, CarrierObject]) {
+for (const { prototype } of [RingObject, CarrierObject, ControlObject]) {
   for (const method of methodsOf(Object.getPrototypeOf(prototype) as object)) {
     const own = Reflect.get(prototype, method) as (...values: unknown[]) => unknown;
-    Reflect.set(prototype, method, async function (this: RingObject | CarrierObject, ...values: unknown[]) {
+    Reflect.set(prototype, method, async function (this: RingObject | CarrierObject | ControlObject, ...values: unknown[]) {
       const { env } = this as unknown as { readonly env: Env };
       const doom = dooms.get(this);
       const strike = async (when: When): Promise<void> => {
@@ -86,8 +96,8 @@ async function kill(env: Env, binding: string, name: string): Promise<void> {
     .catch(() => undefined); // it died in the middle of the call
 }
 
-function objectOf(env: Env, binding: string, name: string): DurableObjectStub<RingObject | CarrierObject> {
-  const objects = (binding === "RING" ? env.RING : env.CARRIER) as unknown as DurableObjectNamespace<RingObject | CarrierObject>;
+function objectOf(env: Env, binding: string, name: string): DurableObjectStub<RingObject | CarrierObject | ControlObject> {
+  const objects = Reflect.get(env, binding) as DurableObjectNamespace<RingObject | CarrierObject | ControlObject>;
   return objects.get(objects.idFromName(name));
 }
 
