@@ -8,6 +8,7 @@ import { Applying, withPool, type RawConfig } from "../support/applying.ts";
 import { LiveStack, names } from "../support/live-stack.ts";
 import { LiveOrigin } from "../support/live-origin.ts";
 import { eventually } from "../support/stack.ts";
+import { visit } from "../support/visitor.ts";
 
 const IDS = ["weur-1", "weur-2", "weur-3"];
 
@@ -160,6 +161,107 @@ describe("while sockets are open", () => {
   });
 });
 
+describe("pools that come and go", () => {
+  beforeEach(async () => {
+    stack = await LiveStack.start({ ids: IDS });
+    applying = new Applying(() => stack.router.url);
+  });
+  afterEach(() => stack.stop());
+
+  const withFresh = (config: RawConfig): object => ({
+    ...config,
+    pools: { ...config.pools, fresh: config.pools["live"] },
+    routes: [...config.routes, { path: "/fresh/:session", pool: "fresh", session: [{ path: "session" }], home: "weur" }],
+  });
+
+  test("a pool that no bundle has is served, sockets too, by objects that never heard of it", async () => {
+    await applying.apply(withFresh);
+    const visitor = await eventually(
+      "a socket of the new pool",
+      () => visit(`${stack.router.url.replace("http", "ws")}/fresh/doc?a`).catch(() => undefined),
+      20_000,
+    );
+    expect((await stack.client.admin<{ sessions: number }>("rings/fresh/weur")).sessions).toBe(1);
+    visitor.socket.close();
+  });
+
+  test("the ring of a pool that is dropped is found as long as somebody may be there, and comes back as it was", async () => {
+    await applying.apply(withFresh);
+    await eventually("the Worker has it", () => stack.client.admin("rings/fresh/weur").catch(() => undefined));
+    const { configRevision: _, pools, ...config } = (await applying.config()).config;
+    const { fresh: _fresh, ...others } = pools;
+    const dropped = await applying.ask<{ revision: number }>("PUT", "config", { ...config, pools: others, routes: config.routes.slice(0, 1) });
+    expect(dropped.status).toBe(200);
+    await applying.held(dropped.body.revision);
+    const { retired, rings } = await applying.config();
+    expect(retired).toEqual([{ pool: "fresh", region: "weur" }]);
+    expect(rings.find(({ pool }) => pool === "fresh")).toMatchObject({ retired: true, revision: 3 });
+    await eventually("the Worker finds it all the same", () => stack.client.admin<object>("rings/fresh/weur").catch(() => undefined));
+    await applying.apply(withFresh);
+    expect(await applying.config()).toMatchObject({ retired: [], revision: 4 });
+  });
+});
+
+describe("whatever dies meanwhile", () => {
+  const CONTROL = "v1:control";
+  const RING = "v1:live@weur#g1";
+  beforeEach(async () => {
+    stack = await LiveStack.start({ ids: IDS, mortal: true });
+    applying = new Applying(() => stack.router.url);
+  });
+  afterEach(() => stack.stop());
+
+  const doom = (...words: string[]): Promise<Response> => stack.client.fetch(`/doom/${words.map(encodeURIComponent).join("/")}`, { method: "POST" });
+
+  /** Everybody has it in the end, whatever was answered. */
+  async function appliesAll(): Promise<void> {
+    const talkers = await stack.joinAll(names("doc-", 4));
+    const { configRevision: _, ...config } = (await applying.config()).config;
+    await applying.ask("PUT", "config", withPool(config as RawConfig, "live", { hold: false })).catch(() => undefined);
+    await applying.held(2);
+    const held = await stack.router.miniflare.getKVNamespace("AFFINITY");
+    expect(await held.get("config", "json")).toMatchObject({ format: 1, revision: 2 });
+    for (const talker of talkers) await talker.expectWhole();
+    expect(talkers.every((talker) => talker.isOpen)).toBe(true);
+  }
+
+  test.each([
+    ["before it has told a ring", ["RING", RING, "applyConfig", "before", "CONTROL", CONTROL]],
+    ["after it has told a ring", ["RING", RING, "applyConfig", "after", "CONTROL", CONTROL]],
+    ["before it publishes", ["CONTROL", CONTROL, "current", "before", "CONTROL", CONTROL]],
+    ["after its answer", ["CONTROL", CONTROL, "put", "after", "CONTROL", CONTROL]],
+  ])("the control object that dies %s goes on", async (_, words) => {
+    await doom(...words);
+    await appliesAll();
+    const struck = (await (await stack.client.fetch("/struck")).json()) as string[];
+    expect(struck).toHaveLength(1);
+  });
+
+  test.each(["before", "after"])("a ring object that dies %s it has taken it has it", async (when) => {
+    await doom("RING", RING, "applyConfig", when, "RING", RING);
+    await applying.apply((config) => withPool(config, "live", { hold: false }));
+    expect((await applying.config()).rings).toMatchObject([{ revision: 2, source: "applied" }]);
+  });
+
+  test("a ring object that was not told asks when it starts", async () => {
+    await applying.apply((config) => withPool(config, "live", { hold: false }));
+    await stack.abort("RING", RING);
+    expect((await applying.config()).rings).toMatchObject([{ revision: 2, source: "applied" }]);
+  });
+
+  test("while KV takes no writes the rings have it, and KV has it as soon as it does", async () => {
+    await stack.client.fetch("/kv/fails", { method: "POST" });
+    const { configRevision: _, ...config } = (await applying.config()).config;
+    expect((await applying.ask("PUT", "config", withPool(config as RawConfig, "live", { hold: false }))).status).toBe(200);
+    await eventually("the ring has it, KV has not", async () => {
+      const { pending, rings } = await applying.config();
+      return pending.join() === "kv" && rings[0]?.revision === 2;
+    });
+    await stack.client.fetch("/kv/works", { method: "POST" });
+    await applying.held(2);
+  });
+});
+
 describe("what is stored outlives the router", () => {
   let storage: string;
   beforeEach(async () => {
@@ -180,5 +282,15 @@ describe("what is stored outlives the router", () => {
     expect(stack.origins.map(({ url }) => url)).toEqual(urls);
     const config = await applying.config();
     expect(config).toMatchObject({ revision: 2, source: "applied", rings: [{ revision: 2, source: "applied" }] });
+  });
+
+  test("in dev a bundle that was changed holds again, though its revision was not, and what comes next is newer than both", async () => {
+    stack = await LiveStack.start({ ids: IDS, storage });
+    applying = new Applying(() => stack.router.url);
+    await applying.apply((config) => withPool(config, "live", { hold: false }));
+    await stack.router.stop();
+    stack = await stack.restarted((raw) => ({ ...raw, record: { sampleShare: 1 } }));
+    expect(await applying.config()).toMatchObject({ revision: 1, source: "bundle", rings: [{ revision: 1, source: "bundle" }] });
+    expect(await applying.apply((config) => withPool(config, "live", { hold: false }))).toBe(3);
   });
 });

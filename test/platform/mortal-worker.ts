@@ -33,7 +33,18 @@ export class RingObject extends limpet.RingObject {
   }
 }
 
+/** As long as it is so, KV takes no writes of the control object: `POST /kv/<fails|works>`. */
+let kvFails = false;
+
 export class ControlObject extends limpet.ControlObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    const put = async (...written: Parameters<KVNamespace["put"]>): Promise<void> => {
+      if (kvFails) throw new Error("KV is down");
+      await env.AFFINITY.put(...written);
+    };
+    super(ctx, { ...env, AFFINITY: { put } as KVNamespace });
+  }
+
   abortNow(): void {
     this.ctx.abort("a test's word");
   }
@@ -106,7 +117,8 @@ export default {
     const [, order, ...words] = new URL(request.url).pathname.split("/").map(decodeURIComponent);
     const [binding = "", name = "", method = "", when = "before", ofBinding = "", ofName = ""] = words;
     if (order === "stored") return Response.json(await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).stored());
-    if (order === "abort") await kill(env, binding, name);
+    if (order === "kv") kvFails = binding === "fails";
+    else if (order === "abort") await kill(env, binding, name);
     else if (order === "doom") await objectOf(env, binding, name).doom({ method, when: when as When, binding: ofBinding, name: ofName });
     else if (order === "struck") return Response.json(struck);
     else return limpet.fetch(request, env, ctx);
