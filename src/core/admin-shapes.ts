@@ -166,6 +166,7 @@ export const plannedShape = v.object({
     live: count("Live sessions of this ring now."),
     moved: count("Those of them that would be moved."),
     stranded: count("Those of them that nobody could take: they stay until their origin's drain is over, and are closed then."),
+    guests: count("Sessions of other regions at origins that would be left; their own rings move them."),
     origins: v.array(v.object({ id: v.string(), region: v.string(), gained: v.number(), lost: v.number() })),
   }),
 });

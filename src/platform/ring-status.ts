@@ -37,6 +37,8 @@ export interface RingStatus {
   readonly region: string;
   readonly generation: number;
   readonly epoch: number;
+  /** An operator has taken the region out: its origins are drained until it is brought back. */
+  readonly down: boolean;
   readonly configRevision: number;
   readonly hintsVersion: number;
   /** Sessions that an origin's order keeps where they are. */
