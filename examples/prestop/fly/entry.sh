@@ -2,15 +2,15 @@
 # Starts the server that its arguments name, and on Fly's kill signal drains the origin before the server is told to end.
 # What must stay true: the server ends only after the drain, or after LIMPET_DRAIN_SECONDS; and its exit code is the machine's.
 set -u
-here=$(dirname "$0")
+origin=${LIMPET_ORIGIN_SH:-$(dirname "$0")/limpet-origin.sh}
 
 "$@" &
 server=$!
-sh "$here/limpet-origin.sh" undrain & # the drain of the machine's last stop
+sh "$origin" undrain & # the drain of the machine's last stop
 
 leave() {
   trap '' TERM INT # once is enough
-  sh "$here/limpet-origin.sh" drain
+  sh "$origin" drain
   kill -TERM "$server"
 }
 trap leave TERM INT
