@@ -13,11 +13,11 @@ import * as values from "./values.ts";
 
 const EXAMPLES = `
 Examples:
-  limpet status --watch                            what every ring is doing, each second
-  limpet explain /collab/doc-1 --from LHR          why a request goes where it goes
-  limpet plan collab weur --remove weur-2          what that would move, before it is done
-  limpet drain weur-2 --wait                       until its process may end
-  limpet events --follow --json | jq .             changes as they happen
+  limpet status --watch                       what every ring is doing, each second
+  limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
+  limpet plan collab weur --remove weur-2     what that would move, before it is
+  limpet drain weur-2 --wait                  until its process may end
+  limpet events --follow --json | jq .        changes as they happen
 
 Commands that ask a router take
   --router URL or LIMPET_URL      default http://127.0.0.1:8787

@@ -80,7 +80,7 @@ describe("an origin that joins, is re-weighted and leaves", () => {
     expect((await limpet("add", "a/../b", "http://127.0.0.1:1", "--pool", "collab", "--region", "enam")).stderr).toMatch(
       /^The request has 1 fault: id: /,
     );
-    expect((await limpet("reweight", "weur-1", "0")).stderr).toMatch(/weight/);
+    expect((await limpet("reweight", "weur-1", "99999999")).stderr).toMatch(/weight/);
     expect((await limpet("up", "collab", "mars")).code).toBe(1);
   });
 });

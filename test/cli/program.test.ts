@@ -1,21 +1,8 @@
 // What can be typed: faults that say what it should be, and help that holds together.
 
-import type { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { limpetProgram } from "../../src/cli/program.ts";
-
-/** What it says, instead of ending the process; nothing is run. */
-async function typed(...args: readonly string[]): Promise<string> {
-  const program = limpetProgram();
-  let said = "";
-  const each = (command: Command): void => {
-    command.exitOverride().configureOutput({ writeErr: (text) => (said += text), writeOut: (text) => (said += text) });
-    for (const sub of command.commands) each(sub.action(() => undefined));
-  };
-  each(program);
-  await program.parseAsync(args, { from: "user" }).catch((error: unknown) => (said += String(error)));
-  return said;
-}
+import { typed } from "../support/typed.ts";
 
 describe("what is typed wrongly is told what it should be", () => {
   test.each([

@@ -7,6 +7,7 @@ origin=${LIMPET_ORIGIN_SH:-$(dirname "$0")/limpet-origin.sh}
 "$@" &
 server=$!
 sh "$origin" undrain & # the drain of the machine's last stop
+hello=$!
 
 leave() {
   trap '' TERM INT # once is enough
@@ -22,4 +23,5 @@ while kill -0 "$server" 2>/dev/null; do
   wait "$server"
   code=$?
 done
+kill "$hello" 2>/dev/null
 exit "$code"
