@@ -3,11 +3,12 @@
 
 import { Hono, type Context } from "hono";
 import { poolRegions } from "../core/home.ts";
+import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
 import { originRoutes } from "./admin-origins.ts";
-import { needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import { answered, needs, notFound, ringOf, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
 
 /**
@@ -32,6 +33,12 @@ export const admin = new Hono<Admin>()
     return "unreachable" in ring ? unreachable(c) : c.json(ring);
   })
   .all("/v1/rings/:pool/:region", only(...READS))
+  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
+    const ring = ringOf(c);
+    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
+    return status ? c.json(status) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
   .route("/", originRoutes)
   .route("/", sessionRoutes)
   .all("/v1/*", (c) => notFound(c, "part of the admin API"))
@@ -45,6 +52,11 @@ export const admin = new Hono<Admin>()
   .notFound((c) => notFound(c as Context<Admin>, "page"))
   .onError((error, c) => {
     if (error instanceof RingSilent) return unreachable(c as Context<Admin>);
+    if (error instanceof SettingsFault) {
+      // Visitors are served: a slip of the pen in who may operate must not end that.
+      console.error(JSON.stringify({ limpet: "misconfigured", error: String(error) }));
+      return problem(c as Context<Admin>, "misconfigured", "A secret is wrong; the router's log says which, and how.");
+    }
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });

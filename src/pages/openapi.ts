@@ -82,7 +82,7 @@ const AS_TOLD = { typeMode: "output" } as const;
 function parametersOf(where: "query" | "header", shape: v.ObjectSchema<v.ObjectEntries, undefined> | undefined) {
   return Object.entries(shape?.entries ?? {}).map(([name, schema]) => {
     const { $schema: _, description, ...rest } = toJsonSchema(schema, AS_SENT);
-    return { in: where, name, required: false, ...(description === undefined ? {} : { description }), schema: rest as OpenAPIV3.SchemaObject };
+    return { in: where, name, required: false, ...(description === undefined ? {} : { description }), schema: rest as object as OpenAPIV3.SchemaObject };
   });
 }
 
