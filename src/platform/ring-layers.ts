@@ -83,6 +83,14 @@ export class RingLayers {
     return mergeLayers({ configured, members, drains: this.#drains, down: this.observed.down });
   }
 
+  /** The origins as they would be by another configuration. */
+  planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
+    const { configured, members } = this.membership;
+    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const written = due?.origins ?? configured;
+    return mergeLayers({ configured: written, members, drains: this.#drains, down: this.observed.down });
+  }
+
   get configRevision(): number {
     return this.#store.config()?.revision ?? 0;
   }

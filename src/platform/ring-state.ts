@@ -16,7 +16,8 @@ import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import { keeps } from "../core/spill.ts";
 import type { Settings } from "./env.ts";
-import { neighbourRegions } from "./ring-config.ts";
+import { differenceOf, settle } from "../core/move.ts";
+import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
 import { RingKept } from "./ring-kept.ts";
@@ -96,6 +97,17 @@ export class RingState {
     this.#nameNeighbours();
     this.layers.takeConfig(this.#settings, this.name.region);
     this.commit();
+  }
+
+  /** What of this ring would move if the settings said something else: of its own keys, all available origins taken as they are now. */
+  planned(next: Pick<Settings, "config" | "dev">): ConfigPlan {
+    const { pool, region } = this.name;
+    const written = next.config.pools[pool] ?? { ...this.#pool, origins: [] };
+    const nowMs = Date.now();
+    const origins = this.layers.planned(next, written, region);
+    const after = viewOf({ ...this.#view.snapshot, virtualNodes: written.virtualNodes, origins });
+    const { movedShare, optimumShare } = differenceOf(settle(this.#view, nowMs), settle(after, nowMs));
+    return { pool, region, movedShare, optimumShare };
   }
 
   #poolOf({ config }: LiveConfig): Pool {
