@@ -35,6 +35,8 @@ export interface RouterOptions {
   readonly newSessionsPerMinute?: number;
   /** Opens the runtime's inspector, for tests that look at its heap. */
   readonly inspect?: boolean;
+  /** The folder of what objects and KV have stored, which outlives the router; without one it is forgotten. */
+  readonly storage?: string;
 }
 
 export interface Router {
@@ -57,10 +59,11 @@ export async function startRouter({
   onLog,
   newSessionsPerMinute = NEW_SESSIONS_PER_MINUTE,
   inspect = false,
+  storage,
 }: RouterOptions): Promise<Router> {
   await assertFree(port);
   const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundleWorker(entry, raw));
-  const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
+  const objects = { RingObject: "RING", CarrierObject: "CARRIER", ControlObject: "CONTROL" };
   const miniflare = new Miniflare({
     host: HOST,
     port,
@@ -69,6 +72,7 @@ export async function startRouter({
     logRequests: false,
     telemetry: { enabled: false },
     ...(inspect ? { inspectorPort: 0 } : {}),
+    ...(storage === undefined ? {} : { resourcePersistencePath: storage }),
     handleStructuredLogs: ({ message }: { message: string }) => onLog(message),
     workers: [
       {

@@ -5,6 +5,7 @@ import * as v from "valibot";
 import {
   auditShape,
   configShape,
+  drainShape,
   entryShape,
   explainedShape,
   explainShape,
@@ -92,7 +93,7 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["read", "register"],
     summary: "One origin",
     query: v.object({
-      waitFor: v.optional(v.pipe(v.picklist(["drained"]), v.description("Waits until it is."))),
+      waitFor: v.optional(v.pipe(v.picklist(["drained", "serving"]), v.description("Waits until it is, or until it takes all of its share."))),
       timeoutMs: text("How long, at most a minute; default 30000."),
     }),
     answers: { 200: anOrigin, 202: { description: "Waited, and not yet.", shape: originShape } },
@@ -130,6 +131,8 @@ export const ADMIN_ENDPOINTS = {
     path: `${ORIGIN}/drain`,
     scopes: ["operate", "register"],
     summary: "No new sessions, live ones move away",
+    body: drainShape,
+    bodyOptional: true,
     answers: { 200: anOrigin },
     problems: ["not-found", "ring-unreachable"],
   },

@@ -47,7 +47,9 @@ export const originShape = named("Origin", {
   backup: flag("Serves when no other origin of its region does."),
   state: v.pipe(v.picklist(["joining", "active", "draining", "drained", "gone"]), v.description("What people want of it.")),
   health: v.pipe(v.picklist(["healthy", "ejected", "down"]), v.description("How it is.")),
+  maintenance: v.optional(v.pipe(v.literal(true), v.description("It takes no new sessions, by its own word."))),
   share: share("The part of its keys that it takes now."),
+  shareEndsAtMs: v.optional(count("While the share changes by a plan: when that has ended.")),
   sessions: count("Live sessions that it serves."),
   connections: count("Their connections, of all regions' carriers."),
   outcomes: v.pipe(outcomes, v.description("What became of plain requests to it, since the ring object's start.")),
@@ -65,6 +67,7 @@ export const ringShape = named("Ring", {
   region: v.string(),
   generation: v.number(),
   epoch: count("One more with each change of the ring."),
+  down: v.optional(flag("An operator has taken the region out of service.")),
   configRevision: v.number(),
   hintsVersion: count("One more with each change of where sessions are that are not where the ring says."),
   orders: count("Sessions that an origin's order keeps where they are."),
@@ -91,6 +94,13 @@ export const wantedOriginShape = v.object({
   weight: v.optional(number("Its part of the ring, beside the others'."), 1),
   salt: v.optional(number("Left out: the one that it has; of one that is new the best of 32.")),
   backup: v.optional(v.boolean(), false),
+});
+
+export const drainShape = v.object({
+  mode: v.optional(
+    v.pipe(v.picklist(["move", "finish"]), v.description("Whether live sessions are moved, or left until they end; default: the pool's.")),
+  ),
+  deadlineMs: v.optional(number("When the last sessions leave at the latest; default: the pool's.")),
 });
 
 export const originChangeShape = v.object({ url: v.optional(v.string()), weight: v.optional(v.number()) });

@@ -78,6 +78,12 @@ export const PROBLEMS = {
     proxyError: "http_request_denied",
     help: "Its `detail` says what stands in the way, and what to do first.",
   },
+  "precondition-failed": {
+    status: 412,
+    title: "It has changed meanwhile",
+    proxyError: "http_request_denied",
+    help: "`If-Match` names another state than the one that holds: look at it, and decide again.",
+  },
   "content-too-large": {
     status: 413,
     title: "The body is too large",

@@ -19,7 +19,8 @@ import type { Told } from "./admin-app.ts";
 import { jsonOf, needs, only, RING_ANSWER_MS, type Admin } from "./admin-parts.ts";
 import { handshakeFault, isLive, isUpgrade } from "./handshake.ts";
 import { claimOf } from "./messages.ts";
-import { factsOf, identify, locate, placeOf, type Identification, type Identified } from "./request.ts";
+import { wouldLocate } from "./locate.ts";
+import { factsOf, identify, type Identification, type Identified } from "./request.ts";
 import type { Arrival } from "./route.ts";
 
 type Explanation = Told<"explain">;
@@ -49,7 +50,7 @@ async function explained(arrival: Arrival): Promise<Explanation> {
   if (identified.kind !== "identified") return { identify: { outcome: identified.kind, detail: DETAILS[identified.kind](identified) } };
   const { route, pool, source, key, bound } = identified;
   const keyHash = await identified.keyHash();
-  const home = locate(settings, identified, () => placeOf(arrival));
+  const home = await wouldLocate(arrival, identified);
   const regions = regionOrder(settings.config, pool, home);
   const claim = claimOf(identified);
   const live = isLive(arrival);

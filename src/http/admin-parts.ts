@@ -3,7 +3,8 @@
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
 import { allows, type Need } from "../core/admin-tokens.ts";
-import { poolRegions } from "../core/home.ts";
+import type { RetiredRing } from "../core/applied-config.ts";
+import { ringsOf } from "../core/home.ts";
 import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
@@ -56,11 +57,15 @@ export const only = (...methods: readonly string[]) =>
     problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }),
   );
 
+/** Those of the configuration, and those that it names no more while somebody may still be there. */
+export function knownRings({ config, retired }: Settings): readonly RetiredRing[] {
+  return [...ringsOf(config), ...retired];
+}
+
 export function ringOf(c: Context<Admin>): ReturnType<typeof ringStub> | undefined {
-  const { config } = c.env.settings;
   const [pool, region] = [c.req.param("pool") ?? "", c.req.param("region") ?? ""];
-  if (!Object.hasOwn(config.pools, pool)) return undefined;
-  return poolRegions(config, pool).some(({ id }) => id === region) ? ringStub(c.env.env, config, pool, region) : undefined;
+  const isRing = knownRings(c.env.settings).some((ring) => ring.pool === pool && ring.region === region);
+  return isRing ? ringStub(c.env.env, c.env.settings.config, pool, region) : undefined;
 }
 
 export class RingSilent extends Error {}
@@ -79,9 +84,9 @@ export async function answered<T>(asked: PromiseLike<T> | undefined, limitMs = R
 const BODY_MAX_BYTES = 16 * 1024;
 
 /** The body as JSON (`undefined`: there is none), or the answer to one that is too large or no JSON. */
-export async function jsonOf(c: Context<Admin>): Promise<Response | { readonly value: unknown }> {
-  const bytes = await bytesOf(c.req.raw, BODY_MAX_BYTES);
-  if (!bytes) return problem(c, "content-too-large", `A body has at most ${BODY_MAX_BYTES} bytes here.`);
+export async function jsonOf(c: Context<Admin>, mostBytes = BODY_MAX_BYTES): Promise<Response | { readonly value: unknown }> {
+  const bytes = await bytesOf(c.req.raw, mostBytes);
+  if (!bytes) return problem(c, "content-too-large", `A body has at most ${mostBytes} bytes here.`);
   if (bytes.byteLength === 0) return { value: undefined };
   try {
     return { value: JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown };

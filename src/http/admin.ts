@@ -2,16 +2,29 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
-import { poolRegions } from "../core/home.ts";
 import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
 import type { Told } from "./admin-app.ts";
+import { configRoutes } from "./admin-config.ts";
 import { eventRoutes } from "./admin-events.ts";
 import { explainRoutes } from "./admin-explain.ts";
 import { originRoutes } from "./admin-origins.ts";
-import { needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import {
+  answered,
+  knownRings,
+  needs,
+  notFound,
+  only,
+  problem,
+  READS,
+  ringOf,
+  RING_ANSWER_MS,
+  RingSilent,
+  unreachable,
+  type Admin,
+} from "./admin-parts.ts";
 import { planRoutes } from "./admin-plan.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
 import { scrape } from "./metrics.ts";
@@ -39,9 +52,16 @@ export const admin = new Hono<Admin>()
     return c.json(ring satisfies Told<"getRing">, 200, { etag: `"${ring.generation}.${ring.epoch}"` });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
+  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
+    const ring = ringOf(c);
+    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
+    return status ? c.json(status) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
   .route("/", planRoutes)
   .route("/", originRoutes)
   .route("/", sessionRoutes)
+  .route("/", configRoutes)
   .route("/", explainRoutes)
   .route("/", eventRoutes)
   .get("/metrics", needs("read"), async (c) =>
@@ -71,7 +91,7 @@ export const admin = new Hono<Admin>()
 /** The rings of all pools and regions, with the connections that any ring's carriers hold to each origin. */
 async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRing)[]> {
   const { config } = c.env.settings;
-  const names = Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map((region) => ({ pool, region: region.id })));
+  const names = knownRings(c.env.settings);
   const answers = await Promise.allSettled(
     names.map(({ pool, region }): Promise<RingStatus> =>
       within(ringStub(c.env.env, config, pool, region).status(), RING_ANSWER_MS, `ring ${pool}@${region}`),

@@ -2,6 +2,7 @@
 // object can be reached. One CarriedSession for a key; connections bounded; counts reported.
 
 import { DurableObject } from "cloudflare:workers";
+import type { AppliedConfig } from "../core/applied-config.ts";
 import { parseCarrierObjectName } from "../core/names.ts";
 import { brokenProtocol, IDLE, LOST, QUARANTINED, RESTART, SESSION_OVER, type Close } from "../core/close-codes.ts";
 import type { Frame } from "../core/profile.ts";
@@ -33,7 +34,7 @@ import { WebSocketConnection } from "./carry-websocket.ts";
 import { budgetOf } from "./budget.ts";
 import type { Budget, Connection, Means, VisitorEvents } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Env, SettingsSource } from "./env.ts";
 import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
 import { Handshakes, type Kind } from "./handshakes.ts";
@@ -81,7 +82,7 @@ export class CarrierObject extends DurableObject<Env> {
   #unheard = false;
   #watching = false;
 
-  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
+  constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     super(ctx, env);
     // An alarm may start the object without its name.
     const objectName = ctx.id.name ?? ctx.storage.kv.get<string>(NAME_KEY);
@@ -90,12 +91,12 @@ export class CarrierObject extends DurableObject<Env> {
     // Lives are told apart by their order: the next one may be on a machine whose clock is behind.
     const startedAtMs = Math.max(Date.now(), (ctx.storage.kv.get<number>(STARTED_KEY) ?? 0) + 1);
     ctx.storage.kv.put(STARTED_KEY, startedAtMs);
-    this.#settings = new CarrierSettings(settings, name?.ring.pool ?? "");
+    this.#settings = new CarrierSettings(source, env, name?.ring.pool ?? "", ctx.storage.sql);
     this.#send = originFetch(env, this.#settings, this.#settings.pool);
     this.#ring = new RingClient(env, this.#settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
     this.#parking = new Parking(ctx, {
-      secrets: settings.secrets,
-      hashOf: (key) => keyedHash(settings.secrets.at(-1) ?? "", this.#settings.pool, key),
+      secrets: this.#settings.secrets,
+      hashOf: (key) => keyedHash(this.#settings.secrets.at(-1) ?? "", this.#settings.pool, key),
       budgetOfSession: () => budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
       revive: (session, revived) => this.#revive(session, revived),
       ended: ({ ref, placement }) => {
@@ -105,6 +106,7 @@ export class CarrierObject extends DurableObject<Env> {
       changed: () => this.#reportSoon(),
     });
     ctx.setWebSocketAutoResponse(this.#settings.autoResponse()); // what an earlier version has set stays set until it is unset
+    this.#settings.whenPoolIsKnown(ctx, env, (applied) => this.#apply(applied));
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -135,8 +137,17 @@ export class CarrierObject extends DurableObject<Env> {
 
   // — asked by the ring object —
 
-  async adopt(snapshots: readonly Snapshot[]): Promise<void> {
+  /** What holds: the rings as they are now, and the configuration that was applied, where that is news. */
+  async adopt(snapshots: readonly Snapshot[], applied?: AppliedConfig): Promise<void> {
+    if (applied) this.#apply(applied);
     this.#ring.adopt(snapshots);
+  }
+
+  #apply(applied: AppliedConfig): void {
+    if (!this.#settings.apply(applied)) return;
+    this.#ring.reconfigured();
+    this.ctx.setWebSocketAutoResponse(this.#settings.autoResponse());
+    this.#schedule(); // limits may be shorter now
   }
 
   /** How busy sessions are. */

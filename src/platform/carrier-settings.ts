@@ -1,17 +1,32 @@
 // What a carrier reads of the settings of its pool. Of a pool that no configuration speaks of it takes nobody.
 
+import type { AppliedConfig } from "../core/applied-config.ts";
 import type { Pool, Route } from "../core/config-types.ts";
-import type { Settings } from "./env.ts";
-import { LiveSettings } from "./live-settings.ts";
+import { ConfigStore } from "./config-store.ts";
+import type { Env, SettingsSource } from "./env.ts";
+import { HeldSettings } from "./held-settings.ts";
+import { PULL_TIMEOUT_MS, within } from "./limits.ts";
+import { controlStub } from "./stubs.ts";
 
 const NO_POOL = { carrier: { maxConnections: 0 }, closeDeadlineMs: 0, session: { idleMs: 0, maxLifeMs: 0 } } as const;
 
-export class CarrierSettings extends LiveSettings {
+export class CarrierSettings extends HeldSettings {
   readonly pool: string;
 
-  constructor(settings: Settings, pool: string) {
-    super(settings);
+  constructor(source: SettingsSource, env: Env, pool: string, sql: SqlStorage) {
+    super(source, env, pool, new ConfigStore(sql));
     this.pool = pool;
+  }
+
+  /** A carrier whose pool came with a configuration that it was not told of asks for that before anything else. */
+  whenPoolIsKnown(ctx: DurableObjectState, env: Env, apply: (applied: AppliedConfig) => void): void {
+    const control = Object.hasOwn(this.config.pools, this.pool) ? undefined : controlStub(env);
+    if (!control) return;
+    const pulled = async (): Promise<void> => {
+      const applied = await within(control.current(), PULL_TIMEOUT_MS, "control object").catch(() => undefined);
+      if (applied) apply(applied);
+    };
+    void ctx.blockConcurrencyWhile(pulled);
   }
 
   get maxConnections(): number {

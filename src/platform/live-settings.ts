@@ -18,6 +18,10 @@ export class LiveSettings implements Settings {
     return this.#now.config;
   }
 
+  get retired(): Settings["retired"] {
+    return this.#now.retired;
+  }
+
   get dev(): boolean {
     return this.#now.dev;
   }

@@ -50,6 +50,14 @@ function contentOf({ virtualNodes, pointSecret }: Pool, origins: readonly Writte
   return JSON.stringify([virtualNodes, origins, { points: pointSecret ? hashText(pointSecret.join(), 0) : "public" }]);
 }
 
+/** What a configuration that is not taken yet would move in one ring. */
+export interface ConfigPlan {
+  readonly pool: string;
+  readonly region: string;
+  readonly movedShare: number;
+  readonly optimumShare: number;
+}
+
 /** Other regions in which the pool has configured origins: each has a ring of its own. */
 export function neighbourRegions({ origins }: Pool, own: string): string[] {
   return [...new Set(origins.map(({ region }) => region))].filter((region) => region !== own);

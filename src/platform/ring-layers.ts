@@ -47,6 +47,12 @@ export class RingLayers {
     this.#changed();
   }
 
+  /** Several at once, in one epoch; `undefined` ends one. */
+  setDrains(drains: ReadonlyMap<string, DrainOrder | undefined>): void {
+    for (const [origin, drain] of drains) this.#writeDrain(origin, drain);
+    this.#changed();
+  }
+
   /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
   get membership(): Membership {
     const config = this.#store.config();
@@ -75,6 +81,14 @@ export class RingLayers {
   merged(): SnapshotOrigin[] {
     const { configured, members } = this.membership;
     return mergeLayers({ configured, members, drains: this.#drains, down: this.observed.down });
+  }
+
+  /** The origins as they would be by another configuration. */
+  planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
+    const { configured, members } = this.membership;
+    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const written = due?.origins ?? configured;
+    return mergeLayers({ configured: written, members, drains: this.#drains, down: this.observed.down });
   }
 
   get configRevision(): number {
