@@ -2,13 +2,12 @@
 // somebody listens; nothing is kept here.
 
 import { Hono, type Context } from "hono";
-import { ringsOf } from "../core/home.ts";
 import { delay, within } from "../platform/limits.ts";
 import type { AuditRow } from "../platform/control-store.ts";
 import type { JournalEntry } from "../platform/ring-journal.ts";
 import { controlStub, ringStub } from "../platform/stubs.ts";
 import type { Told } from "./admin-app.ts";
-import { needs, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
+import { knownRings, needs, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
 
 type Entry = Told<"followEvents">;
 
@@ -134,7 +133,7 @@ function journalsOf(c: Context<Admin>): Noted[] {
   const { config } = settings;
   const control = controlStub(env);
   const ofControl = ({ revision, ...row }: AuditRow): Entry => ({ ring: CONTROL, epoch: revision, ...row });
-  const rings = ringsOf(config).map(({ pool, region }): Noted => {
+  const rings = knownRings(settings).map(({ pool, region }): Noted => {
     const name = `${pool}@${region}`;
     const entriesOf = (entries: readonly JournalEntry[]): Entry[] => entries.map((entry) => ({ ring: name, ...entry }));
     const asked = (): ReturnType<typeof ringStub> => ringStub(env, config, pool, region);
