@@ -78,6 +78,12 @@ export const PROBLEMS = {
     proxyError: "http_request_denied",
     help: "Its `detail` says what stands in the way, and what to do first.",
   },
+  "precondition-failed": {
+    status: 412,
+    title: "It is not as it was believed to be",
+    proxyError: "http_request_denied",
+    help: "The order named the state that it was meant for (`If-Match`), and that has changed since. Its `detail` says how things are: look again, and order anew if it still fits.",
+  },
   "content-too-large": {
     status: 413,
     title: "The body is too large",

@@ -3,6 +3,7 @@
 
 import { Hono, type Context } from "hono";
 import { poolRegions } from "../core/home.ts";
+import { etagOf } from "../core/if-match.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
@@ -29,7 +30,9 @@ export const admin = new Hono<Admin>()
     const rings = await allRings(c);
     const ring = rings.find(({ pool, region }) => pool === c.req.param("pool") && region === c.req.param("region"));
     if (!ring) return notFound(c, "ring");
-    return "unreachable" in ring ? unreachable(c) : c.json(ring);
+    if ("unreachable" in ring) return unreachable(c);
+    c.header("etag", etagOf(ring));
+    return c.json(ring);
   })
   .all("/v1/rings/:pool/:region", only(...READS))
   .route("/", originRoutes)

@@ -198,6 +198,13 @@ export const ORDERS_MAX = 5_000;
 /** Between two looks for orders that are over. */
 export const SWEEP_ORDERS_MS = 10_000;
 
+/** Leases of one ring, whatever their weight: who may register must not fill every snapshot. */
+export const LEASES_MAX = 1_000;
+/** An origin whose lease was not renewed is down so long before it is gone: it may have its sessions' state. */
+export const LEASE_GONE_MS = 600_000;
+/** A lease that is over, but no lapse as things are, is looked at again. */
+export const LEASE_AGAIN_MS = 5_000;
+
 /** Pins of sessions whose carrier was lost are kept this long for the visitors who come back. */
 export const ORPHAN_PIN_MS = 60_000;
 

@@ -1,7 +1,6 @@
 // What a ring object is made of, and what it does by itself: it wakes, reads what others hold, watches health, goes on with drains, tells everyone of each
 // change, and sets its clock. What others ask of it is in ring-object.ts.
 
-import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName } from "../core/names.ts";
 import type { Envelope } from "../core/protocol.ts";
 import type { Env, Settings } from "./env.ts";
@@ -12,6 +11,8 @@ import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
+import { Drains } from "./ring-drains.ts";
+import { Leases } from "./ring-leases.ts";
 import { Members } from "./ring-members.ts";
 import { Moves } from "./ring-moves.ts";
 import { Operators } from "./ring-operators.ts";
@@ -42,6 +43,8 @@ export class RingLife {
   readonly upkeep: Upkeep;
   readonly tables: RingTables;
   readonly members: Members;
+  readonly drains: Drains;
+  readonly leases: Leases;
   readonly operators: Operators;
   readonly journal: Journal;
   #reading: Promise<void> | undefined;
@@ -72,7 +75,7 @@ export class RingLife {
     this.publisher = new Publisher(env.AFFINITY, this.state, store, publishEveryMs(pool.horizonMs));
     this.prober.watch(this.state.view.snapshot.origins);
     const goOn = (work: Promise<void>): Promise<void> => {
-      const done = work.then(() => this.advanceDrains(Date.now()));
+      const done = work.then(() => this.drains.advance(Date.now()));
       this.#ctx.waitUntil(done);
       return done;
     };
@@ -80,7 +83,11 @@ export class RingLife {
     const host = { env, settings, journal: this.journal, announce: () => this.announce(), goOn };
     const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
-    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+    this.drains = new Drains({ ...host, ...parts, publisher: this.publisher });
+    this.leases = new Leases({ ...host, ...parts, members: this.members });
+    const { members, drains, leases, orders, outcomes } = this;
+    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes, orders, members, drains, leases });
+    for (const note of this.state.layers.takeNotes()) this.journal.note(note);
   }
 
   /** The alarm has come. */
@@ -91,8 +98,9 @@ export class RingLife {
     this.#ctx.waitUntil(this.prober.probeDue(nowMs).then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
+    this.leases.run(nowMs);
     this.upkeep.run(nowMs);
-    this.advanceDrains(nowMs);
+    this.drains.advance(nowMs);
     await this.publisher.run(nowMs);
     this.#schedule();
   }
@@ -108,16 +116,6 @@ export class RingLife {
     // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
     const others = this.state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
     this.#ctx.waitUntil(Promise.all(others.map((each) => this.prober.ask(each.id))).then(() => this.#schedule()));
-  }
-
-  advanceDrains(nowMs: number): void {
-    for (const [origin, drain] of this.state.layers.drains()) {
-      const empty = this.state.isLeft(origin, drain) && this.tables.completeWithGuests;
-      const facts = { empty, epoch: this.state.view.snapshot.epoch, publishedEpoch: this.publisher.publishedEpoch(), nowMs };
-      const next = advanceDrain(drain, facts, this.state.pool);
-      if (next) this.state.layers.setDrain(origin, next);
-    }
-    this.announce();
   }
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
@@ -203,6 +201,7 @@ export class RingLife {
       this.prober.nextDueAtMs(),
       this.publisher.nextDueAtMs(),
       this.upkeep.nextDueAtMs(nowMs),
+      this.leases.nextDueAtMs(nowMs),
       this.tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
       busy ? nowMs + TICK_MS : Infinity,
     );

@@ -5,6 +5,8 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type { Decision } from "../core/decision.ts";
+import type { DrainWish } from "../core/drain.ts";
+import type { WantedLease } from "../core/membership.ts";
 import type {
   EndedItem,
   Envelope,
@@ -22,7 +24,7 @@ import type { Env, Settings } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
 import type { Verdict } from "./ring-health.ts";
 import type { MemberChange } from "./ring-members.ts";
-import type { MemberAnswer, MoveAnswer } from "./ring-operators.ts";
+import type { Asker, MoveAnswer, OrderAnswer } from "./ring-operators.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Published } from "./ring-publisher.ts";
 import type { JournalEntry } from "./ring-journal.ts";
@@ -141,7 +143,7 @@ export class RingObject extends DurableObject<Env> {
   /** Placements that are over at our origins. The same session may have another here, older or younger: it may have been placed twice at a time. */
   async guestsEnded(items: readonly EndedItem[]): Promise<void> {
     for (const item of items) this.#life.state.guests.delete(guestId(item));
-    this.#life.advanceDrains(Date.now());
+    this.#life.drains.advance(Date.now());
   }
 
   /** Our sessions at a neighbour's origins. Does not wait for our own tables: two that start together would wait for each other. */
@@ -161,14 +163,14 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.status();
   }
 
-  async drain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async drain(origin: string, by: string, wish: DrainWish = {}, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.drain(origin, by);
+    return this.#life.operators.drain(origin, by, wish, asker);
   }
 
-  async undrain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async undrain(origin: string, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.undrain(origin, by);
+    return this.#life.operators.undrain(origin, by, asker);
   }
 
   async origin(origin: string): Promise<OriginStatus | undefined> {
@@ -177,9 +179,15 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** An origin joins, changes or leaves. */
-  async member(origin: string, change: MemberChange, by: string): Promise<MemberAnswer> {
+  async member(origin: string, change: MemberChange, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.member(origin, change, by);
+    return this.#life.operators.member(origin, change, by, asker);
+  }
+
+  /** An origin says that it is there, and for how long that holds. */
+  async lease(origin: string, wanted: WantedLease, by: string, asker: Asker = {}): Promise<OrderAnswer> {
+    await this.#life.up();
+    return this.#life.operators.lease(origin, wanted, by, asker);
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {
@@ -205,10 +213,10 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.move(keyHash, to);
   }
 
-  /** The oldest changes after one of them, and the newest one's number. */
-  async journal(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
+  /** The oldest changes after one of them, all or those that were ordered, and the newest one's number. */
+  async journal(after: number, limit: number, ordered = false): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
     this.#life.wake();
-    return { entries: this.#life.journal.after(after, limit), lastSeq: this.#life.journal.lastSeq };
+    return { entries: this.#life.journal.after(after, limit, ordered), lastSeq: this.#life.journal.lastSeq };
   }
 
   // — the clock —

@@ -7,7 +7,7 @@ import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
-import type { DrainOrder } from "../core/lifecycle.ts";
+import type { DrainOrder } from "../core/drain.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
@@ -59,7 +59,7 @@ export class RingState {
       this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
     }
     this.layers = new RingLayers(pool, store, () => this.commit());
-    const changed = this.layers.takeConfig(settings, pool, name.region);
+    const changed = this.layers.takeConfig(settings, pool, name.region, (origin) => this.bear(origin));
     this.#view = this.#build();
     if (changed || this.#view.snapshot.epoch === 0) this.commit();
   }
@@ -159,9 +159,17 @@ export class RingState {
     for (const keyHash of this.#orders) {
       const pin = this.#pins.get(keyHash);
       if (!pin) continue;
-      const loss = lossOf(this.viewOfRegion(pin.region)?.byId.get(pin.origin), nowMs, new Set());
+      const loss = lossOf(this.viewOfRegion(pin.region)?.byId.get(pin.origin), nowMs, new Set(), pin.fence);
       if (pin.orderedUntilMs <= nowMs || loss === "gone" || loss === "drained") this.endOrder(keyHash, Infinity);
     }
+  }
+
+  /** The fence from which on an id of ours is another origin's; nothing is pinned to it any more. To be followed by an epoch. */
+  bear(origin: string): number {
+    const pins = [...this.#pins.values()].filter((pin) => pin.origin === origin && pin.region === this.name.region);
+    for (const { keyHash } of pins) this.#deletePin(keyHash);
+    if (pins.length > 0) this.#store.set("hintsVersion", this.#store.number("hintsVersion") + 1);
+    return this.fence();
   }
 
   /** Writes pins for the sessions that are not where the ring says, takes those away that are. A change is a new hints version. */

@@ -14,6 +14,7 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   "session-required": [401, "http_request_denied"],
   "origin-not-allowed": [403, "http_request_denied"],
   conflict: [409, "http_request_denied"],
+  "precondition-failed": [412, "http_request_denied"],
   "content-too-large": [413, "http_request_error"],
   "no-route": [404, "destination_not_found"],
   "not-found": [404, "destination_not_found"],
