@@ -126,11 +126,22 @@ test("drain against a configuration's change: who is dropped is drained and gone
   expect(again.noted()).toEqual([
     "config config",
     "drain ann b",
-    ...["config config", "remove config a", "remove config b"],
-    ...["config config", "stay config a", "stay config b"],
-    ...["config config", "remove config a", "remove config b"],
-    ...["closed limpet b", "closed limpet a", "gone limpet b", "gone limpet a"],
-    ...["config config", "join config b", "join config a"],
+    "config config",
+    "remove config a",
+    "remove config b",
+    "config config",
+    "stay config a",
+    "stay config b",
+    "config config",
+    "remove config a",
+    "remove config b",
+    "closed limpet b",
+    "closed limpet a",
+    "gone limpet b",
+    "gone limpet a",
+    "config config",
+    "join config b",
+    "join config a",
   ]);
 });
 

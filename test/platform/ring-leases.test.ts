@@ -76,8 +76,15 @@ describe("an origin that does not renew", () => {
     expect(states()).toEqual(["p gone down", "q active healthy", "r active healthy"]);
     expect(lease("p")).toEqual(["joined", 1]);
     expect(noted()).toEqual([
-      ...["config config", "join origin p", "join origin q", "join origin r"],
-      ...["lapse limpet p", "renewed origin p", "lapse limpet p", "gone limpet p", "join origin p"],
+      "config config",
+      "join origin p",
+      "join origin q",
+      "join origin r",
+      "lapse limpet p",
+      "renewed origin p",
+      "lapse limpet p",
+      "gone limpet p",
+      "join origin p",
     ]);
   });
 
