@@ -9,6 +9,7 @@ import { bareUrl, idFault, openUrlFault, originUrlFault } from "./config-texts.t
 import { found, quoted } from "./config-words.ts";
 import type { DrainWish } from "./drain.ts";
 import { membersOf, originOf, type ConfiguredOrigin, type Layers, type MemberOrder } from "./lifecycle.ts";
+import { openHostFault } from "./open-hosts.ts";
 import { withSalts } from "./salts.ts";
 
 /** An origin as an operator wants it. */
@@ -41,6 +42,8 @@ export interface Addressing {
   readonly dev: boolean;
   /** It is reached by a binding, which is not open to the world. */
   readonly bound: boolean;
+  /** `admin.originHosts`. */
+  readonly hosts?: readonly string[] | undefined;
 }
 
 const wanted = closed("an origin", {
@@ -193,8 +196,8 @@ function nameFaults(id: string): Parameters<typeof inOrder>[1] {
   return fault === undefined ? [] : [{ path: ["id"], message: fault }];
 }
 
-function addressFaults(body: unknown, { dev, bound }: Addressing): Parameters<typeof inOrder>[1] {
+function addressFaults(body: unknown, { dev, bound, hosts }: Addressing): Parameters<typeof inOrder>[1] {
   const url = typeof body === "object" && body !== null && "url" in body ? bareUrl(body.url) : undefined;
-  const fault = url === undefined || dev || bound ? undefined : openUrlFault(url);
+  const fault = url === undefined || dev || bound ? undefined : (openUrlFault(url) ?? openHostFault(url, hosts));
   return fault === undefined ? [] : [{ path: ["url"], message: fault }];
 }

@@ -80,9 +80,9 @@ export const PROBLEMS = {
   },
   "precondition-failed": {
     status: 412,
-    title: "It is not as it was believed to be",
+    title: "It has changed meanwhile",
     proxyError: "http_request_denied",
-    help: "The order named the state that it was meant for (`If-Match`), and that has changed since. Its `detail` says how things are: look again, and order anew if it still fits.",
+    help: "`If-Match` names another state than the one that holds: look at it, and decide again.",
   },
   "content-too-large": {
     status: 413,
@@ -167,6 +167,12 @@ export const PROBLEMS = {
     title: "Too many new sessions",
     proxyError: "http_request_denied",
     help: "More sessions that nobody knew were begun from one address (the rate limit `NEW_SESSIONS` of wrangler.toml), or in one ring, than may be within a moment. Sessions that are known are served. Try again after `Retry-After`.",
+  },
+  "too-many-failures": {
+    status: 429,
+    title: "Too many wrong tokens",
+    proxyError: "http_request_denied",
+    help: "More requests with tokens that are not valid came from one address than may be within a minute. One with a valid token is answered all the same.",
   },
   misconfigured: {
     status: 500,

@@ -17,7 +17,7 @@ const WAIT_STEP_MS = 200;
 const ORIGIN = "/v1/rings/:pool/:region/origins/:id";
 
 export const originRoutes = new Hono<Admin>()
-  .get(ORIGIN, needs("read"), async (c) => {
+  .get(ORIGIN, needs("read", "register"), async (c) => {
     const ring = ringOf(c);
     const wanted = c.req.query("waitFor");
     if (wanted !== undefined && wanted !== "drained" && wanted !== "serving")
@@ -47,7 +47,7 @@ export const originRoutes = new Hono<Admin>()
   })
   .delete(ORIGIN, needs("operate"), (c) => change(c, { kind: "remove" }))
   .all(ORIGIN, only(...READS, "PUT", "PATCH", "DELETE"))
-  .post(`${ORIGIN}/drain`, needs("operate"), async (c) => {
+  .post(`${ORIGIN}/drain`, needs("operate", "register"), async (c) => {
     const body = await jsonOf(c);
     if (body instanceof Response) return body;
     const parsed = parseDrain(body.value);
@@ -55,9 +55,9 @@ export const originRoutes = new Hono<Admin>()
     return order(c, async (ring, id) => ring.drain(id, c.var.by, parsed.value, asker(c)));
   })
   .all(`${ORIGIN}/drain`, only("POST"))
-  .post(`${ORIGIN}/undrain`, needs("operate"), (c) => order(c, async (ring, id) => ring.undrain(id, c.var.by, asker(c))))
+  .post(`${ORIGIN}/undrain`, needs("operate", "register"), (c) => order(c, async (ring, id) => ring.undrain(id, c.var.by, asker(c))))
   .all(`${ORIGIN}/undrain`, only("POST"))
-  .put(`${ORIGIN}/lease`, needs("operate"), async (c) => {
+  .put(`${ORIGIN}/lease`, needs("operate", "register"), async (c) => {
     const body = await jsonOf(c);
     if (body instanceof Response) return body;
     const id = c.req.param("id");
@@ -93,7 +93,7 @@ async function order(
 }
 
 function asker(c: Context<Admin>): Asker {
-  return { ifMatch: ifMatch(c.req.header("if-match")) };
+  return { ifMatch: ifMatch(c.req.header("if-match")), registers: c.var.registers };
 }
 
 /** A configured origin keeps its binding, whatever its address is. */
@@ -101,5 +101,6 @@ function addressing(c: Context<Admin>, id: string): Addressing {
   const { config, dev } = c.env.settings;
   const pool = c.req.param("pool") ?? "";
   const origins = Object.hasOwn(config.pools, pool) ? config.pools[pool]?.origins : undefined;
-  return { dev, bound: origins?.some((origin) => origin.id === id && origin.binding !== undefined) ?? false };
+  const hosts = config.admin === false ? undefined : config.admin.originHosts;
+  return { dev, hosts, bound: origins?.some((origin) => origin.id === id && origin.binding !== undefined) ?? false };
 }

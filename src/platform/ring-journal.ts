@@ -56,9 +56,17 @@ export class Journal {
 
   /** The oldest entries after `seq`, at most `limit`; `ordered`: of those alone that people, or the configuration, have ordered. */
   after(seq: number, limit: number, ordered = false): JournalEntry[] {
+    return this.#read(`WHERE seq > ? ${ordered ? `AND NOT ${BY_ITSELF}` : ""} ORDER BY seq LIMIT ?`, seq, limit);
+  }
+
+  /** The newest entries, newest first. */
+  newest(limit: number): JournalEntry[] {
+    return this.#read("ORDER BY seq DESC LIMIT ?", limit);
+  }
+
+  #read(which: string, ...bindings: number[]): JournalEntry[] {
     type Row = { seq: number; at_ms: number; epoch: number; what: string; who: string; origin: string | null; why: string | null };
-    const where = ordered ? `AND NOT ${BY_ITSELF}` : "";
-    const rows = this.#sql.exec<Row>(`SELECT * FROM journal WHERE seq > ? ${where} ORDER BY seq LIMIT ?`, seq, limit);
+    const rows = this.#sql.exec<Row>(`SELECT * FROM journal ${which}`, ...bindings);
     return [...rows].map(({ at_ms: atMs, origin, why, ...row }) => ({ ...row, atMs, origin: origin ?? undefined, why: why ?? undefined }));
   }
 

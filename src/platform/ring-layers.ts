@@ -26,7 +26,7 @@ export class RingLayers {
   readonly observed: RingObserved;
   readonly #store: RingStore;
   readonly #changed: () => void;
-  readonly #virtualNodes: number;
+  readonly #pool: () => Pool;
   readonly #members: Map<string, MemberOrder>;
   readonly #drains: Map<string, DrainOrder>;
   readonly #leases: Map<string, Lease>;
@@ -35,10 +35,10 @@ export class RingLayers {
   #unnoted: JournalNote[] = [];
 
   /** `changed`: something that the ring's snapshot shows is different. */
-  constructor(pool: Pool, store: RingStore, changed: () => void) {
+  constructor(pool: () => Pool, store: RingStore, changed: () => void) {
     this.#store = store;
     this.#changed = changed;
-    this.#virtualNodes = pool.virtualNodes;
+    this.#pool = pool;
     this.observed = new RingObserved(store);
     this.#members = store.members();
     this.#drains = store.drains();
@@ -69,10 +69,16 @@ export class RingLayers {
     this.#changed();
   }
 
+  /** Several at once, in one epoch; `undefined` ends one. */
+  setDrains(drains: ReadonlyMap<string, DrainOrder | undefined>): void {
+    for (const [origin, drain] of drains) this.#writeDrain(origin, drain);
+    this.#changed();
+  }
+
   /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
   get membership(): Membership {
     const config = this.#store.config();
-    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.#virtualNodes };
+    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.#pool().virtualNodes };
   }
 
   memberOrder(origin: string): MemberOrder | undefined {
@@ -121,15 +127,24 @@ export class RingLayers {
     return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...this.observed.down, ...lapsed]), born: this.#births });
   }
 
+  /** The origins as they would be by another configuration. */
+  planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
+    const { configured, members } = this.membership;
+    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const written = due?.origins ?? configured;
+    return mergeLayers({ configured: written, members, drains: this.#drains, down: this.observed.down, born: this.#births });
+  }
+
   get configRevision(): number {
     return this.#store.config()?.revision ?? 0;
   }
 
   /**
-   * Takes the code's configuration if it is due; says whether the ring changes by it. Whoever it drops leaves as if removed; `bear`: gives the fence of
-   * an id that comes back as another origin's.
+   * Takes the configuration if it is due; says whether the ring changes by it. Whoever it drops leaves as if removed; `bear`: gives the fence of an id
+   * that comes back as another origin's.
    */
-  takeConfig(settings: Settings, pool: Pool, region: string, bear: (origin: string) => number): boolean {
+  takeConfig(settings: Pick<Settings, "config" | "dev">, region: string, bear: (origin: string) => number): boolean {
+    const pool = this.#pool();
     const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
     if (!due) return false;
     const known = { ...this.membership, drains: this.#drains, leases: this.#leases };

@@ -83,7 +83,7 @@ export class Members {
     { back, who, why }: { readonly back: boolean; readonly who: string; readonly why?: string },
   ): MemberOutcome {
     const { layers } = this.#state;
-    const conflict = conflictOf(origin, layers.membership, this.#surroundings());
+    const conflict = conflictOf(origin, layers.membership, this.surroundings());
     if (conflict !== undefined) return { kind: "conflict", why: conflict };
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
@@ -131,7 +131,7 @@ export class Members {
   }
 
   /** The pool as far as it is known here: the configuration's other regions, and what neighbours have told of themselves. */
-  #surroundings(): Surroundings {
+  surroundings(): Surroundings {
     const { name, pool } = this.#state;
     const views = this.#state.views();
     const seen = new Set(views.map(({ snapshot }) => snapshot.region));

@@ -11,6 +11,7 @@ import type { Env, Settings } from "./env.ts";
 import { callsEveryMs, delay, MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
 import type { Drains } from "./ring-drains.ts";
+import type { Journal } from "./ring-journal.ts";
 import type { Leases } from "./ring-leases.ts";
 import type { MoveLog } from "./move-log.ts";
 import type { Moves } from "./ring-moves.ts";
@@ -31,6 +32,7 @@ import {
 } from "./ring-status.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
+import type { Upkeep } from "./ring-upkeep.ts";
 import { carrierStub } from "./stubs.ts";
 
 /** What of the ring object operators look into, and work with. */
@@ -46,6 +48,8 @@ interface Ring {
   readonly outcomes: OutcomeSums;
   readonly orders: Orders;
   readonly members: Members;
+  readonly journal: Journal;
+  readonly upkeep: Upkeep;
   readonly drains: Drains;
   readonly leases: Leases;
   /** Tells everyone who holds a copy of what has changed. */
@@ -92,6 +96,7 @@ export class Operators {
       region,
       generation,
       epoch,
+      down: state.regionDown.isDown,
       configRevision,
       hintsVersion,
       orders: state.orderCount,
@@ -116,6 +121,26 @@ export class Operators {
       const why = this.#ring.drains.undo(origin, asker.registers ? registrar(by) : by);
       return why === undefined ? undefined : { kind: "conflict", why };
     });
+  }
+
+  /** The whole region: each of its origins is drained, and those that join meanwhile. */
+  regionDown(by: string): Promise<RingStatus> {
+    const { state, journal, upkeep, announce } = this.#ring;
+    if (state.regionDown.down(Date.now())) {
+      journal.note({ what: "region-down", who: by });
+      upkeep.leaveLost(); // as for one drain
+      announce();
+    }
+    return this.status();
+  }
+
+  regionUp(by: string): Promise<RingStatus> {
+    const { state, journal, announce } = this.#ring;
+    if (state.regionDown.up()) {
+      journal.note({ what: "region-up", who: by });
+      announce();
+    }
+    return this.status();
   }
 
   /** An origin joins, changes or leaves. */

@@ -21,6 +21,8 @@ export interface OriginStatus {
   /** `gone`: an operator has removed it, and it is no longer in the ring. */
   readonly state: SnapshotOrigin["lifecycle"] | "gone";
   readonly health: SnapshotOrigin["health"];
+  /** It takes no new sessions, by its own word. */
+  readonly maintenance?: true | undefined;
   /** 0–1, now. */
   readonly share: number;
   /** It takes sessions, as many as it will: active, well, and its ramp is over. */
@@ -30,6 +32,8 @@ export interface OriginStatus {
   readonly epoch: number;
   readonly drain?: DrainStatus | undefined;
   readonly lease?: LeaseStatus | undefined;
+  /** While the share changes by a plan: when that has ended. */
+  readonly shareEndsAtMs?: number;
   readonly sessions: number;
   readonly connections: number;
   /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest in batches of thousands. */
@@ -50,6 +54,8 @@ export interface RingStatus {
   readonly region: string;
   readonly generation: number;
   readonly epoch: number;
+  /** An operator has taken the region out: its origins are drained until it is brought back. */
+  readonly down: boolean;
   readonly configRevision: number;
   readonly hintsVersion: number;
   /** Sessions that an origin's order keeps where they are. */
@@ -89,10 +95,12 @@ export interface SessionStatus {
 export type Counted = Pick<OriginStatus, "region" | "generation" | "epoch" | "sessions" | "connections" | "outcomes" | "drain" | "lease">;
 
 export function describeOrigin(origin: SnapshotOrigin, counted: Counted, nowMs: number): OriginStatus {
-  const { id, url, weight, salt, backup, lifecycle, health, share } = origin;
-  const serving =
-    lifecycle === "active" && health === "healthy" && nowMs >= share.startAtMs && nowMs >= share.endAtMs && origin.maintenance === undefined;
-  return { id, url, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), serving, ...counted };
+  const { id, url, weight, salt, backup, lifecycle, health, share, maintenance } = origin;
+  const isRamping = nowMs < share.endAtMs || nowMs < share.startAtMs;
+  const serving = lifecycle === "active" && health === "healthy" && !isRamping && maintenance === undefined;
+  const plan = nowMs < share.endAtMs ? { shareEndsAtMs: share.endAtMs } : {};
+  const own = { id, url, weight, salt, backup, state: lifecycle, health, ...(maintenance && { maintenance }) };
+  return { ...own, share: shareAt(share, nowMs), ...plan, serving, ...counted };
 }
 
 /** Nobody watches over it any more. */

@@ -10,6 +10,7 @@ import { Operators } from "../../src/platform/ring-operators.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 import { Upkeep } from "../../src/platform/ring-upkeep.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 export const NAMES = ["a", "b"];
 export const url = (id: string): string => `https://${id}.example.com`;
@@ -27,13 +28,13 @@ export function startRing(db: DatabaseSync, configured: readonly string[] = NAME
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = configured.map((id) => ({ id, region: "weur", url: urls[id] ?? url(id), weight: 1, backup: false }));
   const abroad = { id: "e", region: "enam", url: url("e"), weight: 1, backup: false };
-  const policy = { balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, panicShare: 0.5, lease: { ttlMs: 30_000 } };
+  const policy = { ...DEFAULT_POLICY, panicShare: 0.5, lease: { ttlMs: 30_000 } };
   const times = { horizonMs: 2_000, drain: { mode: "move", deadlineMs: 60_000, graceMs: 1_000 } };
-  const pool = { id: "p", virtualNodes: 64, ...policy, ...times, origins: [...origins, abroad], ...more };
+  const pool = { ...policy, ...times, id: "p", virtualNodes: 64, origins: [...origins, abroad], ...more };
   const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
   const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
   const sql = { exec } as never;
-  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore(sql));
+  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore(sql));
   const journal = new Journal(sql, () => state.view.snapshot.epoch);
   for (const note of state.layers.takeNotes()) journal.note(note);
   const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];

@@ -179,6 +179,17 @@ describe("who may have a lease, and what it is told", () => {
     expect(lease("p")).toEqual(says("removed by bob"));
   });
 
+  test("one that leaves by an operator's order does not lapse meanwhile: it would be another who had it leave", () => {
+    const { lease, order, state, pass, leases } = start();
+    lease("p");
+    order("p", REMOVE, "ann");
+    state.layers.setDown("p", true);
+    expect(leases.nextDueAtMs(Date.now())).toBe(Infinity);
+    pass(TTL_MS);
+    pass(GONE_MS);
+    expect([state.layers.memberOrder("p")?.leftBy, state.view.byId.get("p")?.lifecycle]).toEqual(["ann", "draining"]);
+  });
+
   test("an operator's PUT takes it over, and what an operator has changed stays until the origin says something new", () => {
     const { lease, order, state } = start();
     lease("p");
