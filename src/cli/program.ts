@@ -13,7 +13,7 @@ import * as values from "./values.ts";
 
 const EXAMPLES = `
 Examples:
-  limpet status --watch                       what every ring is doing, each second
+  limpet status --watch                       what every ring does, each second
   limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
   limpet plan collab weur --remove weur-2     what that would move, before it is
   limpet drain weur-2 --wait                  until its process may end
