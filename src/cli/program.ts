@@ -84,7 +84,7 @@ function looking(program: Command): void {
     .description("the way of a request, step by step, without sending it")
     .argument("<url>", "a path, or a whole URL where routes differ by host")
     .option("--cookie <name=value>", "a cookie of the visitor; again for another", values.each(values.cookie))
-    .option("--header <header>", "a header like 'X-Session-Id: 7'; again for another", values.each(values.header))
+    .option("--header <header>", "a header: 'X-Session-Id: 7', 'Upgrade: websocket'; again for another", values.each(values.header))
     .option("--from <place>", "where the visitor is: an airport (LHR), a location hint (weur) or latitude,longitude", place)
     .action(explain);
   asking(explainCommand, "look");
