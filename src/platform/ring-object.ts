@@ -117,6 +117,11 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.placing.find(item);
   }
 
+  /** The same without a first visitor: what is remembered, if anything. */
+  async firstRegion(keyHash: string): Promise<string | undefined> {
+    return this.#life.firsts.regionOf(keyHash);
+  }
+
   /** Which region is the home of a session whose first visitor decides that. */
   async first(item: FirstItem): Promise<FirstAnswer> {
     await this.#life.up();
