@@ -13,7 +13,7 @@ import * as values from "./values.ts";
 
 const EXAMPLES = `
 Examples:
-  limpet status --watch                       what every ring is doing, each second
+  limpet status --watch                       what every ring does, each second
   limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
   limpet plan collab weur --remove weur-2     what that would move, before it is
   limpet drain weur-2 --wait                  until its process may end
@@ -84,7 +84,7 @@ function looking(program: Command): void {
     .description("the way of a request, step by step, without sending it")
     .argument("<url>", "a path, or a whole URL where routes differ by host")
     .option("--cookie <name=value>", "a cookie of the visitor; again for another", values.each(values.cookie))
-    .option("--header <header>", "a header like 'X-Session-Id: 7'; again for another", values.each(values.header))
+    .option("--header <header>", "a header: 'X-Session-Id: 7', 'Upgrade: websocket'; again for another", values.each(values.header))
     .option("--from <place>", "where the visitor is: an airport (LHR), a location hint (weur) or latitude,longitude", place)
     .action(explain);
   asking(explainCommand, "look");
