@@ -24,6 +24,7 @@ import { RingState } from "./ring-state.ts";
 import { neighbourRegions } from "./ring-config.ts";
 import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
+import { StandIns } from "./ring-stand-ins.ts";
 import { RingStore } from "./ring-store.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
 
@@ -46,6 +47,7 @@ export class RingLife {
   readonly operators: Operators;
   readonly journal: Journal;
   readonly firsts: RingFirsts;
+  readonly standIns: StandIns;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -68,6 +70,7 @@ export class RingLife {
     const quarantine = new Quarantine(pool.faultBudget, store);
     const log = new MoveLog(name);
     this.placing = new Placing(env, this.#settings.config, this.state, this.prober, quarantine, log);
+    this.standIns = new StandIns(this.state, this.placing);
     this.tables = new RingTables(env, this.#settings.config, this.state, this.placing, neighbourRegions(this.state.pool, this.state.name.region));
     const { config } = this.#settings;
     this.moves = new Moves({ env, config, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
