@@ -53,12 +53,16 @@ export const admin = new Hono<Admin>()
     return c.json(ring satisfies Told<"getRing">, 200, { etag: etagOf(ring) });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
-  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
-    const ring = ringOf(c);
-    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
-    return status ? c.json(status) : notFound(c, "ring");
+  .post("/v1/rings/:pool/:region/down", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionDown(c.var.by));
+    return ring ? c.json(ring satisfies Told<"downRegion">) : notFound(c, "ring");
   })
-  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
+  .all("/v1/rings/:pool/:region/down", only("POST"))
+  .post("/v1/rings/:pool/:region/up", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionUp(c.var.by));
+    return ring ? c.json(ring satisfies Told<"upRegion">) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/up", only("POST"))
   .route("/", planRoutes)
   .route("/", originRoutes)
   .route("/", sessionRoutes)

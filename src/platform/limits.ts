@@ -265,3 +265,6 @@ export async function within<T>(work: Promise<T>, ms: number, what: string): Pro
 }
 
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A configuration of a thousand origins has a quarter of that; a row of the control object's database holds twice as much. */
+export const CONFIG_MAX_BYTES = 1024 * 1024;
