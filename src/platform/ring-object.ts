@@ -95,6 +95,14 @@ export class RingObject extends DurableObject<Env> {
     });
   }
 
+  /** Asked by carriers of other regions that stand in for ours: where these sessions are, or go. They are kept there for a while. */
+  async standIn(items: readonly FindItem[]): Promise<Decision[]> {
+    await this.#life.up();
+    const decisions = await Promise.all(items.map((item) => this.#life.standIns.place(item)));
+    this.#life.announce();
+    return decisions;
+  }
+
   // — asked by Workers —
 
   /** The newest snapshot and hints; `missing`: KV could not serve the asker. */
