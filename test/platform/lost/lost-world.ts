@@ -312,6 +312,8 @@ function settingsOf(setup: Setup, regions: readonly string[]): Settings {
     closeDeadlineMs: 500,
     horizonMs: 1_600,
     holdDownMs: 600,
+    overprovisioning: 2, // one of two keeps all: where sessions go is what a scenario says
+    slowStart: { windowMs: 600 },
     drain: { graceMs: 100 },
     virtualNodes: 32,
     origins: setup.origins.map((id) => ({ id, region: regionOf(id), url: `http://${id}`, binding: "ORIGINS", salt: 0 })), // none is searched for
