@@ -104,7 +104,16 @@ function originOf(value: unknown): SnapshotOrigin | undefined {
   if (health !== "healthy" && health !== "ejected" && health !== "down") return undefined;
   const { maintenance, finishUntilMs, bornFence } = value;
   return {
-    ...{ id, url, weight, salt, backup, lifecycle, closed, health, ejectedUntilMs, share },
+    id,
+    url,
+    weight,
+    salt,
+    backup,
+    lifecycle,
+    closed,
+    health,
+    ejectedUntilMs,
+    share,
     ...(maintenance === true ? { maintenance } : {}),
     ...(isNumber(finishUntilMs) ? { finishUntilMs } : {}),
     ...(isNumber(bornFence) ? { bornFence } : {}),

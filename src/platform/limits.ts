@@ -239,6 +239,8 @@ export const SWEEP_ORDERS_MS = 10_000;
 export const ORPHAN_PIN_MS = 60_000;
 
 /** KV takes one write a second and key; shorter only where the horizon is (dev). */
+export const PULL_CONFIG_EVERY_MS = 15_000;
+
 export const publishEveryMs = (horizonMs: number): number => Math.min(1_000, horizonMs / 20);
 
 /** Nothing has failed: the answer may still come. */

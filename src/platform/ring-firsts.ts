@@ -1,13 +1,13 @@
 // `home: "first"`, the arbiter's side: whose first visitor made which region their home. Asked of the ring object that `home: "session"` would name,
 // which alone decides, once; KV has its word for everyone else. Kept for as long as anybody asks, bounded.
 
-import type { Pool } from "../core/config-types.ts";
 import { poolRegions } from "../core/home.ts";
 import { firstKvKey, type RingName } from "../core/names.ts";
 import type { FirstAnswer, FirstItem } from "../core/protocol.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Env } from "./env.ts";
 import { FIRSTS_MAX, KV_SEEN_MS } from "./limits.ts";
 import { Newcomers } from "./newcomers.ts";
+import type { RingState } from "./ring-state.ts";
 
 type Row = { region: string; asked_at_ms: number; told_at_ms: number };
 
@@ -20,21 +20,20 @@ export class RingFirsts {
   readonly #ctx: Pick<DurableObjectState, "waitUntil">;
   readonly #sql: SqlStorage;
   readonly #kv: KVNamespace;
-  readonly #settings: Settings;
   readonly #name: RingName;
-  readonly #pool: Pool;
+  /** As they are at the moment. */
+  readonly #ring: Pick<RingState, "config" | "pool">;
   readonly #newcomers: Newcomers;
   #count: number;
 
-  constructor(ctx: Pick<DurableObjectState, "storage" | "waitUntil">, env: Env, settings: Settings, name: RingName, pool: Pool) {
+  constructor(ctx: Pick<DurableObjectState, "storage" | "waitUntil">, env: Env, ring: Pick<RingState, "config" | "pool" | "name">) {
     const { sql } = ctx.storage;
     this.#ctx = ctx;
     this.#sql = sql;
     this.#kv = env.AFFINITY;
-    this.#settings = settings;
-    this.#name = name;
-    this.#pool = pool;
-    this.#newcomers = new Newcomers(`${name.pool}@${name.region}`, env.NEW_SESSIONS);
+    this.#name = ring.name;
+    this.#ring = ring;
+    this.#newcomers = new Newcomers(`${ring.name.pool}@${ring.name.region}`, env.NEW_SESSIONS);
     sql.exec(
       "CREATE TABLE IF NOT EXISTS firsts (key_hash TEXT PRIMARY KEY, region TEXT NOT NULL, asked_at_ms INTEGER NOT NULL, told_at_ms INTEGER NOT NULL)",
     );
@@ -58,6 +57,11 @@ export class RingFirsts {
     return this.#told(keyHash, row);
   }
 
+  /** Where a session's first visitor made it at home, if anybody remembers; nothing comes of asking. */
+  regionOf(keyHash: string): string | undefined {
+    return this.#known(keyHash)?.region;
+  }
+
   /** A region that the pool has left is nobody's home: the next one who asks is first again. */
   #known(keyHash: string): Row | undefined {
     const [row] = this.#sql.exec<Row>("SELECT region, asked_at_ms, told_at_ms FROM firsts WHERE key_hash = ?", keyHash);
@@ -69,7 +73,7 @@ export class RingFirsts {
   }
 
   #hasRegion(region: string): boolean {
-    return poolRegions(this.#settings.config, this.#pool.id).some(({ id }) => id === region);
+    return poolRegions(this.#ring.config, this.#ring.pool.id).some(({ id }) => id === region);
   }
 
   /** Who asks has not found it on KV: where that should have it by now, it is written there again. */
@@ -83,7 +87,7 @@ export class RingFirsts {
   }
 
   async #write(keyHash: string, region: string): Promise<void> {
-    const expirationTtl = Math.max(KV_TTL_MIN_S, Math.ceil(this.#pool.session.maxLifeMs / 1_000));
+    const expirationTtl = Math.max(KV_TTL_MIN_S, Math.ceil(this.#ring.pool.session.maxLifeMs / 1_000));
     try {
       await this.#kv.put(firstKvKey(this.#name.pool, keyHash), JSON.stringify({ format: 1, region }), { expirationTtl });
     } catch (error) {
@@ -93,7 +97,7 @@ export class RingFirsts {
   }
 
   #makeRoom(nowMs: number): void {
-    const old = this.#sql.exec("DELETE FROM firsts WHERE asked_at_ms < ? RETURNING 1 AS gone", nowMs - LIVES * this.#pool.session.maxLifeMs);
+    const old = this.#sql.exec("DELETE FROM firsts WHERE asked_at_ms < ? RETURNING 1 AS gone", nowMs - LIVES * this.#ring.pool.session.maxLifeMs);
     this.#count -= [...old].length;
     if (this.#count < FIRSTS_MAX) return;
     const oldest = "SELECT key_hash FROM firsts ORDER BY asked_at_ms LIMIT ?";

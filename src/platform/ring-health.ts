@@ -20,7 +20,7 @@ export interface Verdict {
 }
 
 export class Prober {
-  readonly #policy: Pool["health"];
+  readonly #policyNow: () => Pool["health"];
   readonly #send: OriginFetch;
   readonly #onChange: (originId: string, status: Health["status"]) => void;
   readonly #observed = new Map<string, Observed>();
@@ -30,10 +30,14 @@ export class Prober {
   /** Of the handshakes that the platform lets an object wait for: a verdict that waits for its turn is better than a healthy origin's check that never went out. */
   readonly #slots = new Slots(PROBE_SLOTS);
 
-  constructor(policy: Pool["health"], send: OriginFetch, onChange: (originId: string, status: Health["status"]) => void) {
-    this.#policy = policy;
+  constructor(policy: () => Pool["health"], send: OriginFetch, onChange: (originId: string, status: Health["status"]) => void) {
+    this.#policyNow = policy;
     this.#send = send;
     this.#onChange = onChange;
+  }
+
+  get #policy(): Pool["health"] {
+    return this.#policyNow();
   }
 
   /** Takes over the ring's origins; those that are known to be down start so. Origins that left are forgotten. */

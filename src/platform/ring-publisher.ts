@@ -3,7 +3,7 @@
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Hints, Snapshot } from "../core/snapshot.ts";
-import { KV_SEEN_MS } from "./limits.ts";
+import { KV_SEEN_MS, publishEveryMs } from "./limits.ts";
 import type { RingState } from "./ring-state.ts";
 import type { RingStore } from "./ring-store.ts";
 
@@ -19,18 +19,16 @@ export class Publisher {
   readonly #kv: KVNamespace;
   readonly #state: RingState;
   readonly #store: RingStore;
-  readonly #everyMs: number;
   #notBeforeMs = 0;
   #running = false;
   #writtenAtMs = -Infinity;
   /** Whether KV may have lost what was written. */
   #doubted = false;
 
-  constructor(kv: KVNamespace, state: RingState, store: RingStore, everyMs: number) {
+  constructor(kv: KVNamespace, state: RingState, store: RingStore) {
     this.#kv = kv;
     this.#state = state;
     this.#store = store;
-    this.#everyMs = everyMs;
   }
 
   /** When `run` has something to do; Infinity while KV has the newest. */
@@ -53,7 +51,7 @@ export class Publisher {
   async run(nowMs: number): Promise<void> {
     if (nowMs < this.nextDueAtMs()) return;
     this.#running = true;
-    this.#notBeforeMs = nowMs + this.#everyMs;
+    this.#notBeforeMs = nowMs + publishEveryMs(this.#state.pool.horizonMs);
     const [version, { snapshot }, hints] = [this.#version(), this.#state.view, this.#state.hints()];
     try {
       await this.#kv.put(hintsKvKey(snapshot.pool, snapshot.region), JSON.stringify(hints));

@@ -1,7 +1,7 @@
 // What a ring is at this moment: its layers, its epoch, its pins, its view and its neighbours'. Changes are written (SQLite) and made
 // whole here; telling others is the ring object's. No I/O beside the object's own storage.
 
-import type { Pool } from "../core/config-types.ts";
+import type { Config, Pool } from "../core/config-types.ts";
 import { lossOf } from "../core/availability.ts";
 import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
@@ -16,18 +16,20 @@ import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
 import { keeps } from "../core/spill.ts";
 import type { Settings } from "./env.ts";
+import { differenceOf, settle } from "../core/move.ts";
+import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
-import { neighbourRegions } from "./ring-config.ts";
 import { RingKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
 import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
+type LiveConfig = Pick<Settings, "config" | "dev">;
+
 export class RingState {
   readonly name: RingName;
-  readonly pool: Pool;
   /** What its origins are made of. */
   readonly layers: RingLayers;
   /** The share of its keys that the region keeps. */
@@ -43,34 +45,90 @@ export class RingState {
   /** Whether this ring has lived before: then it has forgotten everybody. */
   readonly isReborn: boolean;
   readonly #lately = new Lately();
+  readonly #settings: LiveConfig;
+  #pool: Pool;
   readonly #store: RingStore;
   readonly #pins: Map<string, Pin>;
   /** The keys of those pins that an origin has ordered. */
   readonly #orders: Set<string>;
-  /** Whether origins issue keys on a route of this pool. */
-  readonly #learns: boolean;
   readonly #neighbours = new Map<string, RegionView>();
   #view: RegionView;
   #lastFence: number;
 
-  constructor(settings: Settings, name: RingName, pool: Pool, store: RingStore) {
+  /** `settings`: alive; what they say is taken when `reconfigured` is told of it. The pool is in them. */
+  constructor(settings: LiveConfig, name: RingName, store: RingStore) {
     this.name = name;
-    this.pool = pool;
+    this.#settings = settings;
+    this.#pool = this.#poolOf(settings);
     this.#store = store;
-    this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
     this.isReborn = store.number("epoch") > 0;
     this.kept = new RingKept(store);
     this.#pins = store.pins();
     this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
-    for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
-      this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
-    }
-    this.layers = new RingLayers(pool, store, () => this.commit());
+    this.#nameNeighbours();
+    this.layers = new RingLayers(
+      () => this.#pool,
+      store,
+      () => this.commit(),
+    );
     this.regionDown = new RegionDown(this.layers, store);
-    const changed = this.layers.takeConfig(settings, pool, name.region);
+    const changed = this.layers.takeConfig(settings, name.region);
     this.#view = this.#build();
     if (this.#followKept() || changed || this.#view.snapshot.epoch === 0) this.commit();
+  }
+
+  get config(): Config {
+    return this.#settings.config;
+  }
+
+  get pool(): Pool {
+    return this.#pool;
+  }
+
+  /** Other regions in which the pool has configured origins: each has a ring of its own. */
+  neighbourRegions(): string[] {
+    return neighbourRegions(this.#pool, this.name.region);
+  }
+
+  /** The settings say something else: the pool, the neighbours and the origins are as they say now, in one step and one epoch. */
+  reconfigured(): void {
+    this.#pool = this.#poolOf(this.#settings);
+    this.#nameNeighbours();
+    this.layers.takeConfig(this.#settings, this.name.region);
+    this.commit();
+  }
+
+  /** What of this ring would move if the settings said something else: of its own keys, all available origins taken as they are now. */
+  planned(next: Pick<Settings, "config" | "dev">): ConfigPlan {
+    const { pool, region } = this.name;
+    const written = next.config.pools[pool] ?? { ...this.#pool, origins: [] };
+    const nowMs = Date.now();
+    const origins = this.layers.planned(next, written, region);
+    const after = viewOf({ ...this.#view.snapshot, virtualNodes: written.virtualNodes, origins });
+    const { movedShare, optimumShare } = differenceOf(settle(this.#view, nowMs), settle(after, nowMs));
+    return { pool, region, movedShare, optimumShare };
+  }
+
+  #poolOf({ config }: LiveConfig): Pool {
+    const pool = config.pools[this.name.pool];
+    if (!pool) throw new Error(`no such ring in the configuration: ${this.name.pool}`);
+    return pool;
+  }
+
+  /** Those that are known stay as they are known. */
+  #nameNeighbours(): void {
+    const { config } = this.#settings;
+    const known = new Map(this.#neighbours);
+    this.#neighbours.clear();
+    for (const region of regionOrder(config, this.#pool, this.name.region).slice(1)) {
+      this.#neighbours.set(region, known.get(region) ?? bootstrapView(this.#pool, region, config.configRevision));
+    }
+  }
+
+  /** Whether origins issue keys on a route of this pool. */
+  get #learns(): boolean {
+    return this.config.routes.some((route) => route.pool === this.#pool.id && route.session.some(isLearned));
   }
 
   /** Sessions that an origin serves, or is about to. */
@@ -144,6 +202,11 @@ export class RingState {
 
   isOrdered(keyHash: string): boolean {
     return this.#orders.has(keyHash);
+  }
+
+  /** Sessions that are not where the ring says, and those that are kept where they are by an order. */
+  get pinCount(): number {
+    return this.#pins.size;
   }
 
   /** Where an order keeps a session, and until when. */

@@ -68,6 +68,9 @@ export class StandIn implements RingLine {
 
   /** It is not one of the ring's carriers: nobody there counts on hearing of it. */
   accepted(): void {}
+  /** Settings are read when they are needed. */
+  reconfigured(): void {}
+
   adopt(): void {}
   async report(): Promise<boolean> {
     return true;

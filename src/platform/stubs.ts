@@ -1,8 +1,9 @@
 // Addresses of our objects. Retries are bounded here: by default the runtime retries a stub for ten seconds, and failover would wait.
 
 import type { Config } from "../core/config-types.ts";
-import { carrierObjectName, ringObjectName, GENERATION, type RingName } from "../core/names.ts";
+import { carrierObjectName, CONTROL_OBJECT_NAME, ringObjectName, GENERATION, type RingName } from "../core/names.ts";
 import type { CarrierObject } from "./carrier-object.ts";
+import type { ControlObject } from "./control-object.ts";
 import type { Env } from "./env.ts";
 import type { RingObject } from "./ring-object.ts";
 
@@ -16,6 +17,11 @@ export function ringStub(env: Env, config: Config, pool: string, region: string)
 /** `standIn`: the region of the one that stands in for it. */
 export function carrierStub(env: Env, config: Config, ring: RingName, slice: number, standIn?: string): DurableObjectStub<CarrierObject> {
   return objectIn(env, env.CARRIER, config, standIn ?? ring.region, carrierObjectName({ ring, slice, standIn }));
+}
+
+/** `undefined`: this deployment has none. */
+export function controlStub(env: Env): DurableObjectStub<ControlObject> | undefined {
+  return env.CONTROL?.get(env.CONTROL.idFromName(CONTROL_OBJECT_NAME), { retry: RETRY });
 }
 
 /**

@@ -34,9 +34,7 @@ function makeWorld(regions = ["weur", "enam", "apac"]) {
     new RingFirsts(
       { storage: { sql: { exec } }, waitUntil: (work: Promise<unknown>) => background.push(work) } as never,
       env as never,
-      { config: { ...config, pools: { [pool.id]: its } } } as never,
-      { pool: pool.id, region: "apac", generation: 1 },
-      its as never,
+      { config: { ...config, pools: { [pool.id]: its } }, name: { pool: pool.id, region: "apac", generation: 1 }, pool: its } as never,
     );
   let firsts = arbiter();
   const stub = { first: vi.fn((item: Parameters<RingFirsts["homeOf"]>[0]) => firsts.homeOf(item, false)) };

@@ -11,6 +11,7 @@ import { newDrain } from "../../src/core/lifecycle.ts";
 import { shareAt } from "../../src/core/share.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 const S = 1_000;
 const START_MS = 1_800_000_000_000;
@@ -26,12 +27,12 @@ const ORIGINS = ["weur-1", "weur-2", "weur-b", "enam-1", "enam-2"].map((id) => (
 function startRing(region: string, db = new DatabaseSync(":memory:"), more: object = {}, origins = ORIGINS): RingState {
   const exec = (query: string, ...values: SQLInputValue[]): object[] =>
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
-  const policy = { balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, failback: "sessions" };
+  const policy = { ...DEFAULT_POLICY, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, failback: "sessions" };
   const spill = { overprovisioning: 1.4, holdDownMs: 30 * S, horizonMs: 20 * S, slowStart: { windowMs: 40 * S } };
-  const pool = { id: "p", virtualNodes: 8, ...policy, ...spill, origins, ...more };
+  const pool = { id: "p", ...policy, virtualNodes: 8, ...spill, origins, ...more };
   const regions = { weur: { secondary: ["enam"] }, enam: { secondary: ["weur"] } };
   const settings = { dev: false, config: { configRevision: 1, regions, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region, generation: 1 }, pool as never, new RingStore({ exec } as never));
+  return new RingState(settings as never, { pool: "p", region, generation: 1 }, new RingStore({ exec } as never));
 }
 
 const keptNow = ({ view }: RingState): number => shareAt(view.snapshot.kept, Date.now());

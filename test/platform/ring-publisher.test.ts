@@ -5,6 +5,8 @@ import { Publisher } from "../../src/platform/ring-publisher.ts";
 
 const EVERY_MS = 1_000;
 let puts: string[];
+let putsAtMs: Map<string, number[]>;
+let nowMs: number;
 let fails: boolean;
 let snapshot: { pool: string; region: string; epoch: number; hintsVersion: number };
 let meta: Map<string, string>;
@@ -13,6 +15,8 @@ let publisher: Publisher;
 beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => undefined);
   puts = [];
+  putsAtMs = new Map();
+  nowMs = 0;
   fails = false;
   snapshot = { pool: "p", region: "weur", epoch: 1, hintsVersion: 0 };
   meta = new Map();
@@ -24,15 +28,17 @@ function start(): Publisher {
   const put = async (key: string): Promise<void> => {
     if (fails) throw new Error("KV is down");
     puts.push(key);
+    putsAtMs.set(key, [...(putsAtMs.get(key) ?? []), nowMs]);
   };
   const state = {
     get view() {
       return { snapshot };
     },
+    pool: { horizonMs: 120_000 },
     hints: () => ({}),
   };
   const store = { text: (key: string) => meta.get(key), set: (key: string, value: string) => meta.set(key, value) };
-  return new Publisher({ put } as never, state as never, store as never, EVERY_MS);
+  return new Publisher({ put } as never, state as never, store as never);
 }
 
 test("what KV has is written once, hints first; a change is due when its time has come", async () => {
@@ -73,4 +79,25 @@ test("a new life believes its disk until somebody misses something", async () =>
   expect(next.nextDueAtMs()).toBe(Infinity);
   next.doubt(5);
   expect(next.nextDueAtMs()).toBeLessThan(Infinity);
+});
+
+test("a storm of 1,000 changes is a write a second and key at most, and the last change is among them", async () => {
+  const [CHANGES, STORM_MS] = [1_000, 10_000];
+  const at = async (ms: number): Promise<void> => {
+    nowMs = ms;
+    await publisher.run(ms);
+  };
+  for (let change = 1; change <= CHANGES; change++) {
+    // Pins change the hints alone, everything else the epoch; the clock comes when it is asked for.
+    snapshot = change % 3 === 0 ? { ...snapshot, epoch: snapshot.epoch + 1 } : { ...snapshot, hintsVersion: snapshot.hintsVersion + 1 };
+    const dueAtMs = publisher.nextDueAtMs();
+    if (dueAtMs <= (change * STORM_MS) / CHANGES) await at(dueAtMs);
+    await at((change * STORM_MS) / CHANGES);
+  }
+  await at(publisher.nextDueAtMs());
+  for (const times of putsAtMs.values()) {
+    expect(Math.min(...times.slice(1).map((ms, index) => ms - (times[index] ?? 0)))).toBeGreaterThanOrEqual(EVERY_MS);
+    expect(times.length).toBeGreaterThan(STORM_MS / EVERY_MS - 2); // and nobody waits much longer than that
+  }
+  expect([putsAtMs.size, publisher.publishedEpoch(), publisher.nextDueAtMs()]).toEqual([2, snapshot.epoch, Infinity]);
 });
