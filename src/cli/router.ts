@@ -11,6 +11,9 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 /** Of one address in each ring, as in wrangler.toml. Visitors of this machine are not counted. */
 export const NEW_SESSIONS_PER_MINUTE = 600;
 
+/** Of one address, as in wrangler.toml. */
+export const ADMIN_FAILURES_PER_MINUTE = 10;
+
 export interface RouterOptions {
   /** The Worker's main module; default: Limpet's own. */
   readonly entry?: string;
@@ -80,6 +83,7 @@ export async function startRouter({
           env: {
             AFFINITY: { type: "kv", id: "AFFINITY" },
             NEW_SESSIONS: { type: "rate-limit", namespace: "1001", simple: { limit: newSessionsPerMinute, period: 60 } },
+            ADMIN_FAILURES: { type: "rate-limit", namespace: "1002", simple: { limit: ADMIN_FAILURES_PER_MINUTE, period: 60 } },
             ASSETS: { type: "assets" },
             ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, { type: "text", value }])),
             ...Object.fromEntries(Object.keys(services).map((name) => [name, { type: "worker", worker: serviceName(name) }])),

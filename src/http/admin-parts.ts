@@ -2,12 +2,14 @@
 
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
+import { allows, type Need } from "../core/admin-tokens.ts";
 import type { RetiredRing } from "../core/applied-config.ts";
 import { ringsOf } from "../core/home.ts";
 import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import { ringStub } from "../platform/stubs.ts";
+import { failed } from "./failures.ts";
 import { findToken } from "./tokens.ts";
 
 /** What the front door hands over with a request. */
@@ -22,15 +24,28 @@ export const RING_ANSWER_MS = 4_000;
 
 export const READS = ["GET", "HEAD"];
 
-/** `wake` is for origins: it lets nobody look or change anything. Whoever may operate may wake too. */
-export const needs = (scope: "read" | "operate" | "wake") =>
+/** One of these scopes will do. `register` counts for the origin that the path names. */
+export const needs = (...scopes: Need["scopes"]) =>
   createMiddleware<Admin>(async (c, next) => {
     const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
-    if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
-    if (!token.scopes.includes(scope) && !(scope === "wake" && token.scopes.includes("operate"))) {
-      return problem(c, "forbidden", `This token has no scope "${scope}".`, {
-        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
-      });
+    if (token === "wrong") {
+      const waitSeconds = await failed(c.env.env, c.req.header("cf-connecting-ip"), Date.now());
+      if (waitSeconds !== undefined) {
+        return problem(c, "too-many-failures", "Too many wrong tokens came from this address.", { "retry-after": String(waitSeconds) });
+      }
+    }
+    if (typeof token === "string")
+      return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
+    if (!allows(token, { scopes, pool: c.req.param("pool"), id: c.req.param("id") })) {
+      const [scope] = scopes;
+      return problem(
+        c,
+        "forbidden",
+        `This token has no scope "${scope}"${scopes.includes("register") ? ", nor one that registers this origin" : ""}.`,
+        {
+          "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
+        },
+      );
     }
     c.set("by", token.name);
     return next();

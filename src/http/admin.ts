@@ -2,12 +2,26 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
+import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
 import { configRoutes } from "./admin-config.ts";
 import { originRoutes } from "./admin-origins.ts";
-import { knownRings, needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import {
+  answered,
+  knownRings,
+  needs,
+  notFound,
+  only,
+  problem,
+  READS,
+  RING_ANSWER_MS,
+  ringOf,
+  RingSilent,
+  unreachable,
+  type Admin,
+} from "./admin-parts.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
 
 /**
@@ -32,6 +46,12 @@ export const admin = new Hono<Admin>()
     return "unreachable" in ring ? unreachable(c) : c.json(ring);
   })
   .all("/v1/rings/:pool/:region", only(...READS))
+  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
+    const ring = ringOf(c);
+    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
+    return status ? c.json(status) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
   .route("/", originRoutes)
   .route("/", sessionRoutes)
   .route("/", configRoutes)
@@ -46,6 +66,11 @@ export const admin = new Hono<Admin>()
   .notFound((c) => notFound(c as Context<Admin>, "page"))
   .onError((error, c) => {
     if (error instanceof RingSilent) return unreachable(c as Context<Admin>);
+    if (error instanceof SettingsFault) {
+      // Visitors are served: a slip of the pen in who may operate must not end that.
+      console.error(JSON.stringify({ limpet: "misconfigured", error: String(error) }));
+      return problem(c as Context<Admin>, "misconfigured", "A secret is wrong; the router's log says which, and how.");
+    }
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });

@@ -19,11 +19,13 @@ export interface Env {
   readonly CONTROL?: DurableObjectNamespace<ControlObject>;
   /** Counts new sessions by the network that their visitors come from; without it only each ring's are bounded. */
   readonly NEW_SESSIONS?: RateLimit;
+  /** Counts wrong admin tokens by the network that they come from; without it only each isolate does. */
+  readonly ADMIN_FAILURES?: RateLimit;
   /** Our own pages; absent where a deployment leaves them out. */
   readonly ASSETS?: Fetcher;
   /** Comma-separated; the first signs, all verify. Required outside dev. */
   readonly LIMPET_SECRET?: string;
-  /** `name:scope+scope:token`, comma-separated. */
+  /** `name:scope+scope:token`, comma-separated (core/admin-tokens.ts). */
   readonly LIMPET_ADMIN_TOKENS?: string;
   /** "1" in dev only: set by `limpet dev` and by .dev.vars, never by a deployment. */
   readonly LIMPET_DEV?: string;

@@ -47,6 +47,12 @@ export class RingLayers {
     this.#changed();
   }
 
+  /** Several at once, in one epoch; `undefined` ends one. */
+  setDrains(drains: ReadonlyMap<string, DrainOrder | undefined>): void {
+    for (const [origin, drain] of drains) this.#writeDrain(origin, drain);
+    this.#changed();
+  }
+
   /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
   get membership(): Membership {
     const config = this.#store.config();

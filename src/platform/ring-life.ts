@@ -16,6 +16,7 @@ import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
 import { Members } from "./ring-members.ts";
+import { PlaceCounts } from "./ring-metrics.ts";
 import { Moves } from "./ring-moves.ts";
 import { Operators } from "./ring-operators.ts";
 import { Orders } from "./ring-orders.ts";
@@ -51,6 +52,10 @@ export class RingLife {
   readonly members: Members;
   readonly operators: Operators;
   readonly journal: Journal;
+  readonly quarantine: Quarantine;
+  readonly log: MoveLog;
+  readonly places = new PlaceCounts();
+  readonly startedAtMs = Date.now();
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -74,8 +79,8 @@ export class RingLife {
       (origin, status) => this.#onHealth(origin, status === "down"),
     );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
-    const quarantine = new Quarantine(() => this.state.pool.faultBudget, store);
-    const log = new MoveLog(name);
+    const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
+    const log = (this.log = new MoveLog(name));
     this.placing = new Placing(env, this.state, this.prober, quarantine, log);
     this.tables = new RingTables(env, this.state, this.placing);
     this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
@@ -178,6 +183,7 @@ export class RingLife {
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
   announce(): void {
+    this.state.regionDown.follow(Date.now());
     const snapshots = this.state.views().map((each) => each.snapshot);
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;

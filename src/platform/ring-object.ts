@@ -18,6 +18,7 @@ import type {
   RedirectItem,
   Tally,
 } from "../core/protocol.ts";
+import type { PlannedChange } from "../core/plan-body.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { Env, SettingsSource } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
@@ -26,11 +27,14 @@ import type { MemberChange } from "./ring-members.ts";
 import type { MemberAnswer, MoveAnswer } from "./ring-operators.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Published } from "./ring-publisher.ts";
+import { explain, type Explained } from "./ring-explain.ts";
 import type { JournalEntry } from "./ring-journal.ts";
 import { whenPoolIsKnown } from "./config-store.ts";
 import type { ConfigStatus } from "./held-settings.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { RingLife } from "./ring-life.ts";
+import { metricsOf, type RingMetrics } from "./ring-metrics.ts";
+import { planOf, type PlanAnswer } from "./ring-plan.ts";
 import { guestId } from "./ring-table.ts";
 import type { OriginStatus, RingStatus, SessionStatus } from "./ring-status.ts";
 
@@ -55,6 +59,7 @@ export class RingObject extends DurableObject<Env> {
       this.#life.tables.asked(items);
       const before = this.#life.state.view.snapshot;
       const answers = await this.#life.placing.placeAll(items, this.#life.tables.complete);
+      this.#life.places.add(answers);
       if (this.#life.state.view.snapshot.hintsVersion !== before.hintsVersion) this.#life.announce();
       return answers;
     });
@@ -205,6 +210,16 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.undrain(origin, by);
   }
 
+  async regionDown(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionDown(by);
+  }
+
+  async regionUp(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionUp(by);
+  }
+
   async origin(origin: string): Promise<OriginStatus | undefined> {
     await this.#life.up();
     return this.#life.operators.origin(origin);
@@ -239,9 +254,30 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.move(keyHash, to);
   }
 
+  /** What changes would move; nothing is changed. */
+  async plan(changes: readonly PlannedChange[]): Promise<PlanAnswer> {
+    await this.#life.up();
+    return planOf(this.#life, changes);
+  }
+
+  /** Where a request's session is, or would go; nothing is placed. */
+  async explain(item: FindItem, live: boolean): Promise<Explained> {
+    await this.#life.up();
+    return explain(this.#life, item, live);
+  }
+
+  /** Waits for nobody: carriers that sleep or hang are not asked. */
+  async metrics(): Promise<RingMetrics> {
+    return metricsOf(this.#life);
+  }
+
+  /** The newest changes, newest first. */
+  async audit(limit: number): Promise<readonly JournalEntry[]> {
+    return this.#life.journal.newest(limit);
+  }
+
   /** The oldest changes after one of them, and the newest one's number. */
   async journal(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
-    this.#life.wake();
     return { entries: this.#life.journal.after(after, limit), lastSeq: this.#life.journal.lastSeq };
   }
 

@@ -12,15 +12,17 @@ import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
 import { PLACEMENT } from "../core/ring.ts";
-import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { keeps } from "../core/spill.ts";
 import type { Settings } from "./env.ts";
 import { differenceOf, settle } from "../core/move.ts";
 import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
+import { RingKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
+import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
@@ -30,6 +32,10 @@ export class RingState {
   readonly name: RingName;
   /** What its origins are made of. */
   readonly layers: RingLayers;
+  /** The share of its keys that the region keeps. */
+  readonly kept: RingKept;
+  /** Whether an operator has taken the region out. */
+  readonly regionDown: RegionDown;
   /** Sessions whose home this ring is; they may be at another region's origin. */
   readonly live = new SessionTable<LiveRow>((row) => row.keyHash);
   /** Other rings' sessions at our origins. */
@@ -57,6 +63,7 @@ export class RingState {
     this.#store = store;
     this.#lastFence = store.number("fenceMark");
     this.isReborn = store.number("epoch") > 0;
+    this.kept = new RingKept(store);
     this.#pins = store.pins();
     this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
     this.#nameNeighbours();
@@ -65,9 +72,10 @@ export class RingState {
       store,
       () => this.commit(),
     );
+    this.regionDown = new RegionDown(this.layers, store);
     const changed = this.layers.takeConfig(settings, name.region);
     this.#view = this.#build();
-    if (changed || this.#view.snapshot.epoch === 0) this.commit();
+    if (this.#followKept() || changed || this.#view.snapshot.epoch === 0) this.commit();
   }
 
   get config(): Config {
@@ -168,8 +176,19 @@ export class RingState {
   /** One more epoch: everything that changed since the last one, with the pins it needs, in one new view. */
   commit(): void {
     this.#store.set("epoch", this.#store.number("epoch") + 1);
+    this.#followKept();
     this.#view = this.#build();
     this.reconcilePins(this.live.rows());
+  }
+
+  /** The time has come at which the region may keep more of its keys: an epoch, where it does; and whoever is found by the ring alone now is pinned no more. */
+  keptIsDue(): void {
+    if (this.#followKept()) this.commit();
+  }
+
+  #followKept(): boolean {
+    const { pool, name } = this;
+    return this.kept.follow(pool, this.layers.merged(), neighbourRegions(pool, name.region).length === 0, Date.now());
   }
 
   pinOf(keyHash: string): Holding | undefined {
@@ -183,6 +202,11 @@ export class RingState {
 
   isOrdered(keyHash: string): boolean {
     return this.#orders.has(keyHash);
+  }
+
+  /** Sessions that are not where the ring says, and those that are kept where they are by an order. */
+  get pinCount(): number {
+    return this.#pins.size;
   }
 
   get orderCount(): number {
@@ -327,10 +351,12 @@ export class RingState {
   /**
    * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to a place that it has left, or because
    * another region's ring, which changes without an epoch of ours, has the word. Which places it has left nobody remembers, so that a
-   * session that was moved once stays pinned while it lives; where sessions follow the ring no claim counts.
+   * session that was moved once stays pinned while it lives; where sessions follow the ring no claim counts. So does one whose key the region does not
+   * keep: it is here as long as nobody abroad takes it, which they may from one moment to the next.
    */
   #mayBeElsewhere(row: LiveRow): boolean {
-    return row.region !== this.name.region || (this.pool.hold && row.movedFrom !== undefined);
+    const isAbroad = row.region !== this.name.region || !keeps(this.#view.snapshot, row.lot, Date.now());
+    return isAbroad || (this.pool.hold && row.movedFrom !== undefined);
   }
 
   #bumpHints(): void {
@@ -352,7 +378,7 @@ export class RingState {
       writtenAtMs: Date.now(),
       virtualNodes: this.layers.membership.virtualNodes,
       hintsVersion: this.#store.number("hintsVersion"),
-      kept: FULL_SHARE,
+      kept: this.kept.plan,
       origins: this.layers.merged(),
     };
     return viewOf(snapshot, previous);

@@ -398,7 +398,7 @@ describe("the database of a ring object", () => {
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
   const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
-  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
+  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]' };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
   const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };

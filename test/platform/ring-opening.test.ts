@@ -6,6 +6,7 @@ import type { LiveRow } from "../../src/platform/ring-table.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 import { RingTables } from "../../src/platform/ring-tables.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 let db: DatabaseSync;
 let ring: RingState;
@@ -20,6 +21,7 @@ function startRing(): RingState {
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
   const pool = {
+    ...DEFAULT_POLICY,
     id: "p",
     carriers: 1,
     virtualNodes: 8,

@@ -317,6 +317,7 @@ function settingsOf(setup: Setup, regions: readonly string[]): Settings {
     closeDeadlineMs: 500,
     horizonMs: 1_600,
     holdDownMs: 600,
+    slowStart: { windowMs: 0 },
     drain: { graceMs: 100 },
     virtualNodes: 32,
     origins: setup.origins.map((id) => ({ id, region: regionOf(id), url: `http://${id}`, binding: "ORIGINS", salt: 0 })), // none is searched for

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { Log, LogLevel, Miniflare } from "miniflare";
-import { COMPATIBILITY_DATE } from "../../src/cli/router.ts";
+import { COMPATIBILITY_DATE } from "../../../src/cli/router.ts";
 
 const [port = "0", storage = "", module = ""] = process.argv.slice(2);
 const OBJECTS = { RingObject: "RING", CarrierObject: "CARRIER", ControlObject: "CONTROL" };

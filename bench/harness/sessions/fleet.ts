@@ -4,10 +4,10 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { orEnded } from "../harness/processes.ts";
+import { orEnded } from "../processes.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Logs } from "./logs.ts";
-import type { Commit, FromOrigin, ToOrigin } from "./origin.ts";
+import type { Commit, FromOrigin, Manner, ToOrigin } from "./origin.ts";
 import type { Store } from "./store.ts";
 import type { Streams } from "./streams.ts";
 
@@ -90,6 +90,11 @@ export class Fleet {
 
   wake(id: string): void {
     this.#member(id).child.kill("SIGCONT");
+  }
+
+  /** How it answers plain requests from now on, until it is started again. */
+  behave(id: string, manner: Manner): void {
+    tell(this.#member(id).child, { kind: "behave", manner });
   }
 
   async stop(): Promise<void> {

@@ -4,9 +4,13 @@
 // One session in so many has a listener too: it reads the session's log as server-sent events, each with its number as its id and
 // `e<session>.<number>` as its data. Its first event, of the type `joined`, has the number of the last that it is not told of. Listeners bear
 // their session's number.
+// Pages are plain requests, of no session of these.
 
 export const VISITORS_PER_SESSION = 2;
 const SESSIONS_PER_LISTENER = 5;
+/** Pages are below this path; a header of theirs names the origin that made them. */
+export const PAGES = "/pages/";
+export const MADE_BY = "x-made-by";
 
 export function sessionOf(visitor: number): number {
   return Math.floor(visitor / VISITORS_PER_SESSION);

@@ -139,6 +139,11 @@ export class Ledger {
     this.#pushes.ended(leg, pushes, atMs);
   }
 
+  /** All that a visitor has had, in the order in which they were told. */
+  legsOf(visitor: number): readonly Leg[] {
+    return this.#books.get(visitor)?.legs ?? [];
+  }
+
   judge(period: Period, harm?: Deaths | Cut): Judgement {
     const within = (atMs: number): boolean => atMs >= period.fromMs && atMs < period.toMs;
     const faults = [...this.#faults.values()].filter(({ atMs }) => within(atMs));

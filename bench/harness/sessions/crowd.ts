@@ -1,6 +1,6 @@
 // All visitors, from the side of the benchmark: the processes that they live in, asked together, and their notes handed to the ledger.
 
-import { ask, startScript, stop, type Running } from "../harness/processes.ts";
+import { ask, startScript, stop, type Running } from "../processes.ts";
 import type { Ledger } from "./ledger.ts";
 import { hasListener, VISITORS_PER_SESSION } from "./names.ts";
 import type { Streams } from "./streams.ts";

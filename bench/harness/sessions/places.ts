@@ -1,14 +1,14 @@
 // Where each session belongs, by Limpet's own decision over a fleet as it stands: the pure core, without pins and claims. It says when all
 // has settled, and how many sessions an event had to move at the least.
 
-import { decide } from "../../src/core/decide.ts";
-import { keyPoint } from "../../src/core/hash.ts";
-import { homeRegion, regionOrder } from "../../src/core/home.ts";
-import { parseConfig } from "../../src/core/config.ts";
-import { PLACEMENT } from "../../src/core/ring.ts";
-import { withSalts } from "../../src/core/salts.ts";
-import { FULL_SHARE } from "../../src/core/share.ts";
-import { viewOf, type RegionView } from "../../src/core/snapshot.ts";
+import { decide } from "../../../src/core/decide.ts";
+import { keyPoint } from "../../../src/core/hash.ts";
+import { homeRegion, regionOrder } from "../../../src/core/home.ts";
+import { parseConfig } from "../../../src/core/config.ts";
+import { PLACEMENT } from "../../../src/core/ring.ts";
+import { withSalts } from "../../../src/core/salts.ts";
+import { FULL_SHARE } from "../../../src/core/share.ts";
+import { viewOf, type RegionView } from "../../../src/core/snapshot.ts";
 import { keyOf } from "./names.ts";
 
 /** An origin as a router shows it. */

@@ -3,14 +3,14 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleWorker } from "../../src/cli/bundle.ts";
-import { carrierObjectName, GENERATION } from "../../src/core/names.ts";
-import { killTree, startScript, told, type Running } from "../harness/processes.ts";
+import { bundleWorker } from "../../../src/cli/bundle.ts";
+import { carrierObjectName, GENERATION } from "../../../src/core/names.ts";
+import { killTree, startScript, told, type Running } from "../processes.ts";
 import type { Contestant } from "./contestant.ts";
 import { POOL, type Member } from "./places.ts";
 
 /** Limpet's own, whose objects can be made to die. */
-const MORTAL_WORKER = fileURLToPath(new URL("../../test/platform/mortal-worker.ts", import.meta.url));
+const MORTAL_WORKER = fileURLToPath(new URL("../../../test/platform/mortal-worker.ts", import.meta.url));
 const READY_WITHIN_MS = 60_000;
 const ANSWER_WITHIN_MS = 10_000;
 /** A session's move waits for its turn. */
@@ -49,15 +49,30 @@ export function limpetConfig(origins: readonly Placed[], hold: boolean) {
   };
 }
 
-export async function startLimpet(folder: string, config: LimpetConfig): Promise<Contestant> {
+/** Of a configuration, what driving its router takes. */
+export interface Runnable {
+  readonly regions: Readonly<Record<string, object>>;
+  readonly pools: Readonly<Record<typeof POOL, { readonly origins: readonly Placed[] }>>;
+}
+
+export interface Limpet extends Contestant {
+  /** The admin API's answer; `path` below its version, `ifMatch` for what is changed only if it still is as it was seen. */
+  readonly admin: (method: string, path: string, body?: object, options?: { withinMs?: number; ifMatch?: string }) => Promise<unknown>;
+}
+
+export async function startLimpet(folder: string, config: Runnable): Promise<Limpet> {
   const module = join(folder, "limpet.js");
   writeFileSync(module, await bundleWorker(MORTAL_WORKER, config));
   let router = await startRouter(folder, module, 0);
   const { url } = router;
   const regions = Object.keys(config.regions);
-  const regionOf = new Map(config.pools[POOL]?.origins.map(({ id, region }) => [id, region]));
-  const admin = async (method: string, path: string, body?: object, withinMs = ANSWER_WITHIN_MS): Promise<unknown> => {
-    const headers = { authorization: "Bearer dev", ...(body ? { "content-type": "application/json" } : {}) };
+  const regionOf = new Map(config.pools[POOL].origins.map(({ id, region }) => [id, region]));
+  const admin: Limpet["admin"] = async (method, path, body, { withinMs = ANSWER_WITHIN_MS, ifMatch } = {}) => {
+    const headers = {
+      authorization: "Bearer dev",
+      ...(body ? { "content-type": "application/json" } : {}),
+      ...(ifMatch === undefined ? {} : { "if-match": ifMatch }),
+    };
     const signal = AbortSignal.timeout(withinMs);
     const response = await fetch(`${url}/_limpet/v1/${path}`, { method, headers, signal, ...(body ? { body: JSON.stringify(body) } : {}) });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
@@ -68,6 +83,7 @@ export async function startLimpet(folder: string, config: LimpetConfig): Promise
   };
   return {
     name: "limpet",
+    admin,
     url: url.replace("http", "ws"),
     members: async () => {
       const { rings } = (await admin("GET", "rings")) as { rings: { region: string; origins: Member[] }[] }; // the admin API's own shape
@@ -83,7 +99,7 @@ export async function startLimpet(folder: string, config: LimpetConfig): Promise
     leave: (id) => order("DELETE", id),
     reweight: (id, weight) => order("PATCH", id, "", { weight }),
     forgive: async () => {}, // its checks find out
-    order: async (key, id) => void (await admin("POST", `sessions/${POOL}/${key}/move`, { to: id }, MOVED_WITHIN_MS)),
+    order: async (key, id) => void (await admin("POST", `sessions/${POOL}/${key}/move`, { to: id }, { withinMs: MOVED_WITHIN_MS })),
     resetCarrier: async () => void (await (await fetch(`${url}/abort/CARRIER/${encodeURIComponent(carrierIn(regions))}`, { method: "POST" })).text()),
     restart: async () => {
       await killTree(router);

@@ -1,7 +1,7 @@
 // An origin, in a process of its own: a stateful server. Each frame is written to the session's log in memory, to a journal on disk, and to
 // the store that all origins share (the parent), in this order, and answered 0–30 ms after it came, if the store took it and the leg is
 // open. It pushes numbered frames on every leg. It answers nobody who has not said hello. A restarted one reads its journal first.
-// Who asks for events gets the session's log (origin-streams.ts).
+// Who asks for events gets the session's log (origin-streams.ts); who asks for a page gets one that says who made it, well or not (`Manner`).
 // Arguments: its id, its port (0: any), its journal's file, and how many frames a second it pushes on a leg.
 
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { parseDictionary } from "structured-headers";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { LogEntry } from "./logs.ts";
-import { keyOf, numbersIn, pathOf, sessionOf, sessionOfPath } from "./names.ts";
+import { keyOf, MADE_BY, numbersIn, PAGES, pathOf, sessionOf, sessionOfPath } from "./names.ts";
 import { OriginStreams } from "./origin-streams.ts";
 
 export type FromOrigin =
@@ -34,11 +34,16 @@ export type ToOrigin =
   /** What a listener is to be told first; `joined`: where it begins, if it had no event before. */
   | { readonly kind: "begin"; readonly stream: number; readonly joined: number | undefined; readonly backlog: readonly LogEntry[] }
   /** For the listeners of a session. */
-  | { readonly kind: "logged"; readonly session: number; readonly entry: LogEntry };
+  | { readonly kind: "logged"; readonly session: number; readonly entry: LogEntry }
+  | { readonly kind: "behave"; readonly manner: Manner };
+
+/** How an origin answers plain requests: nothing else of it is any worse, its checks neither. */
+export type Manner = "well" | "failing" | "slow";
 
 /** Frames of so long are committed together. */
 const COMMIT_EVERY_MS = 3;
 const ANSWER_WITHIN_MS = 30;
+const SLOW_MS = 2_000;
 /** Legs are numbered through all origins and their restarts. */
 const LEGS_PER_PROCESS = 1_000_000;
 
@@ -57,6 +62,7 @@ const logs = new Map<string, string[]>();
 const waiting: { readonly leg: Leg; readonly commit: Commit }[] = [];
 const committed: { readonly leg: Leg; readonly commit: Commit }[][] = [];
 let legCount = 0;
+let manner: Manner = "well";
 let committing: NodeJS.Timeout | undefined;
 
 process.title = `origin ${id}`;
@@ -76,14 +82,21 @@ server.listen(Number(port), "127.0.0.1", () => {
   tell({ kind: "ready", port: typeof address === "object" && address !== null ? address.port : 0 });
 });
 
-/** A listener, or a check. */
+/** A listener, whoever wants a page, or a check. */
 function respond(request: IncomingMessage, response: ServerResponse): void {
+  if (request.url?.startsWith(PAGES)) return makePage(response);
   const session = sessionOfPath(request.url ?? "");
   if (session === undefined || request.headers.accept !== "text/event-stream") {
     return void response.writeHead(request.url === "/healthz" ? 200 : 404).end();
   }
   fenceOf(request);
   streams.serve(session, request, response);
+}
+
+function makePage(response: ServerResponse): void {
+  const status = manner === "failing" ? 500 : 200;
+  const afterMs = manner === "slow" ? SLOW_MS : Math.random() * ANSWER_WITHIN_MS;
+  setTimeout(() => response.writeHead(status, { [MADE_BY]: id, "cache-control": "no-store" }).end(`${id}\n`), afterMs);
 }
 
 /** By which it was sent here, if by any; what the router says of the session must be what the path says. */
@@ -103,6 +116,8 @@ function heed(message: ToOrigin): void {
       return streams.begin(message.stream, message.joined, message.backlog);
     case "logged":
       return streams.logged(message.session, message.entry);
+    case "behave":
+      return void (manner = message.manner);
     default:
       return message satisfies never;
   }
