@@ -3,14 +3,14 @@
 // whatever this object dies of meanwhile. What must stay true: a revision is given out once, and each is larger than every one before it.
 
 import { DurableObject } from "cloudflare:workers";
-import { prevails, type AppliedConfig, type RetiredRing } from "../core/applied-config.ts";
+import { prevails, type AppliedConfig, type AuditRow, type RetiredRing, type Revision } from "../core/applied-config.ts";
 import { changesBetween, withoutSeeds, withSeedsOf, type ConfigChange } from "../core/config-diff.ts";
 import type { ConfigFault } from "../core/config-faults.ts";
 import type { Config } from "../core/config-types.ts";
 import { ringsOf } from "../core/home.ts";
 import { CONFIG_KV_KEY } from "../core/names.ts";
 import { chunks } from "./arrays.ts";
-import { ControlStore, toApplied, type AuditRow, type Revision } from "./control-store.ts";
+import { ControlStore, toApplied } from "./control-store.ts";
 import { ConfigFaults, SettingsFault, type Env, type SettingsSource } from "./env.ts";
 import { OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { ConfigPlan } from "./ring-config.ts";
@@ -25,7 +25,7 @@ const RETRY_MAX_MS = 30_000;
 /** KV takes one write a second of a key. */
 const KV_EVERY_MS = 1_000;
 const TELL_AT_ONCE = 50;
-const LOOK_AT_RETIRED_MS = 30_000;
+const LOOK_AT_RETIRED_MS = 10_000;
 /** The outbox's name of KV; a ring's is `pool@region`. */
 const KV = "kv";
 
