@@ -73,6 +73,7 @@ export class ControlObject extends DurableObject<Env> {
   #publishing = false;
   #failures = 0;
   #kvWrittenAtMs = -Infinity;
+  #lookAtRetiredMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     super(ctx, env);
@@ -202,6 +203,7 @@ export class ControlObject extends DurableObject<Env> {
       for (const ring of [...rings, ...this.#store.retired()]) this.#store.owe(targetOf(ring), revision);
       this.#store.owe(KV, revision);
     });
+    this.#lookAtRetiredMs = atMs + LOOK_AT_RETIRED_MS;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(atMs + RETRY_MS));
     this.ctx.waitUntil(this.#publish());
     return { kind: "applied", revision, changes };
@@ -258,7 +260,7 @@ export class ControlObject extends DurableObject<Env> {
   /** Those that are empty need not be found any more. */
   async #lookAtRetired(): Promise<void> {
     const retired = this.#store.retired();
-    if (retired.length === 0) return;
+    if (retired.length === 0 || Date.now() < this.#lookAtRetiredMs) return;
     const answers = await Promise.allSettled(retired.map((ring) => within(this.#ring(ring).isEmpty(), OBJECT_ANSWER_MS, "retired ring")));
     const empty = retired.filter((_, index) => answers[index]?.status === "fulfilled" && answers[index].value);
     for (const ring of empty) this.#store.setRetired(ring, false);
