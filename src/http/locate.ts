@@ -7,8 +7,13 @@ import { networkOf } from "../core/network.ts";
 import type { FirstAnswer } from "../core/protocol.ts";
 import { firstHome } from "../platform/first-home.ts";
 import { networkHash } from "../platform/keyed-hash.ts";
+import { within } from "../platform/limits.ts";
+import { ringStub } from "../platform/stubs.ts";
 import type { Identified } from "./request.ts";
 import type { Arrival } from "./route.ts";
+
+/** Of an arbiter that is asked for an explanation. */
+const ARBITER_ANSWER_MS = 2_000;
 
 const NEAREST: Route["home"] = { kind: "visitor" };
 
@@ -31,6 +36,26 @@ async function askFirst(arrival: Arrival, identified: Identified, arbiter: strin
   const { route, point, pool } = identified;
   const nearest = homeRegion(arrival.settings.config, { ...route, home: NEAREST }, point.lot, () => placeOf(arrival), undefined);
   return firstHome(arrival, { pool, keyHash: await identified.keyHash(), arbiter, nearest, visitor: await visitorOf(arrival) });
+}
+
+/** The same for a request that nobody makes: whoever would be first is not made so. */
+export async function wouldLocate(arrival: Arrival, identified: Identified): Promise<string> {
+  const { env, settings } = arrival;
+  const { route, point, pool, key } = identified;
+  if (route.home.kind !== "first" || key === undefined) {
+    const answer = await locate(arrival, identified);
+    return answer.kind === "region" ? answer.region : settings.config.defaultRegion;
+  }
+  const arbiter = homeRegion(settings.config, route, point.lot, () => placeOf(arrival), undefined);
+  const keyHash = await identified.keyHash();
+  const asked = async (): Promise<string | undefined> => ringStub(env, settings.config, pool.id, arbiter).firstRegion(keyHash);
+  try {
+    const known = await within(asked(), ARBITER_ANSWER_MS, "first");
+    if (known !== undefined) return known;
+  } catch {
+    return arbiter; // where a request would go that cannot ask either
+  }
+  return homeRegion(settings.config, { ...route, home: NEAREST }, point.lot, () => placeOf(arrival), undefined);
 }
 
 /** Keyed hash of the network that the visitor came from, where new sessions are counted by it. */

@@ -57,6 +57,11 @@ export class RingFirsts {
     return this.#told(keyHash, row);
   }
 
+  /** Where a session's first visitor made it at home, if anybody remembers; nothing comes of asking. */
+  regionOf(keyHash: string): string | undefined {
+    return this.#known(keyHash)?.region;
+  }
+
   /** A region that the pool has left is nobody's home: the next one who asks is first again. */
   #known(keyHash: string): Row | undefined {
     const [row] = this.#sql.exec<Row>("SELECT region, asked_at_ms, told_at_ms FROM firsts WHERE key_hash = ?", keyHash);

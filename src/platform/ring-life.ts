@@ -27,6 +27,7 @@ import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
 import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
+import { StandIns } from "./ring-stand-ins.ts";
 import { RingStore } from "./ring-store.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { carrierStub, controlStub, ringStub } from "./stubs.ts";
@@ -58,6 +59,7 @@ export class RingLife {
   readonly firsts: RingFirsts;
   readonly places = new PlaceCounts();
   readonly startedAtMs = Date.now();
+  readonly standIns: StandIns;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -85,6 +87,7 @@ export class RingLife {
     const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
     const log = (this.log = new MoveLog(name));
     this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.standIns = new StandIns(this.state, this.placing);
     this.tables = new RingTables(env, this.state, this.placing);
     this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);

@@ -95,6 +95,14 @@ export class RingObject extends DurableObject<Env> {
     });
   }
 
+  /** Asked by carriers of other regions that stand in for ours: where these sessions are, or go. They are kept there for a while. */
+  async standIn(items: readonly FindItem[]): Promise<Decision[]> {
+    await this.#life.up();
+    const decisions = await Promise.all(items.map((item) => this.#life.standIns.place(item)));
+    this.#life.announce();
+    return decisions;
+  }
+
   // — asked by Workers —
 
   /** The newest snapshot and hints; `missing`: KV could not serve the asker. */
@@ -115,6 +123,11 @@ export class RingObject extends DurableObject<Env> {
   async find(item: FindItem): Promise<Decision> {
     await this.#life.up();
     return this.#life.placing.find(item);
+  }
+
+  /** The same without a first visitor: what is remembered, if anything. */
+  async firstRegion(keyHash: string): Promise<string | undefined> {
+    return this.#life.firsts.regionOf(keyHash);
   }
 
   /** Which region is the home of a session whose first visitor decides that. */

@@ -47,11 +47,6 @@ export class Publisher {
     return Number(this.#store.text("published")?.split(".")[0] ?? 0);
   }
 
-  /** When what KV has was written, if this object has. */
-  get writtenAtMs(): number | undefined {
-    return this.#writtenAtMs === -Infinity ? undefined : this.#writtenAtMs;
-  }
-
   /** Writes what KV lacks, if its time has come. Never throws: what failed is due again. */
   async run(nowMs: number): Promise<void> {
     if (nowMs < this.nextDueAtMs()) return;

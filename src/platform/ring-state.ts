@@ -209,6 +209,12 @@ export class RingState {
     return this.#pins.size;
   }
 
+  /** Where an order keeps a session, and until when. */
+  orderOf(keyHash: string): { readonly origin: string; readonly untilMs: number } | undefined {
+    const pin = this.#pins.get(keyHash);
+    return pin && pin.orderedUntilMs > 0 ? { origin: pin.origin, untilMs: pin.orderedUntilMs } : undefined;
+  }
+
   get orderCount(): number {
     return this.#orders.size;
   }

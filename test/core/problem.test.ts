@@ -27,6 +27,7 @@ const CODES: Record<ProblemCode, readonly [status: number, proxyError: string]> 
   "owner-lost": [503, "destination_unavailable"],
   "keys-unreachable": [503, "destination_unavailable"],
   quarantined: [503, "destination_unavailable"],
+  "too-many-failures": [429, "http_request_denied"],
   "too-many-sessions": [429, "http_request_denied"],
   overloaded: [503, "connection_limit_reached"],
   "replay-body": [503, "http_request_error"],

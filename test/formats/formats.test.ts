@@ -43,12 +43,13 @@ const OTHER_HASH = "08799791fbbcd916edb2a6332d3030ad";
 const POINT = { position: 0xfec2ae0e, lot: 0xc4be4887 };
 
 describe("names of objects and KV keys", () => {
-  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey, keyHash, firstKey } = sample<{
-    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string; keyHash: string; firstKey: string;
+  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey, keyHash, firstKey, standIn, standInObject } = sample<{
+    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string; keyHash: string; firstKey: string; standIn: string; standInObject: string;
   }>("names.json");
 
   test("are found as they were created: another name is another, empty object", () => {
     expect([ringObjectName(ring), carrierObjectName({ ring, slice }), GENERATION]).toEqual([ringObject, carrierObject, 1]);
+    expect([carrierObjectName({ ring, slice, standIn }), parseCarrierObjectName(standInObject)]).toEqual([standInObject, { ring, slice, standIn }]);
     expect([parseRingObjectName(ringObject), parseCarrierObjectName(carrierObject)]).toEqual([ring, { ring, slice }]);
     expect([snapshotKvKey(ring.pool, ring.region), hintsKvKey(ring.pool, ring.region), firstKvKey(ring.pool, keyHash)]).toEqual([snapshotKey, hintsKey, firstKey]);
   });
