@@ -390,6 +390,21 @@ describe("when an origin fails", () => {
   });
 });
 
+test("all of a region die at once: whoever finds out first is answered by the other", async () => {
+  const dying = ["weur-1", "weur-2", "weur-3", "weur-4"];
+  const unwatched = { health: { intervalMs: 60_000 }, overprovisioning: 10 }; // nobody finds out but by asking, and no key spills before
+  stack = await startStack((config) => ({ ...config, pools: { collab: { ...config.pools.collab, ...unwatched } } }), [...dying, "enam-1"]);
+  try {
+    const visitors = Array.from({ length: 16 }, () => new Visitor());
+    await Promise.all(visitors.map((visitor) => visitor.count()));
+    await Promise.all(dying.map((id) => stack.fleet.kill(id)));
+    const after = await Promise.all(visitors.map((visitor) => visitor.count()));
+    expect(after.map(({ status, region }) => [status, region])).toEqual(visitors.map(() => [200, "enam"]));
+  } finally {
+    await stack.stop();
+  }
+});
+
 test("a few refused connections never move a session whose origin lives: the counter never jumps back", async () => {
   const doors: Door[] = [];
   stack = await startStack(async (config) => {
