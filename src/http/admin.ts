@@ -2,6 +2,7 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
+import { etagOf } from "../core/if-match.ts";
 import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
@@ -49,7 +50,7 @@ export const admin = new Hono<Admin>()
     const ring = rings.find(({ pool, region }) => pool === c.req.param("pool") && region === c.req.param("region"));
     if (!ring) return notFound(c, "ring");
     if ("unreachable" in ring) return unreachable(c);
-    return c.json(ring satisfies Told<"getRing">, 200, { etag: `"${ring.generation}.${ring.epoch}"` });
+    return c.json(ring satisfies Told<"getRing">, 200, { etag: etagOf(ring) });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
   .post("/v1/rings/:pool/:region/down", needs("operate"), async (c) => {

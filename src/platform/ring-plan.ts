@@ -3,7 +3,8 @@
 
 import type { Balance } from "../core/balance.ts";
 import { hasAffinity, decide } from "../core/decide.ts";
-import { mergeLayers, newDrain, type DrainOrder, type Layers, type MemberOrder } from "../core/lifecycle.ts";
+import { newDrain, type DrainOrder } from "../core/drain.ts";
+import { mergeLayers, type Layers, type MemberOrder } from "../core/lifecycle.ts";
 import {
   conflictOf,
   orderFor,

@@ -191,7 +191,7 @@ describe("explain", () => {
       keyHash: "3f".repeat(16),
       bound: true,
     },
-    locate: { region: "weur", why: "session", regions: ["weur", "enam"] },
+    locate: { region: "weur", why: "drawn by the key", regions: ["weur", "enam"] },
     carry: { how: "relay", carrier: 2, decidedBy: "ring" },
     worker: {
       layer: "memory",
@@ -216,7 +216,7 @@ describe("explain", () => {
     });
     expect(ended.stdout.split("\n").map((line) => line.trimEnd())).toEqual([
       `identify  route /collab/:session, pool collab, session key "doc-1" in the path, hash ${"3f".repeat(16)}`,
-      "locate    home is weur, by session; looked at in this order: weur, enam",
+      "locate    home is weur: drawn by the key; looked at in this order: weur, enam",
       "carry     relay, by carrier 2; the ring object decides",
       "worker    snapshot of epoch 12, from memory",
       expect.stringMatching(/^ {10}step +region +origin +outcome$/),
