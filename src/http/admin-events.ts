@@ -3,7 +3,7 @@
 
 import { Hono, type Context } from "hono";
 import { delay, within } from "../platform/limits.ts";
-import type { AuditRow } from "../platform/control-store.ts";
+import type { AuditRow } from "../core/applied-config.ts";
 import type { JournalEntry } from "../platform/ring-journal.ts";
 import { controlStub, ringStub } from "../platform/stubs.ts";
 import type { Told } from "./admin-app.ts";
