@@ -57,7 +57,7 @@ export interface Report {
 }
 
 const MOVED_MAX = 1.05;
-const BUSIEST_MAX = 1.3;
+export const BUSIEST_MAX = 1.3;
 /** Where shares ramp, of one phase. */
 export const SCALE_OUT = "scale-out";
 

@@ -11,6 +11,9 @@ import { reportOf } from "./report.ts";
 
 const USAGE = `Usage: npm run scenario -- day [--json FILE] [--only PHASE] [--sessions N], PHASE one of: ${Object.keys(PHASES).join(", ")}`;
 
+/** Written to the file. */
+const FAILURES_MAX = 1_000;
+
 function wanted(): { json: string | undefined; options: DayOptions } {
   try {
     const options = { json: { type: "string" }, only: { type: "string" }, sessions: { type: "string" } } as const;
@@ -39,8 +42,9 @@ printReport(record, report);
 console.log();
 printBars(report.bars);
 if (json !== undefined) {
-  // The requests one by one are of no use to anybody who has their sums.
-  writeFileSync(json, `${JSON.stringify({ ...report, ...record, pages: report.pages })}\n`);
+  // Of the requests one by one only those are of use that failed.
+  const failures = record.pages.filter(({ madeBy }) => madeBy === undefined).slice(0, FAILURES_MAX);
+  writeFileSync(json, `${JSON.stringify({ ...report, ...record, pages: report.pages, failures })}\n`);
   console.error(`\nwritten to ${json}`);
 }
 const missed = report.bars.filter(({ met }) => !met);

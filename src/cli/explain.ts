@@ -35,7 +35,7 @@ function headersOf(pairs: readonly (readonly [name: string, value: string])[]): 
 export function explainedText({ identify, locate, carry, worker, ring }: ExplainedView, paint: Paint): string {
   const parts = [
     section("identify", identifyText(identify), paint),
-    locate && section("locate", `home is ${locate.region}, by ${locate.why}; looked at in this order: ${locate.regions.join(", ")}`, paint),
+    locate && section("locate", `home is ${locate.region}: ${locate.why}; looked at in this order: ${locate.regions.join(", ")}`, paint),
     carry && section("carry", carryText(carry), paint),
     worker &&
       section(

@@ -1,6 +1,6 @@
 // A failure that the user can mend: its message says what was found and what to do, and is all that is shown.
 
-/** What a command ends with, beside 0 for what was done. Scripts read them: docs/cli.md. */
+/** What a command ends with, beside 0 for what was done. Scripts read them: docs/operate.md. */
 export const EXIT = {
   /** It could not be done: the sentence says why. */
   failed: 1,

@@ -1,27 +1,24 @@
-// The commands: their names, arguments, options and help. What each does is a file beside this one.
+// The commands: their names, arguments, options and help. What each does is a file beside this one; those that need the runtime or a
+// configuration are loaded when they are run, as the others are typed in a hurry.
 
 import { Command, Help, Option } from "commander";
-import { apply, pullConfig, undo } from "./apply.ts";
-import { dev } from "./dev.ts";
 import { audit, events } from "./events.ts";
 import { explain } from "./explain.ts";
 import { move } from "./move.ts";
 import { add, drain, remove, reweight, turnRegion, undrain } from "./orders.ts";
 import { place } from "./places.ts";
 import { plan } from "./plan.ts";
-import { salts } from "./salts.ts";
-import { start } from "./start.ts";
 import { status } from "./status.ts";
 import * as values from "./values.ts";
 
 const EXAMPLES = `
 Examples:
-  limpet status --watch                            what every ring is doing, each second
-  limpet explain /collab/doc-1 --from LHR          why a request goes where it goes
-  limpet plan collab weur --remove weur-2          what that would move, before it is done
-  limpet drain weur-2 --wait                       until its process may end
-  limpet apply limpet.config.ts --dry-run          what another configuration would change
-  limpet events --follow --json | jq .             changes as they happen
+  limpet status --watch                       what every ring does, each second
+  limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
+  limpet plan collab weur --remove weur-2     what that would move, before it is
+  limpet drain weur-2 --wait                  until its process may end
+  limpet apply limpet.config.ts --dry-run     what another configuration would change
+  limpet events --follow --json | jq .        changes as they happen
 
 Commands that ask a router take
   --router URL or LIMPET_URL      default http://127.0.0.1:8787
@@ -63,16 +60,16 @@ function optionDescription(option: Option): string {
 function locally(program: Command): void {
   program
     .command("dev")
-    .description("run the router against the origins of a configuration")
+    .description("the router against the origins of a configuration")
     .option("--config <file>", "the configuration, .ts or .json", "limpet.config.ts")
     .option("--port <number>", "where to listen on 127.0.0.1", values.port, 8787)
     .option("--json", "print one line of JSON when ready, and nothing else", false)
-    .action(dev);
+    .action(async (options) => (await import("./dev.ts")).dev(options));
   program
     .command("start")
-    .description("run the router with four collaboration servers, a page to try it and the dashboard")
+    .description("the router with four collaboration servers and a page to try it")
     .option("--port <number>", "where to listen on 127.0.0.1", values.port, 8787)
-    .action(start);
+    .action(async (options) => (await import("./start.ts")).start(options));
 }
 
 function looking(program: Command): void {
@@ -88,7 +85,7 @@ function looking(program: Command): void {
     .description("the way of a request, step by step, without sending it")
     .argument("<url>", "a path, or a whole URL where routes differ by host")
     .option("--cookie <name=value>", "a cookie of the visitor; again for another", values.each(values.cookie))
-    .option("--header <header>", "a header like 'X-Session-Id: 7'; again for another", values.each(values.header))
+    .option("--header <header>", "a header: 'X-Session-Id: 7', 'Upgrade: websocket'; again for another", values.each(values.header))
     .option("--from <place>", "where the visitor is: an airport (LHR), a location hint (weur) or latitude,longitude", place)
     .action(explain);
   asking(explainCommand, "look");
@@ -183,7 +180,7 @@ function others(program: Command): void {
     .description("the salts that the rings found; --write puts them into the configuration")
     .option("--write", "write those that are missing into the file", false)
     .option("--config <file>", "the configuration, .ts or .json", "limpet.config.ts")
-    .action(salts);
+    .action(async (options) => (await import("./salts.ts")).salts(options));
   asking(saltsCommand, "look");
   const applyCommand = program
     .command("apply")
@@ -192,20 +189,20 @@ function others(program: Command): void {
     .option("--dry-run", "only show what would change, and what would move", false)
     .option("--yes", "apply without asking", false)
     .option("--why <text>", "kept in the audit")
-    .action(apply);
+    .action(async (file, options) => (await import("./apply.ts")).apply(file, options));
   asking(applyCommand, "operate");
   const undoCommand = program
     .command("undo")
     .description("what held before the last apply holds again")
     .option("--yes", "without asking", false)
     .option("--why <text>", "kept in the audit")
-    .action(undo);
+    .action(async (options) => (await import("./apply.ts")).undo(options));
   asking(undoCommand, "operate");
   const configCommand = program
     .command("config")
     .description("the configuration that holds, as JSON")
     .option("--out <file>", "where to write it")
-    .action(pullConfig);
+    .action(async (options) => (await import("./apply.ts")).pullConfig(options));
   asking(configCommand, "look");
 }
 

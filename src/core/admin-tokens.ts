@@ -31,8 +31,9 @@ export function parseTokens(text: string): ParsedTokens {
   for (const [index, entry] of text.split(",").entries()) {
     const written = entry.trim();
     if (written === "") continue;
-    const [name = "", rest = ""] = [written.slice(0, Math.max(0, written.indexOf(":"))), written.slice(written.indexOf(":") + 1)];
-    const [, scopes, token] = REST.exec(rest) ?? [];
+    const nameEnd = written.indexOf(":");
+    const name = nameEnd < 0 ? "" : written.slice(0, nameEnd);
+    const [, scopes, token] = REST.exec(written.slice(nameEnd + 1)) ?? [];
     const fault = nameFault(name) ?? (scopes === undefined ? SCOPES_FAULT : undefined);
     if (fault !== undefined) faults.push(`entry ${index + 1}${NAME.test(name) ? ` (${name})` : ""}: ${fault}`);
     else if (scopes !== undefined && token !== undefined) tokens.push({ name, scopes: scopes.split("+").map(scopeOf), token });

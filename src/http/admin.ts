@@ -2,11 +2,15 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
+import { etagOf } from "../core/if-match.ts";
 import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
+import type { Told } from "./admin-app.ts";
 import { configRoutes } from "./admin-config.ts";
+import { eventRoutes } from "./admin-events.ts";
+import { explainRoutes } from "./admin-explain.ts";
 import { originRoutes } from "./admin-origins.ts";
 import {
   answered,
@@ -16,13 +20,15 @@ import {
   only,
   problem,
   READS,
-  RING_ANSWER_MS,
   ringOf,
+  RING_ANSWER_MS,
   RingSilent,
   unreachable,
   type Admin,
 } from "./admin-parts.ts";
+import { planRoutes } from "./admin-plan.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
+import { scrape } from "./metrics.ts";
 
 /**
  * Stands in the list for a ring whose object did not answer, so that the others are seen. What cannot be known is left out, but for
@@ -37,24 +43,36 @@ interface UnreachableRing {
 
 export const admin = new Hono<Admin>()
   .basePath("/_limpet")
-  .get("/v1/rings", needs("read"), async (c) => c.json({ rings: await allRings(c) }))
+  .get("/v1/rings", needs("read"), async (c) => c.json({ rings: await allRings(c) } satisfies Told<"listRings">))
   .all("/v1/rings", only(...READS))
   .get("/v1/rings/:pool/:region", needs("read"), async (c) => {
     const rings = await allRings(c);
     const ring = rings.find(({ pool, region }) => pool === c.req.param("pool") && region === c.req.param("region"));
     if (!ring) return notFound(c, "ring");
-    return "unreachable" in ring ? unreachable(c) : c.json(ring);
+    if ("unreachable" in ring) return unreachable(c);
+    return c.json(ring satisfies Told<"getRing">, 200, { etag: etagOf(ring) });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
-  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
-    const ring = ringOf(c);
-    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
-    return status ? c.json(status) : notFound(c, "ring");
+  .post("/v1/rings/:pool/:region/down", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionDown(c.var.by));
+    return ring ? c.json(ring satisfies Told<"downRegion">) : notFound(c, "ring");
   })
-  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
+  .all("/v1/rings/:pool/:region/down", only("POST"))
+  .post("/v1/rings/:pool/:region/up", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionUp(c.var.by));
+    return ring ? c.json(ring satisfies Told<"upRegion">) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/up", only("POST"))
+  .route("/", planRoutes)
   .route("/", originRoutes)
   .route("/", sessionRoutes)
   .route("/", configRoutes)
+  .route("/", explainRoutes)
+  .route("/", eventRoutes)
+  .get("/metrics", needs("read"), async (c) =>
+    c.body(await scrape(c.env.env, c.env.settings), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+  )
+  .all("/metrics", only(...READS))
   .all("/v1/*", (c) => notFound(c, "part of the admin API"))
   .get("/dev.json", (c) => (c.env.settings.dev && c.env.env.LIMPET_DEV_INFO ? c.json(JSON.parse(c.env.env.LIMPET_DEV_INFO)) : notFound(c, "page")))
   .all("/*", async (c) => {

@@ -24,6 +24,7 @@ export async function openApiDocument(): Promise<OpenAPIV3_1.Document> {
     app.on(endpoint.method, endpoint.path, describeRoute(operationOf(name, endpoint)), (c) => c.body(null));
   }
   const document = await generateSpecs(app, {
+    excludeStaticFile: false, // its own path looks like one
     documentation: {
       info: {
         title: "Limpet admin API",
@@ -82,7 +83,13 @@ const AS_TOLD = { typeMode: "output" } as const;
 function parametersOf(where: "query" | "header", shape: v.ObjectSchema<v.ObjectEntries, undefined> | undefined) {
   return Object.entries(shape?.entries ?? {}).map(([name, schema]) => {
     const { $schema: _, description, ...rest } = toJsonSchema(schema, AS_SENT);
-    return { in: where, name, required: false, ...(description === undefined ? {} : { description }), schema: rest as object as OpenAPIV3.SchemaObject };
+    return {
+      in: where,
+      name,
+      required: false,
+      ...(description === undefined ? {} : { description }),
+      schema: rest as object as OpenAPIV3.SchemaObject,
+    };
   });
 }
 

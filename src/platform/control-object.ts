@@ -16,9 +16,6 @@ import { OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { ringStub } from "./stubs.ts";
 
-/** A configuration of a thousand origins has a quarter of that; a row of the object's database holds twice as much. */
-export const CONFIG_MAX_BYTES = 1024 * 1024;
-
 /** An object that dies with somebody still to be told goes on then. */
 const RETRY_MS = 1_000;
 const RETRY_MAX_MS = 30_000;
@@ -125,8 +122,14 @@ export class ControlObject extends DurableObject<Env> {
     return this.#take(draft, present, "undo", { ...order, why: order.why ?? `back to what revision ${previous.revision} said` });
   }
 
-  async audit(after: number, limit: number): Promise<AuditRow[]> {
-    return this.#store.audit(after, limit);
+  /** The newest changes, newest first. */
+  async audit(limit: number): Promise<AuditRow[]> {
+    return this.#store.newest(limit);
+  }
+
+  /** The oldest changes after one of them, and the newest one's number. */
+  async journal(after: number, limit: number): Promise<{ readonly entries: readonly AuditRow[]; readonly lastSeq: number }> {
+    return { entries: this.#store.audit(after, limit), lastSeq: this.#store.newest(1)[0]?.seq ?? 0 };
   }
 
   override async alarm(): Promise<void> {

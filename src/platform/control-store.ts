@@ -57,8 +57,17 @@ export class ControlStore {
 
   /** The oldest rows after `seq`, at most `limit`. */
   audit(seq: number, limit: number): AuditRow[] {
+    return this.#audit("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /** The newest rows, newest first. */
+  newest(limit: number): AuditRow[] {
+    return this.#audit("ORDER BY seq DESC LIMIT ?", limit);
+  }
+
+  #audit(which: string, ...bindings: number[]): AuditRow[] {
     type Row = { seq: number; at_ms: number; who: string; what: string; revision: number; why: string | null; changes: string; change_count: number };
-    const rows = this.#sql.exec<Row>("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+    const rows = this.#sql.exec<Row>(`SELECT * FROM audit ${which}`, ...bindings);
     return [...rows].map(({ at_ms: atMs, what, why, changes, change_count: changeCount, ...row }) => ({
       ...row,
       atMs,

@@ -179,3 +179,8 @@ class Counts {
 function other(lane: Lane): Lane {
   return lane === "moves" ? "arrivals" : "moves";
 }
+
+/** Of a visitor's request. */
+export function kindOf({ headers }: Request): Kind {
+  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
+}

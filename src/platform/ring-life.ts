@@ -2,7 +2,6 @@
 // change, and sets its clock. What others ask of it is in ring-object.ts.
 
 import type { AppliedConfig } from "../core/applied-config.ts";
-import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName } from "../core/names.ts";
 import type { Envelope } from "../core/protocol.ts";
 import type { Env, SettingsSource } from "./env.ts";
@@ -15,6 +14,8 @@ import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
+import { Drains } from "./ring-drains.ts";
+import { Leases } from "./ring-leases.ts";
 import { Members } from "./ring-members.ts";
 import { PlaceCounts } from "./ring-metrics.ts";
 import { Moves } from "./ring-moves.ts";
@@ -25,7 +26,9 @@ import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
+import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
+import { StandIns } from "./ring-stand-ins.ts";
 import { RingStore } from "./ring-store.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { carrierStub, controlStub, ringStub } from "./stubs.ts";
@@ -50,12 +53,16 @@ export class RingLife {
   readonly upkeep: Upkeep;
   readonly tables: RingTables;
   readonly members: Members;
+  readonly drains: Drains;
+  readonly leases: Leases;
   readonly operators: Operators;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
+  readonly firsts: RingFirsts;
   readonly places = new PlaceCounts();
   readonly startedAtMs = Date.now();
+  readonly standIns: StandIns;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -79,16 +86,18 @@ export class RingLife {
       (origin, status) => this.#onHealth(origin, status === "down"),
     );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
+    this.firsts = new RingFirsts(ctx, env, this.state);
     const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
     const log = (this.log = new MoveLog(name));
     this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.standIns = new StandIns(this.state, this.placing);
     this.tables = new RingTables(env, this.state, this.placing);
     this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);
     this.publisher = new Publisher(env.AFFINITY, this.state, store);
     this.prober.watch(this.state.view.snapshot.origins);
     const goOn = (work: Promise<void>): Promise<void> => {
-      const done = work.then(() => this.advanceDrains(Date.now()));
+      const done = work.then(() => this.drains.advance(Date.now()));
       this.#ctx.waitUntil(done);
       return done;
     };
@@ -96,7 +105,15 @@ export class RingLife {
     const host = { env, settings: this.#settings, journal: this.journal, announce: () => this.announce(), goOn };
     const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
-    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+    this.drains = new Drains({ ...host, ...parts, publisher: this.publisher });
+    this.leases = new Leases({ ...host, ...parts, members: this.members });
+    const { members, drains, leases, orders, outcomes } = this;
+    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes, orders, members, drains, leases });
+    this.#noteConfig();
+  }
+
+  #noteConfig(): void {
+    for (const note of this.state.layers.takeNotes()) this.journal.note(note);
   }
 
   get isEmpty(): boolean {
@@ -114,7 +131,7 @@ export class RingLife {
     if (this.#settings.apply(applied)) {
       this.state.reconfigured();
       this.tables.reconfigured(regions);
-      this.journal.note({ what: "config", who: "config", why: `revision ${applied.revision}` });
+      this.#noteConfig();
       this.announce();
     }
     return this.config;
@@ -145,8 +162,9 @@ export class RingLife {
     this.#ctx.waitUntil(this.prober.probeDue(nowMs).then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
+    this.leases.run(nowMs);
     this.upkeep.run(nowMs);
-    this.advanceDrains(nowMs);
+    this.drains.advance(nowMs);
     await this.publisher.run(nowMs);
     this.#schedule();
   }
@@ -162,16 +180,6 @@ export class RingLife {
     // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
     const others = this.state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
     this.#ctx.waitUntil(Promise.all(others.map((each) => this.prober.ask(each.id))).then(() => this.#schedule()));
-  }
-
-  advanceDrains(nowMs: number): void {
-    for (const [origin, drain] of this.state.layers.drains()) {
-      const empty = this.state.isLeft(origin, drain) && this.tables.completeWithGuests;
-      const facts = { empty, epoch: this.state.view.snapshot.epoch, publishedEpoch: this.publisher.publishedEpoch(), nowMs };
-      const next = advanceDrain(drain, facts, this.state.pool);
-      if (next) this.state.layers.setDrain(origin, next);
-    }
-    this.announce();
   }
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
@@ -267,6 +275,7 @@ export class RingLife {
       this.prober.nextDueAtMs(),
       this.publisher.nextDueAtMs(),
       this.upkeep.nextDueAtMs(nowMs),
+      this.leases.nextDueAtMs(nowMs),
       this.tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
       busy ? nowMs + TICK_MS : Infinity,
     );

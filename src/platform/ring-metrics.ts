@@ -6,7 +6,6 @@ import type { MoveLog, MoveReason } from "./move-log.ts";
 import type { Outcomes, OutcomeSums } from "./outcomes.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { Placing } from "./ring-placing.ts";
-import type { Publisher } from "./ring-publisher.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import type { OriginStatus } from "./ring-status.ts";
@@ -16,10 +15,6 @@ export type RefusedWhy = Extract<PlaceAnswer, { kind: "refused" }>["why"];
 
 export interface RingMetrics {
   readonly epoch: number;
-  /** The newest that KV has. */
-  readonly publishedEpoch: number;
-  /** When the newest was made, and what KV has was written. `undefined`: not by this object, in this life. */
-  readonly writtenAtMs: number | undefined;
   readonly startedAtMs: number;
   readonly sessions: number;
   readonly waiting: number;
@@ -65,17 +60,14 @@ interface Ring {
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
   readonly outcomes: OutcomeSums;
-  readonly publisher: Publisher;
   readonly places: PlaceCounts;
 }
 
-export function metricsOf({ startedAtMs, state, tables, placing, moves, quarantine, log, outcomes, publisher, places }: Ring): RingMetrics {
+export function metricsOf({ startedAtMs, state, tables, placing, moves, quarantine, log, outcomes, places }: Ring): RingMetrics {
   const nowMs = Date.now();
   const { epoch, origins } = state.view.snapshot;
   return {
     epoch,
-    publishedEpoch: publisher.publishedEpoch(),
-    writtenAtMs: publisher.writtenAtMs,
     startedAtMs,
     sessions: state.live.size - state.live.openingCount(),
     waiting: moves.waitingCount,

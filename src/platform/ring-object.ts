@@ -6,10 +6,14 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AppliedConfig } from "../core/applied-config.ts";
 import type { Decision } from "../core/decision.ts";
+import type { DrainWish } from "../core/drain.ts";
+import type { WantedLease } from "../core/membership.ts";
 import type {
   EndedItem,
   Envelope,
   FindItem,
+  FirstAnswer,
+  FirstItem,
   GuestAnswer,
   GuestItem,
   PlaceAnswer,
@@ -24,7 +28,7 @@ import type { Env, SettingsSource } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
 import type { Verdict } from "./ring-health.ts";
 import type { MemberChange } from "./ring-members.ts";
-import type { MemberAnswer, MoveAnswer } from "./ring-operators.ts";
+import type { Asker, MoveAnswer, OrderAnswer } from "./ring-operators.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Published } from "./ring-publisher.ts";
 import { explain, type Explained } from "./ring-explain.ts";
@@ -93,6 +97,14 @@ export class RingObject extends DurableObject<Env> {
     });
   }
 
+  /** Asked by carriers of other regions that stand in for ours: where these sessions are, or go. They are kept there for a while. */
+  async standIn(items: readonly FindItem[]): Promise<Decision[]> {
+    await this.#life.up();
+    const decisions = await Promise.all(items.map((item) => this.#life.standIns.place(item)));
+    this.#life.announce();
+    return decisions;
+  }
+
   // — asked by Workers —
 
   /** The newest snapshot and hints; `missing`: KV could not serve the asker. */
@@ -113,6 +125,18 @@ export class RingObject extends DurableObject<Env> {
   async find(item: FindItem): Promise<Decision> {
     await this.#life.up();
     return this.#life.placing.find(item);
+  }
+
+  /** The same without a first visitor: what is remembered, if anything. */
+  async firstRegion(keyHash: string): Promise<string | undefined> {
+    return this.#life.firsts.regionOf(keyHash);
+  }
+
+  /** Which region is the home of a session whose first visitor decides that. */
+  async first(item: FirstItem): Promise<FirstAnswer> {
+    await this.#life.up();
+    const { state, firsts } = this.#life;
+    return firsts.homeOf(item, state.live.get(item.keyHash) !== undefined || state.pinOf(item.keyHash) !== undefined);
   }
 
   /** An origin has answered that a session belongs to another. */
@@ -156,7 +180,7 @@ export class RingObject extends DurableObject<Env> {
   /** Placements that are over at our origins. The same session may have another here, older or younger: it may have been placed twice at a time. */
   async guestsEnded(items: readonly EndedItem[]): Promise<void> {
     for (const item of items) this.#life.state.guests.delete(guestId(item));
-    this.#life.advanceDrains(Date.now());
+    this.#life.drains.advance(Date.now());
   }
 
   /** Our sessions at a neighbour's origins. Does not wait for our own tables: two that start together would wait for each other. */
@@ -200,14 +224,14 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.status();
   }
 
-  async drain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async drain(origin: string, by: string, wish: DrainWish = {}, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.drain(origin, by);
+    return this.#life.operators.drain(origin, by, wish, asker);
   }
 
-  async undrain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async undrain(origin: string, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.undrain(origin, by);
+    return this.#life.operators.undrain(origin, by, asker);
   }
 
   async regionDown(by: string): Promise<RingStatus> {
@@ -226,9 +250,15 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** An origin joins, changes or leaves. */
-  async member(origin: string, change: MemberChange, by: string): Promise<MemberAnswer> {
+  async member(origin: string, change: MemberChange, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.member(origin, change, by);
+    return this.#life.operators.member(origin, change, by, asker);
+  }
+
+  /** An origin says that it is there, and for how long that holds. */
+  async lease(origin: string, wanted: WantedLease, by: string, asker: Asker = {}): Promise<OrderAnswer> {
+    await this.#life.up();
+    return this.#life.operators.lease(origin, wanted, by, asker);
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {
@@ -276,9 +306,9 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.journal.newest(limit);
   }
 
-  /** The oldest changes after one of them, and the newest one's number. */
-  async journal(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
-    return { entries: this.#life.journal.after(after, limit), lastSeq: this.#life.journal.lastSeq };
+  /** The oldest changes after one of them, all or those that were ordered, and the newest one's number. */
+  async journal(after: number, limit: number, ordered = false): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
+    return { entries: this.#life.journal.after(after, limit, ordered), lastSeq: this.#life.journal.lastSeq };
   }
 
   // — the clock —

@@ -3,13 +3,11 @@
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Hints, Snapshot } from "../core/snapshot.ts";
-import { publishEveryMs } from "./limits.ts";
+import { KV_SEEN_MS, publishEveryMs } from "./limits.ts";
 import type { RingState } from "./ring-state.ts";
 import type { RingStore } from "./ring-store.ts";
 
 const RETRY_MS = 1_000;
-/** KV may take a minute to be seen elsewhere: who cannot read a younger value than that says nothing about it. */
-const SEEN_MS = 90_000;
 
 /** What Workers and other rings know a ring by. */
 export interface Published {
@@ -41,17 +39,12 @@ export class Publisher {
 
   /** Somebody whom KV could not serve has asked. What was written long enough ago is written once more. */
   doubt(nowMs: number): void {
-    if (nowMs - this.#writtenAtMs >= SEEN_MS) this.#doubted = true;
+    if (nowMs - this.#writtenAtMs >= KV_SEEN_MS) this.#doubted = true;
   }
 
   /** The newest epoch that KV has. */
   publishedEpoch(): number {
     return Number(this.#store.text("published")?.split(".")[0] ?? 0);
-  }
-
-  /** When what KV has was written, if this object has. */
-  get writtenAtMs(): number | undefined {
-    return this.#writtenAtMs === -Infinity ? undefined : this.#writtenAtMs;
   }
 
   /** Writes what KV lacks, if its time has come. Never throws: what failed is due again. */

@@ -1,7 +1,9 @@
 // What a ring object writes down (SQLite): what must survive an eviction. Synchronous, one small function a fact.
 
-import type { ConfiguredOrigin, DrainOrder, MemberOrder } from "../core/lifecycle.ts";
+import type { DrainOrder } from "../core/drain.ts";
+import type { ConfiguredOrigin, MemberOrder } from "../core/lifecycle.ts";
 import type { SessionRef } from "../core/protocol.ts";
+import { RingSideStore } from "./ring-side-store.ts";
 
 /** A session that is not where the walk would put it, or will not be at the next epoch. */
 export interface Pin extends SessionRef {
@@ -32,6 +34,7 @@ type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "con
 const SCHEMA = 1;
 
 export class RingStore {
+  readonly side: RingSideStore;
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -51,6 +54,7 @@ export class RingStore {
     sql.exec(
       "CREATE TABLE IF NOT EXISTS members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEGER, backup INTEGER, leaving_at_ms INTEGER, gone_at_ms INTEGER)",
     );
+    this.side = new RingSideStore(sql);
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
@@ -90,6 +94,7 @@ export class RingStore {
       [...rows].map((row) => [
         row.origin,
         {
+          ...this.side.drainTerms(row.origin, row.ordered_at_ms),
           orderedAtMs: row.ordered_at_ms,
           closedAtMs: row.closed_at_ms ?? undefined,
           closedEpoch: row.closed_epoch ?? undefined,
@@ -101,6 +106,7 @@ export class RingStore {
   }
 
   setDrain(origin: string, drain: DrainOrder | undefined): void {
+    this.side.setDrainTerms(origin, drain);
     this.#sql.exec("DELETE FROM drains WHERE origin = ?", origin);
     if (!drain) return;
     const { orderedAtMs, closedAtMs, closedEpoch, publishedAtMs, drainedAtMs } = drain;
@@ -129,12 +135,14 @@ export class RingStore {
           backup: row.backup === null ? undefined : row.backup === 1,
           leavingAtMs: row.leaving_at_ms ?? undefined,
           goneAtMs: row.gone_at_ms ?? undefined,
+          leftBy: this.side.leftBy(row.origin, row.leaving_at_ms ?? undefined),
         },
       ]),
     );
   }
 
   setMember(origin: string, order: MemberOrder | undefined): void {
+    this.side.setLeftBy(origin, order);
     this.#sql.exec("DELETE FROM members WHERE origin = ?", origin);
     if (!order) return;
     const { url, weight, salt, backup, leavingAtMs, goneAtMs } = order;

@@ -73,6 +73,8 @@ export class Upkeep {
     this.#followedEpoch = epoch;
     this.#followAgainAtMs = Infinity;
     const still = (row: LiveRow): boolean => {
+      const origin = this.#state.view.byId.get(row.origin);
+      if (origin && isFinishing(origin, Date.now())) return false;
       const place = this.#state.ringPlaceOf(row);
       return place !== undefined && place !== row.origin && this.#state.view.byId.has(place);
     };
@@ -124,7 +126,7 @@ export class Upkeep {
   #whyLeave(id: string): "drain" | "lost" | undefined {
     const origin = this.#originOf(id);
     if (!origin || illness(origin, Date.now(), new Set())) return "lost";
-    return origin.lifecycle === "active" ? undefined : "drain";
+    return origin.lifecycle === "active" || isFinishing(origin, Date.now()) ? undefined : "drain";
   }
 
   #originOf(id: string): SnapshotOrigin | undefined {
@@ -175,4 +177,9 @@ export class Upkeep {
     this.#sweepOrdersAtMs = nowMs + SWEEP_ORDERS_MS;
     this.#state.sweepOrders(nowMs);
   }
+}
+
+/** Whether its drain leaves its sessions where they are. */
+function isFinishing({ closed, finishUntilMs }: SnapshotOrigin, nowMs: number): boolean {
+  return !closed && finishUntilMs !== undefined && nowMs < finishUntilMs;
 }

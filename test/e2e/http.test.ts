@@ -333,7 +333,8 @@ async function rawRequest(url: string, text: string): Promise<string> {
 
 describe("when an origin fails", () => {
   beforeAll(async () => {
-    stack = await startStack();
+    const overprovisioning = 2; // one of two keeps all
+    stack = await startStack((config) => ({ ...config, pools: { collab: { ...config.pools.collab, overprovisioning } } }));
   });
   afterAll(() => stack.stop());
   const killed: string[] = [];

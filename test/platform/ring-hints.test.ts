@@ -12,7 +12,17 @@ function startRing(db: DatabaseSync): RingState {
   const exec = (query: string, ...values: SQLInputValue[]): object[] =>
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
-  const pool = { ...DEFAULT_POLICY, id: "p", virtualNodes: 8, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins };
+  const pool = {
+    ...DEFAULT_POLICY,
+    id: "p",
+    virtualNodes: 8,
+    balance: "ring",
+    stickiness: "prefer",
+    hold: true,
+    affinity: "on",
+    rollout: 1,
+    origins,
+  };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
   return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
 }
