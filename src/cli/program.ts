@@ -17,11 +17,7 @@ Examples:
   limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
   limpet plan collab weur --remove weur-2     what that would move, before it is
   limpet drain weur-2 --wait                  until its process may end
-<<<<<<< HEAD
   limpet apply limpet.config.ts --dry-run     what another one would change
-=======
-  limpet apply limpet.config.ts --dry-run     what another configuration would change
->>>>>>> wt-apply
   limpet events --follow --json | jq .        changes as they happen
 
 Commands that ask a router take
