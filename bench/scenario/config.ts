@@ -34,6 +34,7 @@ export function dayConfig(origins: readonly Placed[]) {
         pool: POOL,
         session: [{ path: "session" }],
         home: "session",
+        quietMs: 300, // an origin on a machine as full as this one may take so long to answer
         resume: { mode: "transparent", prelude: { frames: 1, bytes: 1_000, swallow: 0, mute: false } },
       },
       { ...page, path: `${PAGES}keyed/*`, session: [{ header: "x-session-id" }], home: "session" },
