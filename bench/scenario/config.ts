@@ -22,7 +22,7 @@ export function dayConfig(origins: readonly Placed[]) {
         horizonMs: HORIZON_MS,
         holdDownMs: 2_000,
         health: { intervalMs: 1_000, timeoutMs: 1_000, rise: 2, fall: 3 },
-        ejection: { faults: 5, baseMs: 6_000, maxShare: 0.5 },
+        ejection: { faults: 5, baseMs: 8_000, maxShare: 0.5 },
         slowStart: { windowMs: 4_000 },
         drain: { deadlineMs: 20_000, graceMs: 500 },
         origins: origins.map(({ id, region, url }) => ({ id, region, url, weight: 1 })),
