@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
-import { COMPATIBILITY_DATE, NEW_SESSIONS_PER_MINUTE } from "../../src/cli/router.ts";
+import { ADMIN_FAILURES_PER_MINUTE, COMPATIBILITY_DATE, NEW_SESSIONS_PER_MINUTE } from "../../src/cli/router.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const LIMIT_MS = 120_000;
@@ -49,6 +49,11 @@ test("the local runtime and a deployment count new sessions alike", () => {
   expect(readFileSync(join(root, "wrangler.toml"), "utf8")).toContain(`simple = { limit = ${NEW_SESSIONS_PER_MINUTE}, period = 60 }`);
 });
 
+test("the local runtime, a deployment and an isolate count wrong admin tokens alike", () => {
+  expect(readFileSync(join(root, "wrangler.toml"), "utf8")).toContain(`simple = { limit = ${ADMIN_FAILURES_PER_MINUTE}, period = 60 }`);
+  expect(readFileSync(join(root, "src/http/failures.ts"), "utf8")).toContain(`FAILURES_PER_MINUTE = ${ADMIN_FAILURES_PER_MINUTE};`);
+});
+
 test("wrangler can make a deployment of it, within the bundle's budget", { timeout: LIMIT_MS }, () => {
   const folder = mkdtempSync(join(tmpdir(), "limpet-deploy-"));
   const { status, output } = run("wrangler", "deploy", "--dry-run", "--outdir", folder);
@@ -60,6 +65,7 @@ test("wrangler can make a deployment of it, within the bundle's budget", { timeo
     "env.AFFINITY",
     "env.ASSETS",
     "env.NEW_SESSIONS",
+    "env.ADMIN_FAILURES",
   ])
     expect(output).toContain(binding);
   expect(gzipSync(readFileSync(join(folder, "index.js"))).length).toBeLessThan(BUDGET_BYTES);
