@@ -1,7 +1,7 @@
 // Three layers, stored apart, merged by one function: what the configuration says, what an operator ordered, what was observed.
 // A deploy changes the first only, so it never loses an operator's drain, nor an origin that joined, was changed or left at run time.
 
-import { FULL_SHARE } from "./share.ts";
+import { NOTHING_OBSERVED, shown, type Observed } from "./observed.ts";
 import type { SnapshotOrigin } from "./snapshot.ts";
 
 export interface ConfiguredOrigin {
@@ -46,14 +46,17 @@ export interface Layers {
   readonly members: ReadonlyMap<string, MemberOrder>;
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly down: ReadonlySet<string>;
+  /** What else was observed; of an origin without a record nothing. */
+  readonly observed?: ReadonlyMap<string, Observed>;
 }
 
 /** The origins of a ring as its next snapshot shows them, sorted by id. */
-export function mergeLayers({ configured, members, drains, down }: Layers): SnapshotOrigin[] {
+export function mergeLayers({ configured, members, drains, down, observed }: Layers): SnapshotOrigin[] {
   return membersOf({ configured, members })
     .map(({ id, url, weight, salt, backup }): SnapshotOrigin => {
       const drain = drains.get(id);
-      const lifecycle = !drain ? "active" : drain.drainedAtMs === undefined ? "draining" : "drained";
+      const seen = observed?.get(id) ?? NOTHING_OBSERVED;
+      const lifecycle = !drain ? (seen.joining ? "joining" : "active") : drain.drainedAtMs === undefined ? "draining" : "drained";
       return {
         id,
         url,
@@ -62,9 +65,7 @@ export function mergeLayers({ configured, members, drains, down }: Layers): Snap
         backup,
         lifecycle,
         closed: drain?.closedAtMs !== undefined,
-        health: down.has(id) ? "down" : "healthy",
-        ejectedUntilMs: 0,
-        share: FULL_SHARE,
+        ...shown(seen, down.has(id)),
       };
     })
     .toSorted((a, b) => (a.id < b.id ? -1 : 1));

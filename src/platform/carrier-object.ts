@@ -35,9 +35,10 @@ import type { Pool } from "../core/config-types.ts";
 import type { Env, Settings } from "./env.ts";
 import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
-import { Handshakes, type Kind } from "./handshakes.ts";
+import { Handshakes, kindOf } from "./handshakes.ts";
 import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
+import { tally } from "./outcomes.ts";
 import { lifeMs, Parking, type Revived } from "./parking.ts";
 import type { ParkedSession } from "./parking-store.ts";
 import { RingClient } from "./ring-client.ts";
@@ -63,6 +64,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #maxConnections: number;
   readonly #closeDeadlineMs: number;
   readonly #send: OriginFetch;
+  readonly #dialled: SessionHost["dialled"];
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #backlog = new Backlog();
   readonly #streams = new StreamBacklog();
@@ -95,6 +97,7 @@ export class CarrierObject extends DurableObject<Env> {
     this.#maxConnections = pool?.carrier.maxConnections ?? 0;
     this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
     this.#send = originFetch(env, settings, pool?.id ?? "");
+    this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings }, { id: pool?.id ?? "" }, region, origin, ...what);
     this.#limits = pool?.session ?? { idleMs: 0, maxLifeMs: 0 };
     this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
     this.#parking = new Parking(ctx, {
@@ -248,6 +251,7 @@ export class CarrierObject extends DurableObject<Env> {
     const host: SessionHost = {
       handshakes: this.#handshakes,
       budget: budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
+      dialled: this.#dialled,
       place: (item) => this.#ring.place(this.#opening.has(session) ? { ...item, opening: true, visitor } : item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
@@ -393,8 +397,4 @@ export class CarrierObject extends DurableObject<Env> {
     this.#unheard = !isHeard && this.#maxConnections > 0;
     if (this.#unheard) this.#schedule(); // nobody who sleeps says anything else soon
   }
-}
-
-function kindOf({ headers }: Request): Kind {
-  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
 }

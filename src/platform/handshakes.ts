@@ -17,6 +17,10 @@ export type Lane = "moves" | "arrivals";
 export type Kind = (typeof KINDS)[number];
 const KINDS = ["socket", "stream"] as const;
 
+export function kindOf({ headers }: Request): Kind {
+  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
+}
+
 /** Gives the slot back; harmless when repeated. */
 export type Release = () => void;
 

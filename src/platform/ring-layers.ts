@@ -23,7 +23,7 @@ export class RingLayers {
     this.#store = store;
     this.#changed = changed;
     this.#virtualNodes = pool.virtualNodes;
-    this.observed = new RingObserved(store);
+    this.observed = new RingObserved(store, pool);
     this.#members = store.members();
     this.#drains = store.drains();
   }
@@ -59,22 +59,25 @@ export class RingLayers {
 
   /** What is ordered of an origin's membership, with the drain that goes with it: one epoch. Of one that is gone nothing else is remembered. */
   setMember(origin: string, order: MemberOrder | undefined, drain: DrainOrder | undefined): void {
+    const before = this.#ids();
     this.#writeMember(origin, order);
     this.#writeDrain(origin, drain);
+    this.observed.join([...this.#ids()].filter((id) => !before.has(id)));
     if (order?.goneAtMs !== undefined) this.observed.forget(origin);
     for (const id of forgotten(this.membership)) this.#writeMember(id, undefined);
     this.#changed();
   }
 
-  setDown(origin: string, down: boolean): void {
-    this.observed.setDown(origin, down);
+  /** What was observed, all that goes together: one epoch. */
+  observe(write: (observed: RingObserved) => void): void {
+    write(this.observed);
     this.#changed();
   }
 
   /** The origins as the next snapshot shows them. */
   merged(): SnapshotOrigin[] {
     const { configured, members } = this.membership;
-    return mergeLayers({ configured, members, drains: this.#drains, down: this.observed.down });
+    return mergeLayers({ configured, members, drains: this.#drains, ...this.observed.layer });
   }
 
   get configRevision(): number {
@@ -83,16 +86,23 @@ export class RingLayers {
 
   /** Takes the code's configuration if it is due; says whether the ring changes by it. */
   takeConfig(settings: Settings, pool: Pool, region: string): boolean {
-    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const known = this.#store.config();
+    const due = dueConfig({ region, pool, settings }, known, this.membership);
     if (!due) return false;
+    const before = this.#ids();
     this.#store.setConfig(due);
     // What was ordered of an origin that is configured no more, and was not ordered to be there, speaks of nobody.
     const written = new Set(due.origins.map(({ id }) => id));
     for (const [id, order] of this.#members) if (!written.has(id) && !isWhole(order)) this.#writeMember(id, undefined);
-    const kept = new Set(membersOf(this.membership).map((origin) => origin.id));
+    const kept = this.#ids();
+    if (known) this.observed.join([...kept].filter((id) => !before.has(id))); // the first fleet of a ring is there to be served by
     this.observed.keepOnly(kept);
     for (const id of this.#drains.keys()) if (!kept.has(id)) this.#writeDrain(id, undefined);
     return true;
+  }
+
+  #ids(): Set<string> {
+    return new Set(membersOf(this.membership).map(({ id }) => id));
   }
 
   #writeDrain(id: string, drain: DrainOrder | undefined): void {

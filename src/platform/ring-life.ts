@@ -24,6 +24,7 @@ import { RingState } from "./ring-state.ts";
 import { neighbourRegions } from "./ring-config.ts";
 import { Journal } from "./ring-journal.ts";
 import { RingStore } from "./ring-store.ts";
+import { RingWatch } from "./ring-watch.ts";
 import { carrierStub, ringStub } from "./stubs.ts";
 
 export class RingLife {
@@ -40,6 +41,7 @@ export class RingLife {
   readonly publisher: Publisher;
   readonly callers = new Callers();
   readonly upkeep: Upkeep;
+  readonly watch: RingWatch;
   readonly tables: RingTables;
   readonly members: Members;
   readonly operators: Operators;
@@ -60,7 +62,7 @@ export class RingLife {
     if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
     store.set("name", objectName);
     this.state = new RingState(this.#settings, name, pool, store);
-    this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, status) => this.#onHealth(origin, status === "down"));
+    this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, probed) => this.watch.probed(origin, probed));
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
     const quarantine = new Quarantine(pool.faultBudget, store);
     const log = new MoveLog(name);
@@ -77,8 +79,14 @@ export class RingLife {
       return done;
     };
     this.upkeep = new Upkeep(this.state, this.moves, this.tables, goOn);
+    this.watch = new RingWatch({
+      ...{ state: this.state, prober: this.prober, journal: this.journal },
+      leaveLost: () => this.upkeep.leaveLost(),
+      announce: () => this.announce(),
+      goOn: (work) => this.#ctx.waitUntil(work.then(() => this.#schedule())),
+    });
     const host = { env, settings, journal: this.journal, announce: () => this.announce(), goOn };
-    const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
+    const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, watch: this.watch, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
     this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
   }
@@ -88,26 +96,13 @@ export class RingLife {
     this.#alarmAtMs = Infinity;
     await this.#read();
     const nowMs = Date.now();
-    this.#ctx.waitUntil(this.prober.probeDue(nowMs).then(() => this.#schedule()));
+    this.#ctx.waitUntil(this.prober.probeDue().then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
     this.upkeep.run(nowMs);
     this.advanceDrains(nowMs);
     await this.publisher.run(nowMs);
     this.#schedule();
-  }
-
-  #onHealth(origin: string, down: boolean): void {
-    this.state.layers.setDown(origin, down);
-    this.journal.note({ what: down ? "down" : "healthy", who: "limpet", origin });
-    const { pool, region, epoch } = this.state.view.snapshot;
-    console.log(JSON.stringify({ limpet: "health", pool, region, origin, health: down ? "down" : "healthy", epoch }));
-    this.announce();
-    if (!down) return;
-    this.upkeep.leaveLost();
-    // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
-    const others = this.state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
-    this.#ctx.waitUntil(Promise.all(others.map((each) => this.prober.ask(each.id))).then(() => this.#schedule()));
   }
 
   advanceDrains(nowMs: number): void {
@@ -134,6 +129,7 @@ export class RingLife {
     if (version === this.#announced) return;
     this.#announced = version;
     this.placing.pace.keep((origin) => this.state.view.byId.has(origin));
+    this.watch.keep((origin) => this.state.view.byId.has(origin));
     this.upkeep.followRing();
     this.prober.watch(this.state.view.snapshot.origins);
     this.upkeep.followAddresses();

@@ -20,6 +20,7 @@ import { describeGone, describeOrigin, describeSession, type OriginStatus, type 
 import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
+import type { RingWatch } from "./ring-watch.ts";
 import { carrierStub } from "./stubs.ts";
 
 /** What of the ring object operators look into, and work with. */
@@ -30,6 +31,7 @@ interface Ring {
   readonly tables: RingTables;
   readonly placing: Placing;
   readonly upkeep: Upkeep;
+  readonly watch: RingWatch;
   readonly moves: Moves;
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
@@ -97,8 +99,10 @@ export class Operators {
   }
 
   undrain(origin: string, by: string): OriginStatus | undefined {
-    const { state, announce, journal } = this.#ring;
-    if (state.view.byId.has(origin) && state.layers.drainOf(origin)) {
+    const { state, announce, journal, watch } = this.#ring;
+    const drain = state.view.byId.has(origin) ? state.layers.drainOf(origin) : undefined;
+    if (drain) {
+      if (drain.closedAtMs !== undefined) watch.restart(origin); // before that nobody was sent elsewhere for good
       state.layers.setMember(origin, stayingOrder(state.layers.memberOrder(origin)), undefined);
       journal.note({ what: "undrain", who: by, origin });
       announce();

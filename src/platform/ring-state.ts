@@ -11,10 +11,11 @@ import type { DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
-import { PLACEMENT } from "../core/ring.ts";
+import { isOver } from "../core/ramp.ts";
+import { PLACEMENT, walk } from "../core/ring.ts";
 import { FULL_SHARE } from "../core/share.ts";
 import type { Holding } from "../core/situation.ts";
-import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot, type SnapshotOrigin } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
@@ -228,11 +229,30 @@ export class RingState {
     const { balance } = this.pool;
     if (row.learned && row.movedFrom === undefined && row.reason === "claim") return true;
     if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
-    return this.ringPlaceOf(row) === row.origin;
+    if (this.ringPlaceOf(row) !== row.origin) return false;
+    const nowMs = Date.now();
+    if (!this.#view.snapshot.origins.some((origin) => isInMotion(origin, nowMs))) return true;
+    return !this.#isPassedInMotion(row, nowMs) && this.ringPlaceOf(row, Infinity) === row.origin;
   }
 
-  /** Where the ring alone says that a key belongs now, without regard to load; `undefined`: nowhere. */
-  ringPlaceOf(key: KeyPoint): string | undefined {
+  /** When the last share of our origins is what it is to be; `undefined`: all are. */
+  settlesAtMs(nowMs: number): number | undefined {
+    const moving = this.#view.snapshot.origins.filter(({ share }) => !isOver(share, nowMs));
+    return moving.length > 0 ? Math.max(...moving.map(({ share }) => Math.max(share.startAtMs, share.endAtMs))) : undefined;
+  }
+
+  /** Whether what somebody finds on a session's walk, up to its own origin, depends on when they look. */
+  #isPassedInMotion({ position, origin }: LiveRow, nowMs: number): boolean {
+    for (const id of walk(this.#view.ring, position)) {
+      const passed = this.#view.byId.get(id);
+      if (passed && isInMotion(passed, nowMs)) return true;
+      if (id === origin) return false;
+    }
+    return false;
+  }
+
+  /** Where the ring alone says that a key belongs, now or at another time, without regard to load; `undefined`: nowhere. */
+  ringPlaceOf(key: KeyPoint, nowMs = Date.now()): string | undefined {
     const decision = decide({
       key,
       keyed: true,
@@ -240,7 +260,7 @@ export class RingState {
       excluded: new Set(),
       policy: { ...this.pool, stickiness: "prefer" },
       balance: { kind: "ring" },
-      nowMs: Date.now(),
+      nowMs,
     });
     return decision.kind === "routed" ? decision.origin.id : undefined;
   }
@@ -298,4 +318,9 @@ export class RingState {
     };
     return viewOf(snapshot, previous);
   }
+}
+
+/** Whether the clock alone changes what an origin takes: its share is on its way, or its ejection ends by itself where this object is gone. */
+function isInMotion({ share, health }: SnapshotOrigin, nowMs: number): boolean {
+  return health === "ejected" || !isOver(share, nowMs);
 }

@@ -11,6 +11,9 @@ import type { RingState } from "./ring-state.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 
+/** An origin that is ejected still answers: who is there leaves as by plan, at once. */
+type Leave = "drain" | "lost" | "ejected";
+
 export class Upkeep {
   readonly #state: RingState;
   readonly #moves: Moves;
@@ -28,6 +31,8 @@ export class Upkeep {
   /** Origins whose sessions are being taken to their new address. */
   readonly #readdressing = new Set<string>();
   #sweepOrdersAtMs = 0;
+  /** Shares were on their way at the last look. */
+  #unsettled = false;
 
   constructor(state: RingState, moves: Moves, tables: RingTables, goOn: (work: Promise<void>) => Promise<void>) {
     this.#state = state;
@@ -38,6 +43,7 @@ export class Upkeep {
 
   /** At each tick of the ring object's clock. */
   run(nowMs: number): void {
+    this.#settle(nowMs);
     this.leaveLost();
     this.#failBack(nowMs);
     if (nowMs >= this.#followAgainAtMs) {
@@ -53,7 +59,19 @@ export class Upkeep {
   /** When there is something to do beside what the next tick brings; Infinity: nothing. */
   nextDueAtMs(nowMs: number): number {
     const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
-    return Math.min(orders, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
+    const settlesAtMs = this.#state.settlesAtMs(nowMs) ?? (this.#unsettled ? nowMs : Infinity);
+    const settling = this.#state.pool.hold || !this.#unsettled ? settlesAtMs : Math.min(settlesAtMs, nowMs + FOLLOW_AGAIN_MS);
+    return Math.min(orders, settling, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
+  }
+
+  /** The ring moves by the clock while shares are on their way: looked at once more when the last is there. */
+  #settle(nowMs: number): void {
+    const isMoving = this.#state.settlesAtMs(nowMs) !== undefined;
+    if (this.#unsettled && !isMoving) {
+      this.#state.reconcilePins(this.#state.live.rows());
+      this.#followedEpoch = 0;
+    }
+    this.#unsettled = isMoving;
   }
 
   /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
@@ -64,11 +82,13 @@ export class Upkeep {
     }
   }
 
-  /** `hold: false`: sessions of ours that the ring has elsewhere in our region go there, once after each change. */
+  /** `hold: false`: sessions of ours that the ring has elsewhere in our region go there: once after each change, and while shares are on their way. */
   followRing(): void {
     const { pool, live, name } = this.#state;
     const { epoch } = this.#state.view.snapshot;
-    if (pool.hold || this.#following || this.#followedEpoch === epoch || !this.#tables.complete) return;
+    const isMoving = this.#state.settlesAtMs(Date.now()) !== undefined; // then the ring changes without an epoch
+    this.#unsettled ||= isMoving;
+    if (pool.hold || this.#following || (this.#followedEpoch === epoch && !isMoving) || !this.#tables.complete) return;
     this.#followedEpoch = epoch;
     this.#followAgainAtMs = Infinity;
     const still = (row: LiveRow): boolean => {
@@ -106,7 +126,7 @@ export class Upkeep {
   }
 
   /** Moves all sessions off an origin; those that stay at the end of its drain are told to come back. */
-  #evacuate(origin: string, why: "drain" | "lost"): void {
+  #evacuate(origin: string, why: Leave): void {
     const isOver = (): boolean => this.#originOf(origin)?.closed ?? false;
     const over = isOver();
     const turn = `${why}/${over ? "over/" : ""}${origin}`; // neither a loss nor a deadline waits for the end of what is under way
@@ -120,10 +140,11 @@ export class Upkeep {
     void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(turn, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it
   }
 
-  #whyLeave(id: string): "drain" | "lost" | undefined {
+  #whyLeave(id: string): Leave | undefined {
     const origin = this.#originOf(id);
-    if (!origin || illness(origin, Date.now(), new Set())) return "lost";
-    return origin.lifecycle === "active" ? undefined : "drain";
+    const ill = origin ? illness(origin, Date.now(), new Set()) : "gone";
+    if (ill) return ill === "ejected" ? "ejected" : "lost";
+    return origin?.lifecycle === "draining" || origin?.lifecycle === "drained" ? "drain" : undefined;
   }
 
   #originOf(id: string): SnapshotOrigin | undefined {
@@ -152,7 +173,10 @@ export class Upkeep {
     return this.#state
       .views()
       .some(({ snapshot }) =>
-        snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0),
+        snapshot.origins.some(
+          ({ id, health, lifecycle }) =>
+            (health !== "healthy" || lifecycle === "draining" || lifecycle === "drained") && this.#state.live.countOf(id) > 0,
+        ),
       );
   }
 

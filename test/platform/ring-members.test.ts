@@ -76,7 +76,7 @@ test("after an eviction, and after a deploy, everything is as operators ordered 
   const seen = first.state.view.snapshot;
   expect(startRing(db).state.view.snapshot).toEqual({ ...seen, writtenAtMs: expect.any(Number) as number });
   const deployed = startRing(db, ["a", "b", "d"], 2);
-  expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 active", "d 1 active"]);
+  expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 joining", "d 1 joining"]); // neither has answered a check yet
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
   // What was only changed goes with the configuration; what joined by itself stays by itself.
   expect(startRing(db, ["d"], 3).shown()).toEqual(["c 1 active", "d 1 active"]);
@@ -107,7 +107,7 @@ test("who leaves is drained first, and gone with the epoch in which it is; nothi
   const { state, order, shown, leaveLost } = startRing(db);
   order("b", REMOVE);
   expect(leaveLost).toHaveBeenCalledTimes(1);
-  state.layers.setDown("b", true);
+  state.layers.observe((observed) => observed.setDown("b", true, Date.now()));
   const { epoch } = state.view.snapshot;
   state.layers.setDrain("b", { ...newDrain(1), closedAtMs: 2, closedEpoch: epoch, publishedAtMs: 3, drainedAtMs: 4 });
   expect([shown(), state.view.snapshot.epoch]).toEqual([["a 1 active"], epoch + 1]);
