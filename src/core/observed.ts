@@ -3,6 +3,7 @@
 
 import { READY, type AgentWord } from "./agent-words.ts";
 import type { Ejection } from "./ejection.ts";
+import { NO_SHARE } from "./ramp.ts";
 import { FULL_SHARE, type SharePlan } from "./share.ts";
 import type { SnapshotOrigin } from "./snapshot.ts";
 
@@ -25,7 +26,7 @@ export const NOTHING_OBSERVED: Observed = {};
 type Shown = Pick<SnapshotOrigin, "health" | "ejectedUntilMs" | "share" | "maintenance">;
 
 /** Health, share and maintenance of an origin, as a snapshot shows them. */
-export function shown({ ejection, share = FULL_SHARE, word = READY }: Observed, down: boolean): Shown {
+export function shown({ joining, ejection, share = joining ? NO_SHARE : FULL_SHARE, word = READY }: Observed, down: boolean): Shown {
   const ejected = ejection && ejection.endedAtMs === undefined;
   return {
     health: down ? "down" : ejected ? "ejected" : "healthy",

@@ -11,6 +11,7 @@ import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { cookieIn } from "../../src/core/identity.ts";
 import { mergeLayers, type DrainOrder, type MemberOrder } from "../../src/core/lifecycle.ts";
+import type { Observed } from "../../src/core/observed.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
@@ -379,6 +380,8 @@ describe("the database of a ring object", () => {
     setMember(origin: string, order: MemberOrder | undefined): void;
     down(): Set<string>;
     setDown(origin: string, down: boolean): void;
+    observed(): Map<string, Observed>;
+    setObserved(origin: string, facts: Observed | undefined): void;
     pins(): Map<string, unknown>;
     setPin(pin: object): void;
     deletePin(keyHash: string): void;
@@ -396,7 +399,7 @@ describe("the database of a ring object", () => {
   }
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
   const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
@@ -408,6 +411,12 @@ describe("the database of a ring object", () => {
     ["weur-3", { ...unsaid, url: "https://weur-3.example.com", weight: 0.5, salt: 4_294_967_295, backup: true, leavingAtMs: 1_800_000_050_000 }],
     ["weur-4", { ...unsaid, backup: false, leavingAtMs: 1_800_000_000_000, goneAtMs: 1_800_000_040_000 }],
   ]);
+  const whole: { readonly [Fact in keyof Observed]-?: NonNullable<Observed[Fact]> } = {
+    joining: true, fellAtMs: 1_800_000_000_000, share: { from: 0, to: 0.75, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_150_000 },
+    ejection: { why: "errors", times: 2, untilMs: 1_800_000_060_000, boundAtMs: 1_800_000_211_000, endedAtMs: 1_800_000_060_100 },
+    word: { down: false, maintenance: true, drain: true, share: 0.75 }, ownDrainAtMs: 1_800_000_010_000,
+  };
+  const observed = new Map<string, Observed>([["weur-1", whole], ["weur-3", { joining: true }]]);
   const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032, orderedUntilMs: 1_800_000_180_000 };
 
   test("written by the stored version is read", async () => {
@@ -416,6 +425,7 @@ describe("the database of a ring object", () => {
     expect(store.config()).toStrictEqual(config);
     expect(store.drains()).toStrictEqual(new Map([["weur-2", drain]]));
     expect(store.down()).toEqual(new Set(["weur-2"]));
+    expect(store.observed()).toStrictEqual(observed);
     expect(store.members()).toStrictEqual(members);
     expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
   });
@@ -428,6 +438,7 @@ describe("the database of a ring object", () => {
     store.setConfig(config);
     store.setDrain("weur-2", drain);
     store.setDown("weur-2", true);
+    for (const [id, facts] of observed) store.setObserved(id, facts);
     for (const [id, order] of members) store.setMember(id, order);
     store.setPin(pin);
     expect(contentOf(now)).toEqual(contentOf(then));
@@ -437,6 +448,12 @@ describe("the database of a ring object", () => {
     const db = database(stored("ring-store.sql"));
     db.exec("DROP TABLE orders");
     expect((await openStore(db)).pins()).toStrictEqual(new Map([[KEY_HASH, { ...pin, orderedUntilMs: 0 }]]));
+  });
+
+  test("of a version that observed no more than who is down has every origin active, with its full share", async () => {
+    const db = database(stored("ring-store.sql"));
+    db.exec("DROP TABLE observed");
+    expect((await openStore(db)).observed()).toEqual(new Map());
   });
 
   test("of a version that knew no orders on membership has none", async () => {
@@ -464,6 +481,8 @@ describe("the database of a ring object", () => {
     store.setDown("weur-2", false);
     store.deletePin(KEY_HASH);
     for (const id of members.keys()) store.setMember(id, undefined);
+    for (const id of observed.keys()) store.setObserved(id, undefined);
+    expect(store.observed()).toEqual(new Map());
     expect([store.drains(), store.down(), store.pins(), store.members()]).toEqual([new Map(), new Set(), new Map(), new Map()]);
   });
 });
