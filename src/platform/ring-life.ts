@@ -80,7 +80,9 @@ export class RingLife {
     };
     this.upkeep = new Upkeep(this.state, this.moves, this.tables, goOn);
     this.watch = new RingWatch({
-      ...{ state: this.state, prober: this.prober, journal: this.journal },
+      state: this.state,
+      prober: this.prober,
+      journal: this.journal,
       leaveLost: () => this.upkeep.leaveLost(),
       announce: () => this.announce(),
       goOn: (work) => this.#ctx.waitUntil(work.then(() => this.#schedule())),

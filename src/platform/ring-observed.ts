@@ -56,7 +56,7 @@ export class RingObserved {
     if (down) this.#down.add(origin);
     else this.#down.delete(origin);
     this.#store.setDown(origin, down);
-    if (down) this.fell(origin, nowMs);
+    if (down && !this.of(origin).joining) this.fell(origin, nowMs); // who has never served has left nobody
   }
 
   /** Down or ejected: whatever it took others have now, and its return begins with nothing. */

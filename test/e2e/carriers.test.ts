@@ -96,6 +96,8 @@ beforeAll(async () => {
           health: { intervalMs: 200, timeoutMs: 400, rise: 1, fall: 2 },
           closeDeadlineMs: 500,
           horizonMs: 400,
+          holdDownMs: 500,
+          slowStart: { windowMs: 0 },
           headers: { "x-edge": "limpet" },
           origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
         },

@@ -11,6 +11,7 @@ import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { cookieIn } from "../../src/core/identity.ts";
 import { mergeLayers, type DrainOrder, type MemberOrder } from "../../src/core/lifecycle.ts";
+import type { Told } from "../../src/core/ejection.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
@@ -302,6 +303,7 @@ describe("carrier and ring object", () => {
     readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[]; readonly partial: true };
     readonly findItem: Complete<FindItem>;
     readonly redirectItem: Complete<RedirectItem>;
+    readonly told: Complete<Told>;
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
     envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
@@ -333,6 +335,7 @@ describe("carrier and ring object", () => {
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
+    told: { ok: 7, errors: 2, unreached: 5, slow: 1, keys: [POINT.lot, 17], slowKeys: [4] },
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
   const samples = sample<Record<string, unknown>>("protocol.json");

@@ -14,6 +14,7 @@ afterEach(() => vi.useRealTimers());
 
 /** Origins that answer, hang or refuse; and a ring object's clock, which begins what is due. */
 class Fleet {
+  readonly ids: readonly string[];
   readonly bad = new Map<string, "hangs" | "refuses">();
   readonly told: (Probed & { id: string; atMs: number })[] = [];
   readonly underWay = new Map<string, number>();
@@ -24,7 +25,8 @@ class Fleet {
   readonly #down = new Set<string>();
   #downUnderWay = 0;
 
-  constructor(readonly ids: readonly string[]) {
+  constructor(ids: readonly string[]) {
+    this.ids = ids;
     this.prober = new Prober(POLICY, this.#send, (id, probed) => {
       this.told.push({ id, atMs: Date.now(), ...probed });
       if (probed.status === "down") this.#down.add(id);
