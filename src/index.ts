@@ -5,6 +5,7 @@
 //            admin.ts          /_limpet: the admin API and the pages
 //   platform/           the only files that touch KV, Durable Objects, fetch, sockets and the clock
 //            ring-*     the ring object: who is where, and why          carrier-*, carry-*  the live connections
+//            control-object, *-settings  what is configured, and what was applied since
 //            snapshots  what an isolate knows of the rings              seal, keyed-hash    secrets
 //   core/               pure: hash, ring, decide, home, identity, cookie, snapshot, protocol, profiles, config
 //   cli/                Node: the command line and the local stack
@@ -17,4 +18,4 @@ import { createLimpet } from "./http/create-limpet.ts";
 const limpet = createLimpet(limpetConfig);
 
 export default { fetch: limpet.fetch };
-export const { RingObject, CarrierObject } = limpet;
+export const { RingObject, CarrierObject, ControlObject } = limpet;

@@ -20,7 +20,7 @@ const POLICY = {
   rise: LIMITS.rise.fallback,
 };
 const JITTER = 1.1;
-/** As docs/operating.md tells it. */
+/** As docs/health.md tells it. */
 const BOUND_MS = POLICY.fall * POLICY.intervalMs * JITTER + (HANGING * POLICY.fall * POLICY.timeoutMs) / (PROBE_SLOTS - DOWN_SLOTS);
 
 class Origin {

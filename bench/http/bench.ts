@@ -33,7 +33,12 @@ const TASK_SPARE_MS = 180_000;
 const WORKERS: Readonly<Record<string, WorkerContestant>> = {
   "worker-bare": { entry: workerAt("bare") },
   "worker-object": { entry: workerAt("object"), objects: { Forwarder: "FORWARDER" } },
-  limpet: { entry: workerAt("limpet"), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config: CONFIG, counts: true },
+  limpet: {
+    entry: workerAt("limpet"),
+    objects: { RingObject: "RING", CarrierObject: "CARRIER", ControlObject: "CONTROL" },
+    config: CONFIG,
+    counts: true,
+  },
 };
 
 /** Who is measured under a name, where, and by whose visits. */

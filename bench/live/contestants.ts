@@ -40,7 +40,11 @@ export async function contestantsAt(folder: string, originPorts: readonly number
 
 /** Nothing is counted in it: it is what is deployed. */
 export function limpet(config: object): WorkerContestant {
-  return { entry: new URL("../../src/index.ts", import.meta.url), objects: { RingObject: "RING", CarrierObject: "CARRIER" }, config };
+  return {
+    entry: new URL("../../src/index.ts", import.meta.url),
+    objects: { RingObject: "RING", CarrierObject: "CARRIER", ControlObject: "CONTROL" },
+    config,
+  };
 }
 
 function workerAt(name: string): URL {

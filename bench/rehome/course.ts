@@ -2,13 +2,13 @@
 // sessions back by itself, or something did not settle in time, everybody goes and comes back before the next event.
 
 import type { FleetEvent } from "./events.ts";
-import type { Fleet } from "./fleet.ts";
-import { quantile } from "./gaps.ts";
-import type { Cut, Deaths, Judgement, Ledger, Period } from "./ledger.ts";
-import { keyOf, sessionOf } from "./names.ts";
-import type { Member } from "./places.ts";
-import type { Return } from "./returns.ts";
-import type { StreamJudgement } from "./streams.ts";
+import type { Fleet } from "../harness/sessions/fleet.ts";
+import { quantile } from "../harness/sessions/gaps.ts";
+import type { Cut, Deaths, Judgement, Ledger, Period } from "../harness/sessions/ledger.ts";
+import { keyOf, sessionOf } from "../harness/sessions/names.ts";
+import type { Member } from "../harness/sessions/places.ts";
+import type { Return } from "../harness/sessions/returns.ts";
+import type { StreamJudgement } from "../harness/sessions/streams.ts";
 import { pause, Watch, type Watched } from "./watch.ts";
 
 export interface Stage extends Watched {

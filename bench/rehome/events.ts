@@ -1,8 +1,8 @@
 // What happens to a fleet and its router, one event after another, and how each is undone.
 
-import type { Contestant } from "./contestant.ts";
-import type { Fleet } from "./fleet.ts";
-import type { Member } from "./places.ts";
+import type { Contestant } from "../harness/sessions/contestant.ts";
+import type { Fleet } from "../harness/sessions/fleet.ts";
+import type { Member } from "../harness/sessions/places.ts";
 
 export const REGIONS = ["weur", "enam"] as const;
 const ORIGINS_PER_REGION = 4;

@@ -9,8 +9,8 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { accepts, freePort, killTree, orEnded, stop, type Running } from "../harness/processes.ts";
-import type { Contestant } from "./contestant.ts";
-import type { Placed } from "./limpet.ts";
+import type { Contestant } from "../harness/sessions/contestant.ts";
+import type { Placed } from "../harness/sessions/limpet.ts";
 
 /** Of 256, so that weights can grow and shrink. */
 const WEIGHT = 100;

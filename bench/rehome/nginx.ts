@@ -7,8 +7,8 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { accepts, freePort, killTree, orEnded, stop, type Running } from "../harness/processes.ts";
-import type { Contestant } from "./contestant.ts";
-import type { Placed } from "./limpet.ts";
+import type { Contestant } from "../harness/sessions/contestant.ts";
+import type { Placed } from "../harness/sessions/limpet.ts";
 
 interface Server {
   readonly port: string;

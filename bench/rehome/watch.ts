@@ -1,14 +1,14 @@
 // Watching a contestant until all has settled: it shows its fleet as it is, everybody is answered, each session is where it belongs, and every
 // listener has heard what there is. Waits are bounded, and said when they were in vain.
 
-import type { Contestant } from "./contestant.ts";
-import type { Crowd } from "./crowd.ts";
+import type { Contestant } from "../harness/sessions/contestant.ts";
+import type { Crowd } from "../harness/sessions/crowd.ts";
 import { shows } from "./events.ts";
-import type { Logs } from "./logs.ts";
-import { sessionOf } from "./names.ts";
-import { placesOf, type Member } from "./places.ts";
-import type { Store } from "./store.ts";
-import type { Streams } from "./streams.ts";
+import type { Logs } from "../harness/sessions/logs.ts";
+import { sessionOf } from "../harness/sessions/names.ts";
+import { placesOf, type Member } from "../harness/sessions/places.ts";
+import type { Store } from "../harness/sessions/store.ts";
+import type { Streams } from "../harness/sessions/streams.ts";
 
 export interface Watched {
   readonly contestant: Contestant;

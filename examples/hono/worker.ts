@@ -31,4 +31,4 @@ worker.use(async (c, next) => {
 worker.get("/hello", (c) => c.text("the Worker's own answer"));
 
 export default worker;
-export const { RingObject, CarrierObject } = limpet;
+export const { RingObject, CarrierObject, ControlObject } = limpet;

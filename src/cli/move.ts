@@ -1,7 +1,8 @@
 // `limpet move`: one live session goes to an origin and is kept there, or goes where the ring says. Its visitors notice nothing, where their
 // protocol can bear it.
 
-import { AdminClient, RouterRefusal, type RouterOptions, type SessionView } from "./admin-client.ts";
+import { AdminClient, inPath, RouterRefusal, type RouterOptions } from "./admin-client.ts";
+import type { SessionView } from "./admin-views.ts";
 
 export interface MoveOptions extends RouterOptions {
   readonly to?: string;
@@ -11,10 +12,10 @@ export interface MoveOptions extends RouterOptions {
 export async function move(pool: string, key: string, { to, json, ...router }: MoveOptions): Promise<void> {
   const client = new AdminClient(router);
   const before = await advised(
-    client.get<SessionView>("sessions", pool, key),
+    client.ask((api) => api.sessions[":pool"][":key"].$get(inPath({ pool, key }))),
     "It is live while a visitor is connected: check the pool and the key.",
   );
-  const moving = client.post<SessionView>(to === undefined ? {} : { to }, "sessions", pool, key, "move");
+  const moving = client.ask((api) => api.sessions[":pool"][":key"].move.$post({ ...inPath({ pool, key }), json: to === undefined ? {} : { to } }));
   const after = await advised(moving, `Those that are known are at ${client.dashboard}.`);
   console.log(json ? JSON.stringify(after) : told(key, before, after));
 }

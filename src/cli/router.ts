@@ -11,6 +11,9 @@ export const COMPATIBILITY_DATE = "2026-11-17";
 /** Of one address in each ring, as in wrangler.toml. Visitors of this machine are not counted. */
 export const NEW_SESSIONS_PER_MINUTE = 600;
 
+/** Of one address, as in wrangler.toml. */
+export const ADMIN_FAILURES_PER_MINUTE = 10;
+
 export interface RouterOptions {
   /** The Worker's main module; default: Limpet's own. */
   readonly entry?: string;
@@ -32,6 +35,8 @@ export interface RouterOptions {
   readonly newSessionsPerMinute?: number;
   /** Opens the runtime's inspector, for tests that look at its heap. */
   readonly inspect?: boolean;
+  /** The folder of what objects and KV have stored, which outlives the router; without one it is forgotten. */
+  readonly storage?: string;
 }
 
 export interface Router {
@@ -54,10 +59,11 @@ export async function startRouter({
   onLog,
   newSessionsPerMinute = NEW_SESSIONS_PER_MINUTE,
   inspect = false,
+  storage,
 }: RouterOptions): Promise<Router> {
   await assertFree(port);
   const script = Object.entries(replaced ?? {}).reduce((text, [from, to]) => text.replaceAll(from, to), await bundleWorker(entry, raw));
-  const objects = { RingObject: "RING", CarrierObject: "CARRIER" };
+  const objects = { RingObject: "RING", CarrierObject: "CARRIER", ControlObject: "CONTROL" };
   const miniflare = new Miniflare({
     host: HOST,
     port,
@@ -66,6 +72,7 @@ export async function startRouter({
     logRequests: false,
     telemetry: { enabled: false },
     ...(inspect ? { inspectorPort: 0 } : {}),
+    ...(storage === undefined ? {} : { resourcePersistencePath: storage }),
     handleStructuredLogs: ({ message }: { message: string }) => onLog(message),
     workers: [
       {
@@ -76,6 +83,7 @@ export async function startRouter({
           env: {
             AFFINITY: { type: "kv", id: "AFFINITY" },
             NEW_SESSIONS: { type: "rate-limit", namespace: "1001", simple: { limit: newSessionsPerMinute, period: 60 } },
+            ADMIN_FAILURES: { type: "rate-limit", namespace: "1002", simple: { limit: ADMIN_FAILURES_PER_MINUTE, period: 60 } },
             ASSETS: { type: "assets" },
             ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [name, { type: "text", value }])),
             ...Object.fromEntries(Object.keys(services).map((name) => [name, { type: "worker", worker: serviceName(name) }])),

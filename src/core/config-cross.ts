@@ -4,6 +4,7 @@
 
 import type { FoundFault } from "./config-faults.ts";
 import { HORIZON_LEAST_MS, isWithin, LIMITS, type Limit } from "./config-limits.ts";
+import { JURISDICTIONS } from "./config-types.ts";
 import { isFields } from "./config-shapes.ts";
 import { bareUrl, openUrlFault } from "./config-texts.ts";
 import { anyOf, didYouMean, quoted } from "./config-words.ts";
@@ -24,7 +25,7 @@ export function regionFaults(input: unknown, dev: boolean): FoundFault[] {
   }
   const fallback = field(input, "defaultRegion");
   if (ids && typeof fallback === "string") faults.push(...unknownRegion(fallback, ids, ["defaultRegion"]));
-  for (const [id, region] of entriesOf(regions)) faults.push(...oneRegionFaults(id, region, ids ?? []));
+  for (const [id, region] of entriesOf(regions)) faults.push(...oneRegionFaults(id, region, ids ?? []), ...outsideFaults(id, region, regions));
   return faults;
 }
 
@@ -106,6 +107,18 @@ function oneRegionFaults(id: string, region: unknown, ids: readonly string[]): F
     else faults.push(...unknownRegion(other, ids, place));
   }
   return faults;
+}
+
+/** Whoever takes over has the sessions' names, and their origins the data: neither leaves a jurisdiction. */
+function outsideFaults(id: string, region: unknown, regions: unknown): FoundFault[] {
+  const jurisdiction = field(region, "jurisdiction");
+  if (!JURISDICTIONS.some((known) => known === jurisdiction)) return [];
+  return itemsOf(field(region, "secondary")).flatMap((other, index) => {
+    const there = typeof other === "string" ? field(regions, other) : undefined;
+    if (other === id || !isFields(there) || field(there, "jurisdiction") === jurisdiction) return [];
+    const message = `${quoted(String(other))} is outside the jurisdiction ${quoted(String(jurisdiction))} of this region, for which nobody outside may take over; give it the same, or take it out`;
+    return [{ path: ["regions", id, "secondary", index], message }];
+  });
 }
 
 interface Surroundings {

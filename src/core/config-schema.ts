@@ -4,6 +4,7 @@
 import * as v from "valibot";
 import { choice, closed, dictionary, flag, isFields, leaf, list, quantity, tunable } from "./config-shapes.ts";
 import { LIMITS } from "./config-limits.ts";
+import { JURISDICTIONS } from "./config-types.ts";
 import {
   bindingFault,
   checkPathFault,
@@ -40,7 +41,7 @@ const region = closed("a region", {
   latitude: tunable(LIMITS.latitude),
   longitude: tunable(LIMITS.longitude),
   /** Its objects are made there and stay there. */
-  jurisdiction: v.optional(choice(["eu", "fedramp"])),
+  jurisdiction: v.optional(choice(JURISDICTIONS)),
 });
 
 const headerSecret = closed("the name of a secret", { secret: leaf<string>(secretNameFault) });

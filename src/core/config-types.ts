@@ -33,7 +33,9 @@ export interface Region {
   readonly jurisdiction?: Jurisdiction;
 }
 
-export type Jurisdiction = "eu" | "fedramp";
+/** As the platform names them (November 2026). */
+export const JURISDICTIONS = ["eu", "fedramp"] as const;
+export type Jurisdiction = (typeof JURISDICTIONS)[number];
 
 /** A header's value as it is, or the name of the Worker secret that holds it. */
 export type HeaderText = string | { readonly secret: string };

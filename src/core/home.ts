@@ -54,6 +54,11 @@ export function regionOrder(config: Config, pool: Pool, home: string): readonly 
   });
 }
 
+/** All rings of a configuration. */
+export function ringsOf(config: Config): { readonly pool: string; readonly region: string }[] {
+  return Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map(({ id: region }) => ({ pool, region })));
+}
+
 /** The regions in which a pool has origins, sorted by id. */
 export function poolRegions(config: Config, poolId: string): readonly Region[] {
   return remembered(regionsOfPools, config, poolId, () => {

@@ -8,6 +8,7 @@ import { closed, flag, leaf, quantity, tunable } from "./config-shapes.ts";
 import { bareUrl, idFault, openUrlFault, originUrlFault } from "./config-texts.ts";
 import { quoted } from "./config-words.ts";
 import { membersOf, originOf, type ConfiguredOrigin, type Layers, type MemberOrder } from "./lifecycle.ts";
+import { openHostFault } from "./open-hosts.ts";
 import { withSalts } from "./salts.ts";
 
 /** An origin as an operator wants it. */
@@ -31,6 +32,8 @@ export interface Addressing {
   readonly dev: boolean;
   /** It is reached by a binding, which is not open to the world. */
   readonly bound: boolean;
+  /** `admin.originHosts`. */
+  readonly hosts?: readonly string[] | undefined;
 }
 
 const wanted = closed("an origin", {
@@ -146,8 +149,8 @@ function parse<T>(schema: v.GenericSchema<unknown, T>, body: unknown, more: Para
   return { ok: false, faults: inOrder(body, [...(shape.issues ?? []).map(shapeFault), ...more]) };
 }
 
-function addressFaults(body: unknown, { dev, bound }: Addressing): Parameters<typeof inOrder>[1] {
+function addressFaults(body: unknown, { dev, bound, hosts }: Addressing): Parameters<typeof inOrder>[1] {
   const url = typeof body === "object" && body !== null && "url" in body ? bareUrl(body.url) : undefined;
-  const fault = url === undefined || dev || bound ? undefined : openUrlFault(url);
+  const fault = url === undefined || dev || bound ? undefined : (openUrlFault(url) ?? openHostFault(url, hosts));
   return fault === undefined ? [] : [{ path: ["url"], message: fault }];
 }

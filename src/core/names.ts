@@ -43,5 +43,13 @@ export function sliceOf(lot: number, carriers: number): number {
   return lot % carriers;
 }
 
+/** The one object that holds what was applied. */
+export const CONTROL_OBJECT_NAME = "v1:control";
+
+/** What was applied, for Workers. */
+export const CONFIG_KV_KEY = "config";
+
 export const snapshotKvKey = (pool: string, region: string): string => `ring/${pool}/${region}`;
+/** The home region that the first visitor of a session gave it. */
+export const firstKvKey = (pool: string, keyHash: string): string => `first/${pool}/${keyHash}`;
 export const hintsKvKey = (pool: string, region: string): string => `hints/${pool}/${region}`;

@@ -78,6 +78,12 @@ export const PROBLEMS = {
     proxyError: "http_request_denied",
     help: "Its `detail` says what stands in the way, and what to do first.",
   },
+  "precondition-failed": {
+    status: 412,
+    title: "It has changed meanwhile",
+    proxyError: "http_request_denied",
+    help: "`If-Match` names another state than the one that holds: look at it, and decide again.",
+  },
   "content-too-large": {
     status: 413,
     title: "The body is too large",
@@ -161,6 +167,12 @@ export const PROBLEMS = {
     title: "Too many new sessions",
     proxyError: "http_request_denied",
     help: "More sessions that nobody knew were begun from one address (the rate limit `NEW_SESSIONS` of wrangler.toml), or in one ring, than may be within a moment. Sessions that are known are served. Try again after `Retry-After`.",
+  },
+  "too-many-failures": {
+    status: 429,
+    title: "Too many wrong tokens",
+    proxyError: "http_request_denied",
+    help: "More requests with tokens that are not valid came from one address than may be within a minute. One with a valid token is answered all the same.",
   },
   misconfigured: {
     status: 500,

@@ -81,6 +81,20 @@ export interface RedirectItem extends SessionRef {
   readonly to: string;
 }
 
+/** Worker → the ring that arbitrates `home: "first"`: where is this session at home? */
+export interface FirstItem {
+  readonly keyHash: string;
+  /** Its home, if nobody was first. */
+  readonly nearest: string;
+  /** The visitor's, as in a `LiveRequest`. */
+  readonly visitor?: string | undefined;
+}
+
+export type FirstAnswer =
+  | { readonly kind: "region"; readonly region: string }
+  /** It is new, and too many are. */
+  | { readonly kind: "too-many-sessions" };
+
 export type RedirectAnswer =
   /** Where it is from now on, or where it has been moved to meanwhile. */
   | { readonly kind: "placed"; readonly decision: Routed }

@@ -35,7 +35,7 @@ export function comesHome(failback: "sessions" | "new", home: Snapshot, lot: num
  * The part (0–1) of a region's weight that takes sessions. Those about to join are not missed yet; those that are drained are, until they
  * are taken out of the fleet. Backup origins do not count: they take what the region does not keep before any other region does.
  */
-export function availableShare({ origins }: Snapshot, nowMs: number): number {
+export function availableShare({ origins }: Pick<Snapshot, "origins">, nowMs: number): number {
   const primaries = origins.filter((origin) => !origin.backup && origin.lifecycle !== "joining" && origin.weight > 0);
   const whole = primaries.reduce((sum, origin) => sum + origin.weight, 0);
   const open = primaries.reduce((sum, origin) => sum + (unavailability(origin, nowMs, NOBODY) ? 0 : origin.weight), 0);

@@ -16,7 +16,7 @@ const WAIT_STEP_MS = 200;
 const ORIGIN = "/v1/rings/:pool/:region/origins/:id";
 
 export const originRoutes = new Hono<Admin>()
-  .get(ORIGIN, needs("read"), async (c) => {
+  .get(ORIGIN, needs("read", "register"), async (c) => {
     const ring = ringOf(c);
     const wanted = c.req.query("waitFor");
     if (wanted !== undefined && wanted !== "drained") return problem(c, "bad-request", 'waitFor must be "drained".');
@@ -45,15 +45,16 @@ export const originRoutes = new Hono<Admin>()
   })
   .delete(ORIGIN, needs("operate"), (c) => change(c, { kind: "remove" }))
   .all(ORIGIN, only(...READS, "PUT", "PATCH", "DELETE"))
-  .post(`${ORIGIN}/:order{drain|undrain}`, needs("operate"), async (c) => {
-    const ring = ringOf(c);
-    const id = c.req.param("id");
-    const origin: OriginStatus | undefined = await answered(
-      c.req.param("order") === "drain" ? ring?.drain(id, c.var.by) : ring?.undrain(id, c.var.by),
-    );
+  .post(`${ORIGIN}/drain`, needs("operate", "register"), async (c) => {
+    const origin: OriginStatus | undefined = await answered(ringOf(c)?.drain(c.req.param("id"), c.var.by));
     return origin ? c.json(origin) : notFound(c, "origin");
   })
-  .all(`${ORIGIN}/:order{drain|undrain}`, only("POST"));
+  .all(`${ORIGIN}/drain`, only("POST"))
+  .post(`${ORIGIN}/undrain`, needs("operate"), async (c) => {
+    const origin: OriginStatus | undefined = await answered(ringOf(c)?.undrain(c.req.param("id"), c.var.by));
+    return origin ? c.json(origin) : notFound(c, "origin");
+  })
+  .all(`${ORIGIN}/undrain`, only("POST"));
 
 async function change(c: Context<Admin>, wanted: MemberChange): Promise<Response> {
   const ring = ringOf(c);
@@ -71,5 +72,6 @@ function addressing(c: Context<Admin>, id: string): Addressing {
   const { config, dev } = c.env.settings;
   const pool = c.req.param("pool") ?? "";
   const origins = Object.hasOwn(config.pools, pool) ? config.pools[pool]?.origins : undefined;
-  return { dev, bound: origins?.some((origin) => origin.id === id && origin.binding !== undefined) ?? false };
+  const hosts = config.admin === false ? undefined : config.admin.originHosts;
+  return { dev, hosts, bound: origins?.some((origin) => origin.id === id && origin.binding !== undefined) ?? false };
 }

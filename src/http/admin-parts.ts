@@ -2,11 +2,14 @@
 
 import type { Context } from "hono";
 import { createMiddleware } from "hono/factory";
-import { poolRegions } from "../core/home.ts";
+import { allows, type Need } from "../core/admin-tokens.ts";
+import type { RetiredRing } from "../core/applied-config.ts";
+import { ringsOf } from "../core/home.ts";
 import { requestProblem } from "../core/problem.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import { ringStub } from "../platform/stubs.ts";
+import { failed } from "./failures.ts";
 import { findToken } from "./tokens.ts";
 
 /** What the front door hands over with a request. */
@@ -21,15 +24,28 @@ export const RING_ANSWER_MS = 4_000;
 
 export const READS = ["GET", "HEAD"];
 
-/** `wake` is for origins: it lets nobody look or change anything. Whoever may operate may wake too. */
-export const needs = (scope: "read" | "operate" | "wake") =>
+/** One of these scopes will do. `register` counts for the origin that the path names. */
+export const needs = (...scopes: Need["scopes"]) =>
   createMiddleware<Admin>(async (c, next) => {
     const token = await findToken(c.env.env, c.env.settings.dev, c.req.header("authorization"));
-    if (!token) return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
-    if (!token.scopes.includes(scope) && !(scope === "wake" && token.scopes.includes("operate"))) {
-      return problem(c, "forbidden", `This token has no scope "${scope}".`, {
-        "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
-      });
+    if (token === "wrong") {
+      const waitSeconds = await failed(c.env.env, c.req.header("cf-connecting-ip"), Date.now());
+      if (waitSeconds !== undefined) {
+        return problem(c, "too-many-failures", "Too many wrong tokens came from this address.", { "retry-after": String(waitSeconds) });
+      }
+    }
+    if (typeof token === "string")
+      return problem(c, "unauthorized", "Send a valid token as `Authorization: Bearer <token>`.", { "www-authenticate": "Bearer" });
+    if (!allows(token, { scopes, pool: c.req.param("pool"), id: c.req.param("id") })) {
+      const [scope] = scopes;
+      return problem(
+        c,
+        "forbidden",
+        `This token has no scope "${scope}"${scopes.includes("register") ? ", nor one that registers this origin" : ""}.`,
+        {
+          "www-authenticate": `Bearer error="insufficient_scope", scope="${scope}"`,
+        },
+      );
     }
     c.set("by", token.name);
     return next();
@@ -41,11 +57,15 @@ export const only = (...methods: readonly string[]) =>
     problem(c, "method-not-allowed", `Use ${methods.join(" or ")}, not ${c.req.method}.`, { allow: methods.join(", ") }),
   );
 
+/** Those of the configuration, and those that it names no more while somebody may still be there. */
+export function knownRings({ config, retired }: Settings): readonly RetiredRing[] {
+  return [...ringsOf(config), ...retired];
+}
+
 export function ringOf(c: Context<Admin>): ReturnType<typeof ringStub> | undefined {
-  const { config } = c.env.settings;
   const [pool, region] = [c.req.param("pool") ?? "", c.req.param("region") ?? ""];
-  if (!Object.hasOwn(config.pools, pool)) return undefined;
-  return poolRegions(config, pool).some(({ id }) => id === region) ? ringStub(c.env.env, config, pool, region) : undefined;
+  const isRing = knownRings(c.env.settings).some((ring) => ring.pool === pool && ring.region === region);
+  return isRing ? ringStub(c.env.env, c.env.settings.config, pool, region) : undefined;
 }
 
 export class RingSilent extends Error {}
@@ -64,9 +84,9 @@ export async function answered<T>(asked: PromiseLike<T> | undefined, limitMs = R
 const BODY_MAX_BYTES = 16 * 1024;
 
 /** The body as JSON (`undefined`: there is none), or the answer to one that is too large or no JSON. */
-export async function jsonOf(c: Context<Admin>): Promise<Response | { readonly value: unknown }> {
-  const bytes = await bytesOf(c.req.raw, BODY_MAX_BYTES);
-  if (!bytes) return problem(c, "content-too-large", `A body has at most ${BODY_MAX_BYTES} bytes here.`);
+export async function jsonOf(c: Context<Admin>, mostBytes = BODY_MAX_BYTES): Promise<Response | { readonly value: unknown }> {
+  const bytes = await bytesOf(c.req.raw, mostBytes);
+  if (!bytes) return problem(c, "content-too-large", `A body has at most ${mostBytes} bytes here.`);
   if (bytes.byteLength === 0) return { value: undefined };
   try {
     return { value: JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown };

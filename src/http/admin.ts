@@ -2,13 +2,32 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
-import { poolRegions } from "../core/home.ts";
+import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
+import type { Told } from "./admin-app.ts";
+import { configRoutes } from "./admin-config.ts";
+import { eventRoutes } from "./admin-events.ts";
+import { explainRoutes } from "./admin-explain.ts";
 import { originRoutes } from "./admin-origins.ts";
-import { needs, notFound, only, problem, READS, RING_ANSWER_MS, RingSilent, unreachable, type Admin } from "./admin-parts.ts";
+import {
+  answered,
+  knownRings,
+  needs,
+  notFound,
+  only,
+  problem,
+  READS,
+  ringOf,
+  RING_ANSWER_MS,
+  RingSilent,
+  unreachable,
+  type Admin,
+} from "./admin-parts.ts";
+import { planRoutes } from "./admin-plan.ts";
 import { sessionRoutes } from "./admin-sessions.ts";
+import { scrape } from "./metrics.ts";
 
 /**
  * Stands in the list for a ring whose object did not answer, so that the others are seen. What cannot be known is left out, but for
@@ -23,17 +42,32 @@ interface UnreachableRing {
 
 export const admin = new Hono<Admin>()
   .basePath("/_limpet")
-  .get("/v1/rings", needs("read"), async (c) => c.json({ rings: await allRings(c) }))
+  .get("/v1/rings", needs("read"), async (c) => c.json({ rings: await allRings(c) } satisfies Told<"listRings">))
   .all("/v1/rings", only(...READS))
   .get("/v1/rings/:pool/:region", needs("read"), async (c) => {
     const rings = await allRings(c);
     const ring = rings.find(({ pool, region }) => pool === c.req.param("pool") && region === c.req.param("region"));
     if (!ring) return notFound(c, "ring");
-    return "unreachable" in ring ? unreachable(c) : c.json(ring);
+    if ("unreachable" in ring) return unreachable(c);
+    return c.json(ring satisfies Told<"getRing">, 200, { etag: `"${ring.generation}.${ring.epoch}"` });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
+  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
+    const ring = ringOf(c);
+    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
+    return status ? c.json(status) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
+  .route("/", planRoutes)
   .route("/", originRoutes)
   .route("/", sessionRoutes)
+  .route("/", configRoutes)
+  .route("/", explainRoutes)
+  .route("/", eventRoutes)
+  .get("/metrics", needs("read"), async (c) =>
+    c.body(await scrape(c.env.env, c.env.settings), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }),
+  )
+  .all("/metrics", only(...READS))
   .all("/v1/*", (c) => notFound(c, "part of the admin API"))
   .get("/dev.json", (c) => (c.env.settings.dev && c.env.env.LIMPET_DEV_INFO ? c.json(JSON.parse(c.env.env.LIMPET_DEV_INFO)) : notFound(c, "page")))
   .all("/*", async (c) => {
@@ -45,6 +79,11 @@ export const admin = new Hono<Admin>()
   .notFound((c) => notFound(c as Context<Admin>, "page"))
   .onError((error, c) => {
     if (error instanceof RingSilent) return unreachable(c as Context<Admin>);
+    if (error instanceof SettingsFault) {
+      // Visitors are served: a slip of the pen in who may operate must not end that.
+      console.error(JSON.stringify({ limpet: "misconfigured", error: String(error) }));
+      return problem(c as Context<Admin>, "misconfigured", "A secret is wrong; the router's log says which, and how.");
+    }
     console.error(JSON.stringify({ limpet: "admin-failed", error: String(error) }));
     return problem(c as Context<Admin>, "internal", "The admin API failed; its log says why.");
   });
@@ -52,7 +91,7 @@ export const admin = new Hono<Admin>()
 /** The rings of all pools and regions, with the connections that any ring's carriers hold to each origin. */
 async function allRings(c: Context<Admin>): Promise<(RingStatus | UnreachableRing)[]> {
   const { config } = c.env.settings;
-  const names = Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map((region) => ({ pool, region: region.id })));
+  const names = knownRings(c.env.settings);
   const answers = await Promise.allSettled(
     names.map(({ pool, region }): Promise<RingStatus> =>
       within(ringStub(c.env.env, config, pool, region).status(), RING_ANSWER_MS, `ring ${pool}@${region}`),

@@ -6,7 +6,9 @@ import type { ConfigInput } from "../core/config.ts";
 import { recordOf, type HeaderRecord } from "../core/headers.ts";
 import { requestProblem } from "../core/problem.ts";
 import { CarrierObject } from "../platform/carrier-object.ts";
-import { settingsReader, SettingsFault, type Env, type Settings } from "../platform/env.ts";
+import { ControlObject } from "../platform/control-object.ts";
+import { CodeSettings, SettingsFault, type Env } from "../platform/env.ts";
+import { IsolateSettings } from "../platform/isolate-settings.ts";
 import { RingObject } from "../platform/ring-object.ts";
 import { admin } from "./admin.ts";
 import { problemPage } from "./problem-pages.ts";
@@ -16,27 +18,32 @@ import { route, type Arrival } from "./route.ts";
  * `app` answers every request that a route of the configuration or `/_limpet` matches, and leaves the others to whatever is registered after it
  * in the Worker that mounts it (`worker.route("/", app)`); alone, it answers them 404. Paths are the request's own, wherever it is mounted.
  * `fetch` is the same without Hono in between, for a Worker that is nothing but Limpet. The classes must be exported by the Worker's main module
- * under the names that its wrangler.toml binds to RING and CARRIER. A configuration that is wrong is told at the first request, all its faults in
+ * under the names that its wrangler.toml binds to RING, CARRIER and CONTROL. A configuration that is wrong is told at the first request, all its faults in
  * the log, and nothing is served.
  */
 export function createLimpet(config: ConfigInput) {
-  const settingsOf = settingsReader(config);
-  const fetch = (request: Request, env: Env, ctx: HonoContext): Promise<Response> =>
-    arrive({ request, env, ctx }, settingsOf, () => noRoute(request));
+  const source = new CodeSettings(config);
+  const settings = new IsolateSettings(source);
+  const fetch = (request: Request, env: Env, ctx: HonoContext): Promise<Response> => arrive({ request, env, ctx }, settings, () => noRoute(request));
   const app = new Hono<{ Bindings: Env }>()
-    .all("*", (c, next) => arrive({ request: c.req.raw, env: c.env, ctx: c.executionCtx }, settingsOf, next))
+    .all("*", (c, next) => arrive({ request: c.req.raw, env: c.env, ctx: c.executionCtx }, settings, next))
     .notFound((c) => noRoute(c.req.raw));
   return {
     app,
     fetch,
     RingObject: class extends RingObject {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, settingsOf(env));
+        super(ctx, env, source);
+      }
+    },
+    ControlObject: class extends ControlObject {
+      constructor(ctx: DurableObjectState, env: Env) {
+        super(ctx, env, source);
       }
     },
     CarrierObject: class extends CarrierObject {
       constructor(ctx: DurableObjectState, env: Env) {
-        super(ctx, env, settingsOf(env));
+        super(ctx, env, source);
       }
     },
   };
@@ -45,14 +52,14 @@ export function createLimpet(config: ConfigInput) {
 /** `otherwise` answers what is neither a route's nor ours. */
 async function arrive<T>(
   { request, env, ctx }: Pick<Arrival, "request" | "env" | "ctx">,
-  settingsOf: (env: Env) => Settings,
+  known: IsolateSettings,
   otherwise: () => T,
 ): Promise<Response | Awaited<T>> {
   const given = recordOf(request.headers);
   const requestId = requestIdOf(given);
   const startedAtMs = Date.now();
   try {
-    const settings = settingsOf(env);
+    const settings = await known.of(env, ctx);
     const answered = await answer({ request, env, ctx, settings, url: new URL(request.url), requestId, given, startedAtMs });
     if (answered) return answered;
   } catch (error) {

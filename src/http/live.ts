@@ -1,14 +1,13 @@
 // WebSocket upgrades and event streams that are relayed: handed to the carrier object of their session's slice, which holds both legs and can re-home them.
 
 import { GENERATION, sliceOf } from "../core/names.ts";
-import { networkOf } from "../core/network.ts";
 import { requestProblem } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
-import { networkHash } from "../platform/keyed-hash.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { carrierStub } from "../platform/stubs.ts";
 import { handshakeHeaders, isUpgrade, upgraded } from "./handshake.ts";
+import { visitorOf } from "./locate.ts";
 import { claimOf, Draft, targetOf } from "./messages.ts";
 import type { Identified } from "./request.ts";
 import type { Arrival } from "./route.ts";
@@ -25,8 +24,7 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   } = identified;
   const keyHash = await identified.keyHash();
   const claim = claimOf(identified);
-  const network = env.NEW_SESSIONS && networkOf(given["cf-connecting-ip"]);
-  const visitor = network === undefined ? undefined : await networkHash(settings.secrets.at(-1) ?? "", network);
+  const visitor = await visitorOf(arrival);
   const live: LiveRequest = {
     version: PROTOCOL_VERSION,
     ...point,

@@ -1,11 +1,10 @@
-// Steps "identify" and "locate" with what they need of the platform: cookies opened, keys hashed, the visitor's place read.
+// Step "identify" with what it needs of the platform: cookies opened, tokens verified, keys hashed.
 
 import { cookieName, readClaims, type Claims } from "../core/cookie.ts";
 import type { JwtSource, LearnedSource, Pool, Route, SessionSource } from "../core/config-types.ts";
 import { hasAffinity } from "../core/decide.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import { pointOf } from "../core/secret-point.ts";
-import { homeRegion, type VisitorPlace } from "../core/home.ts";
 import { isLearned, readTag, unwrap, type Tag } from "../core/learned.ts";
 import { cookieIn, findKey, learnedValue, matchRoute, tokenOf, type RequestFacts, type RouteMatch } from "../core/identity.ts";
 import type { Settings } from "../platform/env.ts";
@@ -204,40 +203,6 @@ class KeyHasher {
   }
 
   readonly hash = (): Promise<string> => (this.#hash ??= keyedHash(this.#secret, this.#pool, this.key));
-}
-
-/** The home region of an identified request. */
-export function locate(settings: Settings, { route, point, claims, tag, key }: Identified, place: () => VisitorPlace): string {
-  // Who names no session, or one without affinity, is best served nearby: nobody has to agree with them.
-  const alone: Route = key === undefined && route.home.kind === "session" ? { ...route, home: { kind: "visitor" } } : route;
-  return homeRegion(settings.config, alone, point.lot, place, alone === route ? (tag?.home ?? claims?.home) : undefined);
-}
-
-/** Where the platform says the visitor is; in dev a request header may say otherwise. Anything unreadable is not known. */
-export function placeOf({ request, given, settings }: Arrival): VisitorPlace {
-  const written = settings.dev ? devCf(given["limpet-dev-cf"]) : {};
-  // A place that is set by hand replaces the platform's whole: half of one and half of the other is nowhere.
-  const placed = ["latitude", "longitude", "continent"].some((name) => name in written);
-  const cf: Record<string, unknown> = placed ? written : { ...(request.cf as Record<string, unknown> | undefined) };
-  return {
-    latitude: degrees(cf["latitude"]),
-    longitude: degrees(cf["longitude"]),
-    continent: typeof cf["continent"] === "string" ? cf["continent"] : undefined,
-  };
-}
-
-function devCf(text: string | undefined): Record<string, unknown> {
-  try {
-    const cf: unknown = JSON.parse(text ?? "{}");
-    return typeof cf === "object" && cf !== null ? { ...cf } : {};
-  } catch {
-    return {};
-  }
-}
-
-function degrees(value: unknown): number | undefined {
-  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
 }
 
 function newKey(): string {

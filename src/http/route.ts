@@ -4,11 +4,13 @@ import type { ExecutionContext as HonoContext } from "hono";
 import { isLoop, type HeaderRecord } from "../core/headers.ts";
 import { plainPath } from "../core/hooks.ts";
 import { requestProblem } from "../core/problem.ts";
+import { tooManySessions } from "../platform/carrier-answers.ts";
 import type { Env, Settings } from "../platform/env.ts";
 import { handshakeFault, isLive, isUpgrade } from "./handshake.ts";
 import { carryLive } from "./live.ts";
 import { carryHttp } from "./plain.ts";
-import { factsOf, identify, locate, placeOf, type Identified } from "./request.ts";
+import { locate } from "./locate.ts";
+import { factsOf, identify, type Identified } from "./request.ts";
 
 /** One request at the front door. */
 export interface Arrival {
@@ -46,9 +48,10 @@ export async function route(arrival: Arrival): Promise<Response | undefined> {
     const fault = handshakeFault(arrival);
     if (fault !== undefined) return requestProblem("bad-request", fault, requestId, { "sec-websocket-version": "13" });
   }
-  const home = locate(settings, identified, () => placeOf(arrival));
+  const home = await locate(arrival, identified);
+  if (home.kind === "too-many-sessions") return tooManySessions(requestId);
   const live = isLive(arrival);
-  return live && identified.route.carry === "relay" ? carryLive(arrival, identified, home) : carryHttp(arrival, identified, home, live);
+  return live && identified.route.carry === "relay" ? carryLive(arrival, identified, home.region) : carryHttp(arrival, identified, home.region, live);
 }
 
 /** Origins give a session's state away there, to Limpet alone. However it is spelt: an origin may decode it. */

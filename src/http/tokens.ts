@@ -1,25 +1,28 @@
-// Admin tokens: `name:scope+scope:token`, comma-separated, in LIMPET_ADMIN_TOKENS; in dev there is one more, `dev`.
+// Who asks: the admin token that a request bears. In dev there is one more, `dev`.
 
-import type { Env } from "../platform/env.ts";
+import { parseTokens, type AdminToken } from "../core/admin-tokens.ts";
+import { SettingsFault, type Env } from "../platform/env.ts";
 
-export interface AdminToken {
-  readonly name: string;
-  readonly scopes: readonly string[];
-}
+const DEV_TOKEN: AdminToken = { name: "dev", scopes: [{ kind: "read" }, { kind: "operate" }], token: "dev" };
 
-const DEV_TOKEN = "dev:read+operate:dev";
+/** Nobody; `wrong`: a token was shown, and it is none. */
+export type Asker = AdminToken | "nobody" | "wrong";
 
-/** The token that an `Authorization` header bears. Digests are compared, in constant time, and always with every known token. */
-export async function findToken(env: Env, dev: boolean, authorization: string | undefined): Promise<AdminToken | undefined> {
-  const given = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
-  if (given === undefined) return undefined;
-  const entries = [...(env.LIMPET_ADMIN_TOKENS ?? "").split(","), ...(dev ? [DEV_TOKEN] : [])];
+/** Digests are compared, in constant time, and always with every known token. Throws `SettingsFault` where an entry is malformed. */
+export async function findToken(
+  { LIMPET_ADMIN_TOKENS }: Pick<Env, "LIMPET_ADMIN_TOKENS">,
+  dev: boolean,
+  authorization: string | undefined,
+): Promise<Asker> {
+  const { tokens, faults } = parseTokens(LIMPET_ADMIN_TOKENS ?? "");
+  if (faults.length > 0) throw new SettingsFault(`LIMPET_ADMIN_TOKENS has ${faults.length} malformed: ${faults.join("; ")}`);
+  if (authorization === undefined) return "nobody";
+  const given = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization)?.[1];
+  if (given === undefined) return "wrong";
   const givenDigest = await digest(given);
-  let found: AdminToken | undefined;
-  for (const entry of entries) {
-    const [, name, scopes, token] = /^\s*([^:]+):([^:]*):(\S+)\s*$/.exec(entry) ?? [];
-    if (name === undefined || scopes === undefined || token === undefined) continue;
-    if (crypto.subtle.timingSafeEqual(await digest(token), givenDigest)) found = { name, scopes: scopes.split("+") };
+  let found: Asker = "wrong";
+  for (const known of dev ? [...tokens, DEV_TOKEN] : tokens) {
+    if (crypto.subtle.timingSafeEqual(await digest(known.token), givenDigest)) found = known;
   }
   return found;
 }

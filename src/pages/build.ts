@@ -1,11 +1,13 @@
 // Bundles the two static pages (dashboard, page to try Limpet) with everything they use: `node src/pages/build.ts [OUTDIR]`.
-// Writes OUTDIR/_limpet/index.html, try.html and assets/ with content hashes in their names, so that assets may be cached for good.
+// Writes OUTDIR/_limpet/index.html, try.html and assets/ with content hashes in their names, so that assets may be cached for good; and the admin
+// API's document.
 // Built whole beside the old pages, then swapped in: nobody is served half a build.
 
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Metafile } from "esbuild";
+import { openApiDocument } from "./openapi.ts";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const DEFAULT_OUT_DIR = fileURLToPath(new URL("../../dist/pages", import.meta.url));
@@ -31,6 +33,7 @@ export async function buildPages(outDir: string): Promise<void> {
       const html = await readFile(join(HERE, page.from), "utf8");
       await writeFile(join(fresh, page.to), withBuiltNames(html, page.from, names));
     }
+    await writeFile(join(fresh, "openapi.json"), JSON.stringify(await openApiDocument()));
     if (await sameFiles(fresh, target)) return; // nothing to swap under a router that is reading it
     await mkdir(outDir, { recursive: true });
     await rm(target, { recursive: true, force: true });

@@ -56,9 +56,7 @@ function refusal(why: Extract<Connected, { kind: "refused" }>["why"], requestId:
     case "no-origin":
       return requestProblem(why, "No origin of this pool can take the session now. Try again shortly.", requestId, { "retry-after": comeBack() });
     case "too-many-sessions":
-      return requestProblem(why, "More new sessions are begun from this address, or in this ring, than may be. Try again shortly.", requestId, {
-        "retry-after": String(1 + Math.floor(Math.random() * NEWCOMERS_BACK_WITHIN_S)),
-      });
+      return tooManySessions(requestId);
     case "quarantined":
       return requestProblem(why, "Origins kept dying soon after this session had come to them: it is kept from the others for a while.", requestId, {
         "retry-after": "60",
@@ -66,6 +64,17 @@ function refusal(why: Extract<Connected, { kind: "refused" }>["why"], requestId:
     default:
       return why satisfies never;
   }
+}
+
+export function tooManySessions(requestId: string): Response {
+  return requestProblem(
+    "too-many-sessions",
+    "More new sessions are begun from this address, or in this ring, than may be. Try again shortly.",
+    requestId,
+    {
+      "retry-after": String(1 + Math.floor(Math.random() * NEWCOMERS_BACK_WITHIN_S)),
+    },
+  );
 }
 
 function placed(response: Response, placement: Placement | undefined): Response {

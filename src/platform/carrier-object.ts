@@ -2,6 +2,7 @@
 // object can be reached. One CarriedSession for a key; connections bounded; counts reported.
 
 import { DurableObject } from "cloudflare:workers";
+import type { AppliedConfig } from "../core/applied-config.ts";
 import { parseCarrierObjectName } from "../core/names.ts";
 import { brokenProtocol, IDLE, LOST, QUARANTINED, RESTART, SESSION_OVER, type Close } from "../core/close-codes.ts";
 import type { Frame } from "../core/profile.ts";
@@ -26,13 +27,14 @@ import type { Keeper, SessionHost } from "./session-host.ts";
 import { SseConnection } from "./carry-sse.ts";
 import { connectionsIn, tableOf } from "./carrier-table.ts";
 import { CarrierTally } from "./carrier-tally.ts";
+import { CarrierSettings } from "./carrier-settings.ts";
+import { weigh } from "./carrier-weights.ts";
 import { ComeBack } from "./come-back.ts";
 import { WebSocketConnection } from "./carry-websocket.ts";
 import { budgetOf } from "./budget.ts";
 import type { Budget, Connection, Means, VisitorEvents } from "./connection.ts";
 import type { Handshake } from "./dial.ts";
-import type { Pool } from "../core/config-types.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Env, SettingsSource } from "./env.ts";
 import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
 import { Handshakes, kindOf } from "./handshakes.ts";
@@ -61,8 +63,7 @@ const STARTED_KEY = "startedAtMs";
 export class CarrierObject extends DurableObject<Env> {
   readonly #sessions = new Map<string, CarriedSession>();
   readonly #ring: RingClient;
-  readonly #maxConnections: number;
-  readonly #closeDeadlineMs: number;
+  readonly #settings: CarrierSettings;
   readonly #send: OriginFetch;
   readonly #dialled: SessionHost["dialled"];
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
@@ -76,7 +77,6 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #parking: Parking;
   /** Sessions that are on their way to being parked. */
   readonly #resting = new Map<string, Promise<void>>();
-  readonly #limits: Pool["session"];
   #alarmAtMs = Infinity;
   #connectionCount = 0;
   #reporting = false;
@@ -84,25 +84,23 @@ export class CarrierObject extends DurableObject<Env> {
   #unheard = false;
   #watching = false;
 
-  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
+  constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     super(ctx, env);
     // An alarm may start the object without its name.
     const objectName = ctx.id.name ?? ctx.storage.kv.get<string>(NAME_KEY);
     const name = parseCarrierObjectName(objectName);
-    const pool = name && settings.config.pools[name.ring.pool];
     if (ctx.id.name !== undefined && ctx.storage.kv.get(NAME_KEY) === undefined) ctx.storage.kv.put(NAME_KEY, ctx.id.name);
     // Lives are told apart by their order: the next one may be on a machine whose clock is behind.
     const startedAtMs = Math.max(Date.now(), (ctx.storage.kv.get<number>(STARTED_KEY) ?? 0) + 1);
     ctx.storage.kv.put(STARTED_KEY, startedAtMs);
-    this.#maxConnections = pool?.carrier.maxConnections ?? 0;
-    this.#closeDeadlineMs = pool?.closeDeadlineMs ?? 0;
-    this.#send = originFetch(env, settings, pool?.id ?? "");
-    this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings }, { id: pool?.id ?? "" }, region, origin, ...what);
-    this.#limits = pool?.session ?? { idleMs: 0, maxLifeMs: 0 };
-    this.#ring = new RingClient(env, settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
+    this.#settings = new CarrierSettings(source, env, name?.ring.pool ?? "", ctx.storage.sql);
+    const { pool } = this.#settings;
+    this.#send = originFetch(env, this.#settings, pool);
+    this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings: this.#settings }, { id: pool }, region, origin, ...what);
+    this.#ring = new RingClient(env, this.#settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
     this.#parking = new Parking(ctx, {
-      secrets: settings.secrets,
-      hashOf: (key) => keyedHash(settings.secrets.at(-1) ?? "", pool?.id ?? "", key),
+      secrets: this.#settings.secrets,
+      hashOf: (key) => keyedHash(this.#settings.secrets.at(-1) ?? "", this.#settings.pool, key),
       budgetOfSession: () => budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
       revive: (session, revived) => this.#revive(session, revived),
       ended: ({ ref, placement }) => {
@@ -111,9 +109,8 @@ export class CarrierObject extends DurableObject<Env> {
       },
       changed: () => this.#reportSoon(),
     });
-    const ping = settings.config.routes.find((route) => route.pool === pool?.id && route.park?.autoResponse)?.park?.autoResponse;
-    // What an earlier version has set stays set until it is unset.
-    ctx.setWebSocketAutoResponse(ping && new WebSocketRequestResponsePair(ping.request, ping.response));
+    ctx.setWebSocketAutoResponse(this.#settings.autoResponse()); // what an earlier version has set stays set until it is unset
+    this.#settings.whenPoolIsKnown(ctx, env, (applied) => this.#apply(applied));
   }
 
   override async fetch(request: Request): Promise<Response> {
@@ -144,21 +141,22 @@ export class CarrierObject extends DurableObject<Env> {
 
   // — asked by the ring object —
 
-  async adopt(snapshots: readonly Snapshot[]): Promise<void> {
+  /** What holds: the rings as they are now, and the configuration that was applied, where that is news. */
+  async adopt(snapshots: readonly Snapshot[], applied?: AppliedConfig): Promise<void> {
+    if (applied) this.#apply(applied);
     this.#ring.adopt(snapshots);
   }
 
-  /** How busy sessions are: connections, and frames that pass while they are watched. Those that are not here are left out; parked ones weigh nothing. */
+  #apply(applied: AppliedConfig): void {
+    if (!this.#settings.apply(applied)) return;
+    this.#ring.reconfigured();
+    this.ctx.setWebSocketAutoResponse(this.#settings.autoResponse());
+    this.#schedule(); // limits may be shorter now
+  }
+
+  /** How busy sessions are. */
   async weigh(keyHashes: readonly string[], forMs: number): Promise<Weight[]> {
-    const parked = keyHashes.filter((keyHash) => this.#parking.has(keyHash)).map((keyHash) => ({ keyHash, connections: 0, frames: 0 }));
-    const sessions = keyHashes.flatMap((keyHash) => this.#sessions.get(keyHash) ?? []);
-    const before = sessions.map((session) => session.weigh().frames);
-    await delay(forMs);
-    const weights = sessions.map((session, index) => {
-      const weight = session.weigh();
-      return { ...weight, frames: weight.frames - (before[index] ?? 0) };
-    });
-    return [...parked, ...weights];
+    return weigh({ sessions: this.#sessions, isParked: (keyHash) => this.#parking.has(keyHash) }, keyHashes, forMs);
   }
 
   /** First phase of a move; resolves with those that have left, and were here. */
@@ -231,7 +229,7 @@ export class CarrierObject extends DurableObject<Env> {
     this.#alarmAtMs = Infinity;
     this.#endDue(Date.now());
     this.#schedule();
-    if (this.#maxConnections > 0) this.ctx.waitUntil(this.#report()); // a ring object that hangs keeps no session alive
+    if (this.#settings.maxConnections > 0) this.ctx.waitUntil(this.#report()); // a ring object that hangs keeps no session alive
   }
 
   override webSocketMessage(socket: WebSocket, frame: Frame): void {
@@ -311,12 +309,12 @@ export class CarrierObject extends DurableObject<Env> {
   }
 
   #hasRoom(): boolean {
-    return this.#connectionCount + this.#parking.connectionCount < this.#maxConnections && !this.#backlog.isFull;
+    return this.#connectionCount + this.#parking.connectionCount < this.#settings.maxConnections && !this.#backlog.isFull;
   }
 
   #meansOf(live: LiveRequest, session: CarriedSession): Means {
     const accept = live.parkAfterMs === undefined ? acceptAwake : this.#parking.accepting(live.keyHash);
-    return { closeDeadlineMs: this.#closeDeadlineMs, events: session, budget: session.budget, backlog: this.#backlog, accept };
+    return { closeDeadlineMs: this.#settings.closeDeadlineMs, events: session, budget: session.budget, backlog: this.#backlog, accept };
   }
 
   #emptied(session: CarriedSession, keyHash: string, fence: number | undefined): void {
@@ -358,21 +356,21 @@ export class CarrierObject extends DurableObject<Env> {
 
   /** Ends what has said nothing for too long, or lives for too long. */
   #endDue(nowMs: number): void {
-    const { idleMs, maxLifeMs } = this.#limits;
+    const { idleMs, maxLifeMs } = this.#settings.limits;
     for (const session of this.#sessions.values()) {
       if (nowMs - session.beganAtMs >= lifeMs(maxLifeMs, session.ref)) session.expel();
       else if (nowMs - session.connections.lastFrameAtMs >= idleMs) session.expel(IDLE);
     }
-    this.#parking.endDue(nowMs, this.#limits);
+    this.#parking.endDue(nowMs, this.#settings.limits);
   }
 
   /** One alarm for all: soon while anybody is awake (their limits are looked at then) or was not reported, else when the first parked session is over. */
   #schedule(): void {
-    const { idleMs, maxLifeMs } = this.#limits;
+    const { idleMs, maxLifeMs } = this.#settings.limits;
     const awakeMs = Date.now() + Math.min(AWAKE_MS, idleMs, maxLifeMs);
     const isSoon = this.#sessions.size > 0 || this.#unheard;
     if (isSoon && this.#alarmAtMs <= awakeMs) return;
-    const dueAtMs = isSoon ? awakeMs : this.#parking.nextDueAtMs(this.#limits);
+    const dueAtMs = isSoon ? awakeMs : this.#parking.nextDueAtMs(this.#settings.limits);
     if (dueAtMs === Infinity || dueAtMs === this.#alarmAtMs) return;
     this.#alarmAtMs = dueAtMs;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(dueAtMs));
@@ -394,7 +392,7 @@ export class CarrierObject extends DurableObject<Env> {
 
   async #report(): Promise<void> {
     const isHeard = await this.#ring.report(Object.fromEntries(connectionsIn(await this.table())), this.#tally.read(), this.#sessions.size === 0);
-    this.#unheard = !isHeard && this.#maxConnections > 0;
+    this.#unheard = !isHeard && this.#settings.maxConnections > 0;
     if (this.#unheard) this.#schedule(); // nobody who sleeps says anything else soon
   }
 }

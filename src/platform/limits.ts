@@ -181,6 +181,16 @@ export const OBJECT_ANSWER_MS = 10_000;
 /** The same where it only has to look. */
 export const GUEST_ANSWER_MS = 3_000;
 
+/**
+ * Sessions of `home: "first"` whose home one ring object remembers; one more, and the one that was asked for longest ago is forgotten. About 100 bytes each on disk.
+ */
+export const FIRSTS_MAX = 100_000;
+/** The same of one isolate, in memory. */
+export const FIRSTS_HELD_MAX = 10_000;
+
+/** KV may take a minute to be seen elsewhere: who cannot read what is older than that says that it is not there. */
+export const KV_SEEN_MS = 90_000;
+
 /** How long guests of one region are gathered into one call. */
 export const GATHER_GUESTS_MS = 2;
 
@@ -209,6 +219,8 @@ export const SWEEP_ORDERS_MS = 10_000;
 export const ORPHAN_PIN_MS = 60_000;
 
 /** KV takes one write a second and key; shorter only where the horizon is (dev). */
+export const PULL_CONFIG_EVERY_MS = 15_000;
+
 export const publishEveryMs = (horizonMs: number): number => Math.min(1_000, horizonMs / 20);
 
 /** Nothing has failed: the answer may still come. */

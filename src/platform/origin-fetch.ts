@@ -11,12 +11,11 @@ export type OriginRequestInit = Pick<RequestInit<RequestInitCfProperties>, "meth
   readonly headers: Headers | HeaderRecord;
 };
 
-const openly: OriginFetch = (_, url, init) => fetch(url, init);
-
-export function originFetch(env: Env, { access }: Settings, poolId: string): OriginFetch {
-  const pool = access.get(poolId);
-  if (!pool) return openly;
+/** Each request goes by the settings of its moment. */
+export function originFetch(env: Env, settings: Pick<Settings, "access">, poolId: string): OriginFetch {
   return async (originId, url, init) => {
+    const pool = settings.access.get(poolId);
+    if (!pool) return fetch(url, init);
     const request = new Request(url, init);
     const { headers, binding, sign } = pool.byOrigin.get(originId) ?? pool.others;
     for (const [name, value] of headers) request.headers.set(name, value);

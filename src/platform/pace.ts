@@ -5,12 +5,12 @@ import { returnTokens, takeTokens, type FullAtMs } from "../core/pace.ts";
 import { BOOKED_AHEAD_MS, URGENT_WAIT_MAX_MS } from "./limits.ts";
 
 export class Pace {
-  readonly #perSecond: number;
+  readonly #perSecond: () => number;
   readonly #buckets = new Map<string, FullAtMs>();
   readonly #haltedUntilMs = new Map<string, number>();
   readonly #doubtedUntilMs = new Map<string, number>();
 
-  constructor(perSecond: number) {
+  constructor(perSecond: () => number) {
     this.#perSecond = perSecond;
   }
 
@@ -19,7 +19,7 @@ export class Pace {
    * lost their origin waits no longer than their visitors can: past that the handshakes' own queue is the pace.
    */
   take(origin: string, count: number, urgent: boolean, nowMs: number): number | undefined {
-    const { fullAtMs, waitMs } = takeTokens(this.#buckets.get(origin) ?? 0, count, nowMs, this.#perSecond);
+    const { fullAtMs, waitMs } = takeTokens(this.#buckets.get(origin) ?? 0, count, nowMs, this.#perSecond());
     if (!urgent && (waitMs > BOOKED_AHEAD_MS || this.isHalted(origin, nowMs))) return undefined;
     this.#buckets.set(origin, fullAtMs);
     return Math.min(waitMs, URGENT_WAIT_MAX_MS);
@@ -27,7 +27,7 @@ export class Pace {
 
   giveBack(origin: string, count: number): void {
     const fullAtMs = this.#buckets.get(origin);
-    if (fullAtMs !== undefined) this.#buckets.set(origin, returnTokens(fullAtMs, count, this.#perSecond));
+    if (fullAtMs !== undefined) this.#buckets.set(origin, returnTokens(fullAtMs, count, this.#perSecond()));
   }
 
   /** No planned move goes there until then. */

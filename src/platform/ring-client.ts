@@ -32,7 +32,6 @@ export class RingClient {
   #accepted: string[] = [];
   #gathering = false;
   #flushedAtMs = 0;
-  readonly #spacingMs: number;
   #seq = 0;
   #largestFence = 0;
 
@@ -42,13 +41,24 @@ export class RingClient {
     this.#env = env;
     this.#settings = settings;
     this.#carrier = carrier;
-    const { config } = settings;
-    const pool = config.pools[carrier.ring.pool];
-    this.#spacingMs = callsEveryMs(pool?.carriers ?? 0);
+    this.reconfigured();
+  }
+
+  /** The settings say something else: rings that they do not name any more are forgotten, those that are new known as configured. */
+  reconfigured(): void {
+    const { config } = this.#settings;
+    const { pool: id, region: home } = this.#carrier.ring;
+    const pool = config.pools[id];
     if (!pool) return;
-    for (const region of regionOrder(config, pool, carrier.ring.region)) {
-      this.#views.set(region, bootstrapView(pool, region, config.configRevision));
+    const known = new Map(this.#views);
+    this.#views.clear();
+    for (const region of regionOrder(config, pool, home)) {
+      this.#views.set(region, known.get(region) ?? bootstrapView(pool, region, config.configRevision));
     }
+  }
+
+  get #spacingMs(): number {
+    return callsEveryMs(this.#settings.config.pools[this.#carrier.ring.pool]?.carriers ?? 0);
   }
 
   /** Where a session goes. Never throws. */

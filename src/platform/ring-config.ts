@@ -1,4 +1,4 @@
-// Which configuration a ring takes from its code, and what salts its origins have by it.
+// Which configuration a ring takes its origins from, and what salts its origins have by it.
 
 import type { Pool } from "../core/config-types.ts";
 import { hashText } from "../core/hash.ts";
@@ -11,7 +11,7 @@ import type { StoredConfig } from "./ring-store.ts";
 interface Given {
   readonly pool: Pool;
   readonly region: string;
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, "config" | "dev">;
 }
 
 type WrittenOrigin = Omit<ConfiguredOrigin, "salt"> & { readonly salt: number | undefined };
@@ -48,6 +48,14 @@ function contentOf({ virtualNodes, pointSecret }: Pool, origins: readonly Writte
   const formerly = JSON.stringify([virtualNodes, origins.map((origin) => ({ ...origin, salt: origin.salt ?? 0 }))]);
   if (known?.content === formerly && !pointSecret) return formerly;
   return JSON.stringify([virtualNodes, origins, { points: pointSecret ? hashText(pointSecret.join(), 0) : "public" }]);
+}
+
+/** What a configuration that is not taken yet would move in one ring. */
+export interface ConfigPlan {
+  readonly pool: string;
+  readonly region: string;
+  readonly movedShare: number;
+  readonly optimumShare: number;
 }
 
 /** Other regions in which the pool has configured origins: each has a ring of its own. */

@@ -2,7 +2,7 @@
 // (an epoch, moves) is RingWatch's.
 //
 // Until N origins that hang are all known to be down takes at most fall × 1.1 × intervalMs + N × fall × timeoutMs ÷ (PROBE_SLOTS − DOWN_SLOTS):
-// each needs `fall` checks, an interval apart, and those that are known to be down leave so many slots to the others. docs/operating.md has it.
+// each needs `fall` checks, an interval apart, and those that are known to be down leave so many slots to the others. docs/health.md has it.
 
 import { READY, type AgentWord } from "../core/agent-words.ts";
 import { afterProbe, UNKNOWN_HEALTH, type Health } from "../core/health.ts";
@@ -40,7 +40,7 @@ export interface Verdict {
 }
 
 export class Prober {
-  readonly #policy: Pool["health"];
+  readonly #policyNow: () => Pool["health"];
   readonly #send: OriginFetch;
   readonly #told: (originId: string, probed: Probed) => void;
   readonly #looked = new Map<string, Looked>();
@@ -52,10 +52,14 @@ export class Prober {
   /** Of the handshakes that the platform lets an object wait for: a verdict that waits for its turn is better than a healthy origin's check that never went out. */
   readonly #slots = new Slots(PROBE_SLOTS + VERDICT_SLOTS);
 
-  constructor(policy: Pool["health"], send: OriginFetch, told: (originId: string, probed: Probed) => void) {
-    this.#policy = policy;
+  constructor(policy: () => Pool["health"], send: OriginFetch, told: (originId: string, probed: Probed) => void) {
+    this.#policyNow = policy;
     this.#send = send;
     this.#told = told;
+  }
+
+  get #policy(): Pool["health"] {
+    return this.#policyNow();
   }
 
   /** Takes over the ring's origins; those that are known to be down start so. Origins that left are forgotten. */

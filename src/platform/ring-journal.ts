@@ -1,8 +1,8 @@
 // The journal of a ring: each change with its epoch, who made it and why. Operators read it as the audit, and follow it as events. Bounded: the
-// oldest rows go first.
+// oldest rows go first, what people did and what the ring did by itself apart, so that no flapping origin takes away who drained what.
 
 export interface JournalEntry {
-  /** Counts up in this ring, without a gap. */
+  /** Counts up in this ring. */
   readonly seq: number;
   readonly atMs: number;
   /** The ring's epoch after it. */
@@ -17,7 +17,7 @@ export interface JournalEntry {
 
 export type JournalNote = Pick<JournalEntry, "what" | "who" | "origin" | "why">;
 
-/** A quiet fleet's changes of months; half a megabyte at most. */
+/** Of people's and of the ring's own, each: a quiet fleet's changes of months; half a megabyte at most. */
 const ENTRIES_MAX = 2_000;
 
 export class Journal {
@@ -36,13 +36,24 @@ export class Journal {
   note({ what, who, origin, why }: JournalNote): void {
     const row = [Date.now(), this.#epoch(), what, who, origin ?? null, why ?? null];
     this.#sql.exec("INSERT INTO journal (at_ms, epoch, what, who, origin, why) VALUES (?, ?, ?, ?, ?, ?)", ...row);
-    this.#sql.exec("DELETE FROM journal WHERE seq <= (SELECT MAX(seq) FROM journal) - ?", ENTRIES_MAX);
+    const kind = who === "limpet" ? "who = 'limpet'" : "who <> 'limpet'";
+    const oldest = `SELECT seq FROM journal WHERE ${kind} ORDER BY seq DESC LIMIT 1 OFFSET ?`;
+    this.#sql.exec(`DELETE FROM journal WHERE ${kind} AND seq < (${oldest})`, ENTRIES_MAX - 1);
   }
 
   /** The oldest entries after `seq`, at most `limit`. */
   after(seq: number, limit: number): JournalEntry[] {
+    return this.#read("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /** The newest entries, newest first. */
+  newest(limit: number): JournalEntry[] {
+    return this.#read("ORDER BY seq DESC LIMIT ?", limit);
+  }
+
+  #read(which: string, ...bindings: number[]): JournalEntry[] {
     type Row = { seq: number; at_ms: number; epoch: number; what: string; who: string; origin: string | null; why: string | null };
-    const rows = this.#sql.exec<Row>("SELECT * FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+    const rows = this.#sql.exec<Row>(`SELECT * FROM journal ${which}`, ...bindings);
     return [...rows].map(({ at_ms: atMs, origin, why, ...row }) => ({ ...row, atMs, origin: origin ?? undefined, why: why ?? undefined }));
   }
 

@@ -14,15 +14,15 @@ export class RingLayers {
   readonly observed: RingObserved;
   readonly #store: RingStore;
   readonly #changed: () => void;
-  readonly #virtualNodes: number;
+  readonly #pool: () => Pool;
   readonly #members: Map<string, MemberOrder>;
   readonly #drains: Map<string, DrainOrder>;
 
   /** `changed`: something that the ring's snapshot shows is different. */
-  constructor(pool: Pool, store: RingStore, changed: () => void) {
+  constructor(pool: () => Pool, store: RingStore, changed: () => void) {
     this.#store = store;
     this.#changed = changed;
-    this.#virtualNodes = pool.virtualNodes;
+    this.#pool = pool;
     this.observed = new RingObserved(store, pool);
     this.#members = store.members();
     this.#drains = store.drains();
@@ -47,10 +47,16 @@ export class RingLayers {
     this.#changed();
   }
 
+  /** Several at once, in one epoch; `undefined` ends one. */
+  setDrains(drains: ReadonlyMap<string, DrainOrder | undefined>): void {
+    for (const [origin, drain] of drains) this.#writeDrain(origin, drain);
+    this.#changed();
+  }
+
   /** What membership is made of: of the configuration that this ring has taken, and by operators' orders. */
   get membership(): Membership {
     const config = this.#store.config();
-    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.#virtualNodes };
+    return { configured: config?.origins ?? [], members: this.#members, virtualNodes: config?.virtualNodes ?? this.#pool().virtualNodes };
   }
 
   memberOrder(origin: string): MemberOrder | undefined {
@@ -80,14 +86,22 @@ export class RingLayers {
     return mergeLayers({ configured, members, drains: this.#drains, ...this.observed.layer });
   }
 
+  /** The origins as they would be by another configuration. */
+  planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
+    const { configured, members } = this.membership;
+    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const written = due?.origins ?? configured;
+    return mergeLayers({ configured: written, members, drains: this.#drains, ...this.observed.layer });
+  }
+
   get configRevision(): number {
     return this.#store.config()?.revision ?? 0;
   }
 
-  /** Takes the code's configuration if it is due; says whether the ring changes by it. */
-  takeConfig(settings: Settings, pool: Pool, region: string): boolean {
+  /** Takes the configuration if it is due; says whether the ring changes by it. */
+  takeConfig(settings: Pick<Settings, "config" | "dev">, region: string): boolean {
     const known = this.#store.config();
-    const due = dueConfig({ region, pool, settings }, known, this.membership);
+    const due = dueConfig({ region, pool: this.#pool(), settings }, known, this.membership);
     if (!due) return false;
     const before = this.#ids();
     this.#store.setConfig(due);

@@ -1,18 +1,22 @@
 // What a ring object is made of, and what it does by itself: it wakes, reads what others hold, watches health, goes on with drains, tells everyone of each
 // change, and sets its clock. What others ask of it is in ring-object.ts.
 
+import type { AppliedConfig } from "../core/applied-config.ts";
 import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName } from "../core/names.ts";
 import type { Envelope } from "../core/protocol.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Env, SettingsSource } from "./env.ts";
 import { Upkeep } from "./ring-upkeep.ts";
 import { RingTables } from "./ring-tables.ts";
-import { GUESTS_EVERY_MS, publishEveryMs } from "./limits.ts";
+import { HeldSettings, type ConfigStatus } from "./held-settings.ts";
+import { GUESTS_EVERY_MS, PULL_CONFIG_EVERY_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
+import { ConfigStore, UnknownPool } from "./config-store.ts";
 import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
 import { Members } from "./ring-members.ts";
+import { PlaceCounts } from "./ring-metrics.ts";
 import { Moves } from "./ring-moves.ts";
 import { Operators } from "./ring-operators.ts";
 import { Orders } from "./ring-orders.ts";
@@ -21,16 +25,21 @@ import { Placing } from "./ring-placing.ts";
 import { Publisher } from "./ring-publisher.ts";
 import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
-import { neighbourRegions } from "./ring-config.ts";
+import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
 import { RingStore } from "./ring-store.ts";
 import { RingWatch } from "./ring-watch.ts";
-import { carrierStub, ringStub } from "./stubs.ts";
+import type { ConfigPlan } from "./ring-config.ts";
+import { carrierStub, controlStub, ringStub } from "./stubs.ts";
 
 export class RingLife {
   readonly #ctx: DurableObjectState;
   readonly #env: Env;
-  readonly #settings: Settings;
+  readonly #settings: HeldSettings;
+  readonly #source: SettingsSource;
+  /** The newest revision that each carrier was told. */
+  readonly #configTold = new Map<number, number>();
+  #configAskedAtMs = -Infinity;
   readonly state: RingState;
   readonly prober: Prober;
   readonly placing: Placing;
@@ -46,32 +55,42 @@ export class RingLife {
   readonly members: Members;
   readonly operators: Operators;
   readonly journal: Journal;
+  readonly quarantine: Quarantine;
+  readonly log: MoveLog;
+  readonly firsts: RingFirsts;
+  readonly places = new PlaceCounts();
+  readonly startedAtMs = Date.now();
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
   #announced = "";
 
-  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
+  constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     this.#ctx = ctx;
     this.#env = env;
-    this.#settings = settings;
     const store = new RingStore(ctx.storage.sql);
     const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
     const name = parseRingObjectName(objectName);
-    const pool = name && settings.config.pools[name.pool];
-    if (!name || !pool || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
+    if (!name || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
+    this.#settings = new HeldSettings(source, env, name.pool, new ConfigStore(ctx.storage.sql));
+    this.#source = source;
+    if (!this.#settings.config.pools[name.pool]) throw new UnknownPool(objectName);
     store.set("name", objectName);
-    this.state = new RingState(this.#settings, name, pool, store);
-    this.prober = new Prober(pool.health, originFetch(env, this.#settings, pool.id), (origin, probed) => this.watch.probed(origin, probed));
+    this.state = new RingState(this.#settings, name, store);
+    this.prober = new Prober(
+      () => this.state.pool.health,
+      originFetch(env, this.#settings, name.pool),
+      (origin, probed) => this.watch.probed(origin, probed),
+    );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
-    const quarantine = new Quarantine(pool.faultBudget, store);
-    const log = new MoveLog(name);
-    this.placing = new Placing(env, this.#settings.config, this.state, this.prober, quarantine, log);
-    this.tables = new RingTables(env, this.#settings.config, this.state, this.placing, neighbourRegions(this.state.pool, this.state.name.region));
-    const { config } = this.#settings;
-    this.moves = new Moves({ env, config, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
+    this.firsts = new RingFirsts(ctx, env, this.state);
+    const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
+    const log = (this.log = new MoveLog(name));
+    this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.tables = new RingTables(env, this.state, this.placing);
+    this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);
-    this.publisher = new Publisher(env.AFFINITY, this.state, store, publishEveryMs(pool.horizonMs));
+    this.publisher = new Publisher(env.AFFINITY, this.state, store);
     this.prober.watch(this.state.view.snapshot.origins);
     const goOn = (work: Promise<void>): Promise<void> => {
       const done = work.then(() => this.advanceDrains(Date.now()));
@@ -87,10 +106,48 @@ export class RingLife {
       announce: () => this.announce(),
       goOn: (work) => this.#ctx.waitUntil(work.then(() => this.#schedule())),
     });
-    const host = { env, settings, journal: this.journal, announce: () => this.announce(), goOn };
+    const host = { env, settings: this.#settings, journal: this.journal, announce: () => this.announce(), goOn };
     const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, watch: this.watch, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
     this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+  }
+
+  get isEmpty(): boolean {
+    const { live, guests, view } = this.state;
+    return this.tables.completeWithGuests && live.size === 0 && guests.size === 0 && view.snapshot.origins.length === 0;
+  }
+
+  get config(): ConfigStatus {
+    return this.#settings.status;
+  }
+
+  /** Takes a configuration that was applied: the pool, its regions and origins are as it says, in one step and one epoch. */
+  applyConfig(applied: AppliedConfig): ConfigStatus {
+    const regions = this.state.neighbourRegions();
+    if (this.#settings.apply(applied)) {
+      this.state.reconfigured();
+      this.tables.reconfigured(regions);
+      this.journal.note({ what: "config", who: "config", why: `revision ${applied.revision}` });
+      this.announce();
+    }
+    return this.config;
+  }
+
+  /** Who missed the telling asks: at each start, and when a neighbour has taken a newer one. */
+  pullConfig(revision = Infinity): void {
+    const control = controlStub(this.#env);
+    const nowMs = Date.now();
+    if (!control || revision <= this.config.revision || nowMs - this.#configAskedAtMs < PULL_CONFIG_EVERY_MS) return;
+    this.#configAskedAtMs = nowMs;
+    const pulled = within(control.current(), PULL_TIMEOUT_MS, "control object").then((applied) => {
+      if (applied) this.applyConfig(applied);
+    });
+    this.#ctx.waitUntil(pulled.catch((error: unknown) => console.error(JSON.stringify({ limpet: "control-unreachable", error: String(error) }))));
+  }
+
+  /** What an applied configuration would change in this ring. */
+  planConfig(text: string): ConfigPlan {
+    return this.state.planned(this.#source.read(text, this.#env));
   }
 
   /** The alarm has come. */
@@ -126,6 +183,7 @@ export class RingLife {
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
   announce(): void {
+    this.state.regionDown.follow(Date.now());
     const snapshots = this.state.views().map((each) => each.snapshot);
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;
@@ -142,16 +200,21 @@ export class RingLife {
   /** What holds now. Who misses a telling is told the next time; nothing rests on one. */
   async #tell(slices: readonly number[]): Promise<void> {
     const snapshots = this.state.views().map((each) => each.snapshot);
-    await Promise.allSettled(slices.map((slice) => carrierStub(this.#env, this.#settings.config, this.state.name, slice).adopt(snapshots)));
+    const { applied } = this.#settings;
+    await Promise.allSettled(
+      slices.map(async (slice) => {
+        const isNews = applied !== undefined && this.#configTold.get(slice) !== applied.revision;
+        await carrierStub(this.#env, this.#settings.config, this.state.name, slice).adopt(snapshots, isNews ? applied : undefined);
+        if (applied) this.#configTold.set(slice, applied.revision);
+      }),
+    );
   }
 
   /** The other rings of the pool: some of their sessions may be here. One that has our newest snapshot takes no notice. */
   async #tellNeighbours(): Promise<void> {
     const { name, view } = this.state;
     await Promise.allSettled(
-      neighbourRegions(this.state.pool, this.state.name.region).map((region) =>
-        ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot),
-      ),
+      this.state.neighbourRegions().map((region) => ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot)),
     );
   }
 
@@ -167,6 +230,7 @@ export class RingLife {
 
   /** Never rejects: what could not be read is read later. */
   #read(): Promise<void> {
+    if (!this.#reading) this.pullConfig();
     return (this.#reading ??= this.tables.readMissing().then(() => this.announce()));
   }
 
@@ -174,7 +238,10 @@ export class RingLife {
     return this.callers.once(
       envelope,
       (what) => {
-        if (what === "first" || what === "reborn" || what === "awake") this.#ctx.waitUntil(this.#tell([envelope.slice])); // it knows only what was, or the configuration
+        if (what === "first" || what === "reborn" || what === "awake") {
+          this.#configTold.delete(envelope.slice);
+          this.#ctx.waitUntil(this.#tell([envelope.slice])); // it knows only what was, or the configuration
+        }
         if (what === "awake") return;
         if (what !== "first") this.tables.unread(envelope.slice);
         // A table that comes too late is asked for again at the next tick.

@@ -75,7 +75,7 @@ export class Members {
 
   /** Makes an origin what it is to be; nothing, where it is that already. */
   #stand(origin: ConfiguredOrigin, order: () => void, { back, by }: { readonly back: boolean; readonly by: string }): MemberOutcome {
-    const conflict = conflictOf(origin, this.#state.layers.membership, this.#surroundings());
+    const conflict = conflictOf(origin, this.#state.layers.membership, this.surroundings());
     if (conflict !== undefined) return { kind: "conflict", why: conflict };
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
@@ -104,7 +104,7 @@ export class Members {
   }
 
   /** The pool as far as it is known here: the configuration's other regions, and what neighbours have told of themselves. */
-  #surroundings(): Surroundings {
+  surroundings(): Surroundings {
     const { name, pool } = this.#state;
     const views = this.#state.views();
     const seen = new Set(views.map(({ snapshot }) => snapshot.region));

@@ -3,7 +3,6 @@
 // By plan, they go a few at a time, the idlest first, each only when its destination's pace has tokens for it: until then it stays where it
 // is served. Those that have lost their origin leave at once, all together, and enter at the pace.
 
-import type { Config } from "../core/config-types.ts";
 import { unavailability } from "../core/availability.ts";
 import { sliceOf } from "../core/names.ts";
 import type { LeaveItem, LeftItem, Placement, Weight } from "../core/protocol.ts";
@@ -59,7 +58,6 @@ interface Move {
 
 interface Means {
   readonly env: Env;
-  readonly config: Config;
   readonly state: RingState;
   readonly placing: Placing;
   readonly tables: RingTables;
@@ -74,18 +72,20 @@ export class Moves {
   readonly #blame: Blame;
   /** Sessions that wait for their turn, and are served where they are meanwhile. */
   readonly #waiting = new Set<string>();
-  readonly #leaveLimitMs: number;
 
   constructor(means: Means) {
     this.#means = means;
     this.#state = means.state;
     this.#placing = means.placing;
     this.#blame = new Blame(means.state, means.placing, means.quarantine);
+  }
+
+  get #leaveLimitMs(): number {
     const MARGIN_MS = 1_000;
-    const hooks = means.config.routes.flatMap(({ pool, resume }) =>
-      pool === means.state.pool.id && resume.mode === "handover" ? [resume.handover.timeoutMs] : [],
-    );
-    this.#leaveLimitMs = QUIET_MAX_MS + means.state.pool.closeDeadlineMs + Math.max(0, ...hooks) + MARGIN_MS;
+    const { config, pool } = this.#state;
+    const ours = config.routes.filter((route) => route.pool === pool.id);
+    const hooks = ours.flatMap(({ resume }) => (resume.mode === "handover" ? [resume.handover.timeoutMs] : []));
+    return QUIET_MAX_MS + pool.closeDeadlineMs + Math.max(0, ...hooks) + MARGIN_MS;
   }
 
   get waitingCount(): number {
@@ -386,7 +386,7 @@ export class Moves {
   }
 
   #carrier(slice: number): ReturnType<typeof carrierStub> {
-    return carrierStub(this.#means.env, this.#means.config, this.#state.name, slice);
+    return carrierStub(this.#means.env, this.#state.config, this.#state.name, slice);
   }
 
   /** Its last visitor left while it moved. `false`: it has a younger placement already. */

@@ -4,11 +4,14 @@
 // origin or between two; every change is one epoch, made whole and swapped in.
 
 import { DurableObject } from "cloudflare:workers";
+import type { AppliedConfig } from "../core/applied-config.ts";
 import type { Decision } from "../core/decision.ts";
 import type {
   EndedItem,
   Envelope,
   FindItem,
+  FirstAnswer,
+  FirstItem,
   GuestAnswer,
   GuestItem,
   PlaceAnswer,
@@ -18,25 +21,37 @@ import type {
   Tally,
 } from "../core/protocol.ts";
 import type { Told } from "../core/ejection.ts";
+import type { PlannedChange } from "../core/plan-body.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import type { Env, Settings } from "./env.ts";
+import type { Env, SettingsSource } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
 import type { Verdict } from "./ring-health.ts";
 import type { MemberChange } from "./ring-members.ts";
 import type { MemberAnswer, MoveAnswer } from "./ring-operators.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Published } from "./ring-publisher.ts";
+import { explain, type Explained } from "./ring-explain.ts";
 import type { JournalEntry } from "./ring-journal.ts";
+import { whenPoolIsKnown } from "./config-store.ts";
+import type { ConfigStatus } from "./held-settings.ts";
+import type { ConfigPlan } from "./ring-config.ts";
 import { RingLife } from "./ring-life.ts";
+import { metricsOf, type RingMetrics } from "./ring-metrics.ts";
+import { planOf, type PlanAnswer } from "./ring-plan.ts";
 import { guestId } from "./ring-table.ts";
 import type { OriginStatus, RingStatus, SessionStatus } from "./ring-status.ts";
 
 export class RingObject extends DurableObject<Env> {
-  readonly #life: RingLife;
+  #started: RingLife | undefined;
 
-  constructor(ctx: DurableObjectState, env: Env, settings: Settings) {
+  constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     super(ctx, env);
-    this.#life = new RingLife(ctx, env, settings);
+    whenPoolIsKnown(ctx, env, () => (this.#started = new RingLife(ctx, env, source)));
+  }
+
+  get #life(): RingLife {
+    if (!this.#started) throw new Error("the ring object has not started");
+    return this.#started;
   }
 
   // — asked by carriers —
@@ -47,6 +62,7 @@ export class RingObject extends DurableObject<Env> {
       this.#life.tables.asked(items);
       const before = this.#life.state.view.snapshot;
       const answers = await this.#life.placing.placeAll(items, this.#life.tables.complete);
+      this.#life.places.add(answers);
       if (this.#life.state.view.snapshot.hintsVersion !== before.hintsVersion) this.#life.announce();
       return answers;
     });
@@ -102,6 +118,18 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.placing.find(item);
   }
 
+  /** The same without a first visitor: what is remembered, if anything. */
+  async firstRegion(keyHash: string): Promise<string | undefined> {
+    return this.#life.firsts.regionOf(keyHash);
+  }
+
+  /** Which region is the home of a session whose first visitor decides that. */
+  async first(item: FirstItem): Promise<FirstAnswer> {
+    await this.#life.up();
+    const { state, firsts } = this.#life;
+    return firsts.homeOf(item, state.live.get(item.keyHash) !== undefined || state.pinOf(item.keyHash) !== undefined);
+  }
+
   /** An origin has answered that a session belongs to another. */
   async redirect(item: RedirectItem): Promise<RedirectAnswer> {
     await this.#life.up();
@@ -129,6 +157,7 @@ export class RingObject extends DurableObject<Env> {
   /** A neighbour's newest snapshot. */
   async neighbour(snapshot: Snapshot): Promise<void> {
     this.#life.wake();
+    this.#life.pullConfig(snapshot.configRevision);
     if (!this.#life.state.takeNeighbour(snapshot)) return;
     this.#life.tables.doubtGuests(snapshot.region);
     this.#life.announce();
@@ -156,6 +185,30 @@ export class RingObject extends DurableObject<Env> {
     return { rows, coming: coming.rows().map(guestId), ...(!this.#life.tables.complete && { partial: true }) };
   }
 
+  // — asked by the control object, and by Workers about it —
+
+  async applyConfig(applied: AppliedConfig): Promise<ConfigStatus> {
+    this.#life.wake();
+    return this.#life.applyConfig(applied);
+  }
+
+  /** What this ring goes by. */
+  async config(): Promise<ConfigStatus> {
+    this.#life.wake();
+    return this.#life.config;
+  }
+
+  /** Nobody is here, or can come: of a ring that the configuration names no more. */
+  async isEmpty(): Promise<boolean> {
+    await this.#life.up();
+    return this.#life.isEmpty;
+  }
+
+  async planConfig(text: string): Promise<ConfigPlan> {
+    await this.#life.up();
+    return this.#life.planConfig(text);
+  }
+
   // — asked by operators —
 
   async status(): Promise<RingStatus> {
@@ -171,6 +224,16 @@ export class RingObject extends DurableObject<Env> {
   async undrain(origin: string, by: string): Promise<OriginStatus | undefined> {
     await this.#life.up();
     return this.#life.operators.undrain(origin, by);
+  }
+
+  async regionDown(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionDown(by);
+  }
+
+  async regionUp(by: string): Promise<RingStatus> {
+    await this.#life.up();
+    return this.#life.operators.regionUp(by);
   }
 
   async origin(origin: string): Promise<OriginStatus | undefined> {
@@ -207,9 +270,30 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.move(keyHash, to);
   }
 
+  /** What changes would move; nothing is changed. */
+  async plan(changes: readonly PlannedChange[]): Promise<PlanAnswer> {
+    await this.#life.up();
+    return planOf(this.#life, changes);
+  }
+
+  /** Where a request's session is, or would go; nothing is placed. */
+  async explain(item: FindItem, live: boolean): Promise<Explained> {
+    await this.#life.up();
+    return explain(this.#life, item, live);
+  }
+
+  /** Waits for nobody: carriers that sleep or hang are not asked. */
+  async metrics(): Promise<RingMetrics> {
+    return metricsOf(this.#life);
+  }
+
+  /** The newest changes, newest first. */
+  async audit(limit: number): Promise<readonly JournalEntry[]> {
+    return this.#life.journal.newest(limit);
+  }
+
   /** The oldest changes after one of them, and the newest one's number. */
   async journal(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
-    this.#life.wake();
     return { entries: this.#life.journal.after(after, limit), lastSeq: this.#life.journal.lastSeq };
   }
 

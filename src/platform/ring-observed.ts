@@ -11,11 +11,11 @@ import type { RingStore } from "./ring-store.ts";
 
 export class RingObserved {
   readonly #store: RingStore;
-  readonly #pool: Pool;
+  readonly #pool: () => Pool;
   readonly #down: Set<string>;
   readonly #facts: Map<string, Observed>;
 
-  constructor(store: RingStore, pool: Pool) {
+  constructor(store: RingStore, pool: () => Pool) {
     this.#store = store;
     this.#pool = pool;
     this.#down = store.down();
@@ -73,7 +73,7 @@ export class RingObserved {
   /** It takes as much as it says it can. */
   aim(origin: string, nowMs: number): void {
     const { share = FULL_SHARE, word = READY, fellAtMs } = this.of(origin);
-    const { horizonMs, holdDownMs, slowStart } = this.#pool;
+    const { horizonMs, holdDownMs, slowStart } = this.#pool();
     const next = nextShare(share, word.share, fellAtMs, { horizonMs, holdDownMs, windowMs: slowStart.windowMs }, nowMs);
     if (next !== share) this.change(origin, { share: next === FULL_SHARE ? undefined : next });
   }

@@ -72,6 +72,7 @@ export class Operators {
       region,
       generation,
       epoch,
+      down: state.regionDown.isDown,
       configRevision,
       hintsVersion,
       orders: state.orderCount,
@@ -108,6 +109,26 @@ export class Operators {
       announce();
     }
     return this.origin(origin);
+  }
+
+  /** The whole region: each of its origins is drained, and those that join meanwhile. */
+  regionDown(by: string): Promise<RingStatus> {
+    const { state, journal, upkeep, announce } = this.#ring;
+    if (state.regionDown.down(Date.now())) {
+      journal.note({ what: "region-down", who: by });
+      upkeep.leaveLost(); // as for one drain
+      announce();
+    }
+    return this.status();
+  }
+
+  regionUp(by: string): Promise<RingStatus> {
+    const { state, journal, announce } = this.#ring;
+    if (state.regionDown.up()) {
+      journal.note({ what: "region-up", who: by });
+      announce();
+    }
+    return this.status();
   }
 
   /** An origin joins, changes or leaves. */

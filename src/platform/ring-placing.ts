@@ -1,7 +1,6 @@
 // Placing: which origin a session goes to, asked of this ring object by its carriers, and by other ring objects for their guests.
 // Every choice is `decide`'s; here it is given what only the authority knows: live loads, pins, and the other region's word.
 
-import type { Config } from "../core/config-types.ts";
 import { lossOf } from "../core/availability.ts";
 import type { Balance } from "../core/balance.ts";
 import { decide, replicasOf } from "../core/decide.ts";
@@ -49,7 +48,6 @@ export interface Wish extends SessionRef {
 
 export class Placing {
   readonly #env: Env;
-  readonly #config: Config;
   readonly #state: RingState;
   readonly #prober: Prober;
   /** Counts placements by turn; begins anywhere, so that not every start begins with the first origin. */
@@ -67,14 +65,13 @@ export class Placing {
   /** Arrivals that are being placed. */
   #arrivingCount = 0;
 
-  constructor(env: Env, config: Config, state: RingState, prober: Prober, quarantine: Quarantine, log: MoveLog) {
+  constructor(env: Env, state: RingState, prober: Prober, quarantine: Quarantine, log: MoveLog) {
     this.#env = env;
-    this.#config = config;
     this.#state = state;
     this.#prober = prober;
     this.#quarantine = quarantine;
     this.#log = log;
-    this.pace = new Pace(state.pool.pace.perOriginPerSecond);
+    this.pace = new Pace(() => state.pool.pace.perOriginPerSecond);
     this.#newcomers = new Newcomers(`${state.name.pool}@${state.name.region}`, env.NEW_SESSIONS);
     this.#knowsNobodyUntilMs = state.isReborn ? Date.now() + REBORN_MS : 0;
     this.#guestAsks = new Gatherer(GATHER_GUESTS_MS, (region, items) => this.#askRegion(region, items));
@@ -177,7 +174,7 @@ export class Placing {
   async verdict(region: string, origin: string): Promise<Verdict> {
     if (region === this.#state.name.region) return this.ownVerdict(origin);
     try {
-      const answer = await ringStub(this.#env, this.#config, this.#state.name.pool, region).verdict(origin);
+      const answer = await ringStub(this.#env, this.#state.config, this.#state.name.pool, region).verdict(origin);
       this.#state.takeNeighbour(answer.snapshot);
       return answer.verdict;
     } catch {
@@ -203,7 +200,7 @@ export class Placing {
     for (const [region, items] of away) {
       const ended = items.map(({ keyHash, fence }) => ({ keyHash, fence }));
       // A lost call leaves rows behind that the next exchange of guests takes away.
-      await ringStub(this.#env, this.#config, this.#state.name.pool, region)
+      await ringStub(this.#env, this.#state.config, this.#state.name.pool, region)
         .guestsEnded(ended)
         .catch(() => undefined);
     }
@@ -328,7 +325,7 @@ export class Placing {
 
   async #askRegion(region: string, items: readonly GuestItem[]): Promise<(GuestAnswer | "unreachable")[]> {
     try {
-      return await within(ringStub(this.#env, this.#config, this.#state.name.pool, region).guest(items), GUEST_ANSWER_MS, "guest");
+      return await within(ringStub(this.#env, this.#state.config, this.#state.name.pool, region).guest(items), GUEST_ANSWER_MS, "guest");
     } catch {
       return items.map(() => "unreachable"); // the home ring then decides on its own copy of that region's snapshot
     }

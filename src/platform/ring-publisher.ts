@@ -3,12 +3,11 @@
 
 import { hintsKvKey, snapshotKvKey } from "../core/names.ts";
 import type { Hints, Snapshot } from "../core/snapshot.ts";
+import { KV_SEEN_MS, publishEveryMs } from "./limits.ts";
 import type { RingState } from "./ring-state.ts";
 import type { RingStore } from "./ring-store.ts";
 
 const RETRY_MS = 1_000;
-/** KV may take a minute to be seen elsewhere: who cannot read a younger value than that says nothing about it. */
-const SEEN_MS = 90_000;
 
 /** What Workers and other rings know a ring by. */
 export interface Published {
@@ -20,18 +19,16 @@ export class Publisher {
   readonly #kv: KVNamespace;
   readonly #state: RingState;
   readonly #store: RingStore;
-  readonly #everyMs: number;
   #notBeforeMs = 0;
   #running = false;
   #writtenAtMs = -Infinity;
   /** Whether KV may have lost what was written. */
   #doubted = false;
 
-  constructor(kv: KVNamespace, state: RingState, store: RingStore, everyMs: number) {
+  constructor(kv: KVNamespace, state: RingState, store: RingStore) {
     this.#kv = kv;
     this.#state = state;
     this.#store = store;
-    this.#everyMs = everyMs;
   }
 
   /** When `run` has something to do; Infinity while KV has the newest. */
@@ -42,7 +39,7 @@ export class Publisher {
 
   /** Somebody whom KV could not serve has asked. What was written long enough ago is written once more. */
   doubt(nowMs: number): void {
-    if (nowMs - this.#writtenAtMs >= SEEN_MS) this.#doubted = true;
+    if (nowMs - this.#writtenAtMs >= KV_SEEN_MS) this.#doubted = true;
   }
 
   /** The newest epoch that KV has. */
@@ -54,7 +51,7 @@ export class Publisher {
   async run(nowMs: number): Promise<void> {
     if (nowMs < this.nextDueAtMs()) return;
     this.#running = true;
-    this.#notBeforeMs = nowMs + this.#everyMs;
+    this.#notBeforeMs = nowMs + publishEveryMs(this.#state.pool.horizonMs);
     const [version, { snapshot }, hints] = [this.#version(), this.#state.view, this.#state.hints()];
     try {
       await this.#kv.put(hintsKvKey(snapshot.pool, snapshot.region), JSON.stringify(hints));

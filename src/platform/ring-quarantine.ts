@@ -22,13 +22,13 @@ interface Death {
 }
 
 export class Quarantine {
-  readonly #budget: FaultBudget;
+  readonly #budget: () => FaultBudget;
   readonly #store: RingStore;
   readonly #held: Map<string, Quarantined>;
   /** Of each session the deaths that it was there for lately; the sessions in the order of their last one. */
   readonly #deaths = new Map<string, readonly Death[]>();
 
-  constructor(budget: FaultBudget, store: RingStore) {
+  constructor(budget: () => FaultBudget, store: RingStore) {
     this.#budget = budget;
     this.#store = store;
     this.#held = store.quarantined();
@@ -45,16 +45,16 @@ export class Quarantine {
    */
   blame(rows: readonly LiveRow[], nowMs: number, othersFell: (seen: ReadonlySet<string>) => boolean): LiveRow[] {
     return rows.filter((row) => {
-      const recent = (this.#deaths.get(row.keyHash) ?? []).filter(({ atMs }) => nowMs - atMs < this.#budget.windowMs);
+      const recent = (this.#deaths.get(row.keyHash) ?? []).filter(({ atMs }) => nowMs - atMs < this.#budget().windowMs);
       if (recent.some(({ fence }) => fence === row.fence)) return false;
       const seen = new Set([...recent.map(({ origin }) => origin), row.origin]);
       const deaths = [...recent, { atMs: nowMs, fence: row.fence, origin: row.origin, counts: this.isSuspect(row, nowMs) && !othersFell(seen) }];
       this.#deaths.delete(row.keyHash);
-      if (deaths.filter(({ counts }) => counts).length < this.#budget.deaths) {
+      if (deaths.filter(({ counts }) => counts).length < this.#budget().deaths) {
         this.#remember(row.keyHash, deaths);
         return false;
       }
-      const quarantined = { origin: row.origin, untilMs: nowMs + this.#budget.windowMs };
+      const quarantined = { origin: row.origin, untilMs: nowMs + this.#budget().windowMs };
       this.#held.set(row.keyHash, quarantined);
       this.#store.setQuarantine(row.keyHash, quarantined);
       return true;

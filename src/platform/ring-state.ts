@@ -1,7 +1,7 @@
 // What a ring is at this moment: its layers, its epoch, its pins, its view and its neighbours'. Changes are written (SQLite) and made
 // whole here; telling others is the ring object's. No I/O beside the object's own storage.
 
-import type { Pool } from "../core/config-types.ts";
+import type { Config, Pool } from "../core/config-types.ts";
 import { lossOf } from "../core/availability.ts";
 import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
@@ -11,23 +11,32 @@ import type { DrainOrder } from "../core/lifecycle.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
-import { isOver } from "../core/ramp.ts";
-import { PLACEMENT, walk } from "../core/ring.ts";
-import { FULL_SHARE } from "../core/share.ts";
+import { isInMotion, passesMotion, settlesAtMs } from "../core/motion.ts";
+import { PLACEMENT } from "../core/ring.ts";
 import type { Holding } from "../core/situation.ts";
-import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot, type SnapshotOrigin } from "../core/snapshot.ts";
+import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
+import { keeps } from "../core/spill.ts";
 import type { Settings } from "./env.ts";
+import { differenceOf, settle } from "../core/move.ts";
+import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
 import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
+import { RingKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
+import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
+type LiveConfig = Pick<Settings, "config" | "dev">;
+
 export class RingState {
   readonly name: RingName;
-  readonly pool: Pool;
   /** What its origins are made of. */
   readonly layers: RingLayers;
+  /** The share of its keys that the region keeps. */
+  readonly kept: RingKept;
+  /** Whether an operator has taken the region out. */
+  readonly regionDown: RegionDown;
   /** Sessions whose home this ring is; they may be at another region's origin. */
   readonly live = new SessionTable<LiveRow>((row) => row.keyHash);
   /** Other rings' sessions at our origins. */
@@ -37,32 +46,90 @@ export class RingState {
   /** Whether this ring has lived before: then it has forgotten everybody. */
   readonly isReborn: boolean;
   readonly #lately = new Lately();
+  readonly #settings: LiveConfig;
+  #pool: Pool;
   readonly #store: RingStore;
   readonly #pins: Map<string, Pin>;
   /** The keys of those pins that an origin has ordered. */
   readonly #orders: Set<string>;
-  /** Whether origins issue keys on a route of this pool. */
-  readonly #learns: boolean;
   readonly #neighbours = new Map<string, RegionView>();
   #view: RegionView;
   #lastFence: number;
 
-  constructor(settings: Settings, name: RingName, pool: Pool, store: RingStore) {
+  /** `settings`: alive; what they say is taken when `reconfigured` is told of it. The pool is in them. */
+  constructor(settings: LiveConfig, name: RingName, store: RingStore) {
     this.name = name;
-    this.pool = pool;
+    this.#settings = settings;
+    this.#pool = this.#poolOf(settings);
     this.#store = store;
-    this.#learns = settings.config.routes.some((route) => route.pool === pool.id && route.session.some(isLearned));
     this.#lastFence = store.number("fenceMark");
     this.isReborn = store.number("epoch") > 0;
+    this.kept = new RingKept(store);
     this.#pins = store.pins();
     this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
-    for (const region of regionOrder(settings.config, pool, name.region).slice(1)) {
-      this.#neighbours.set(region, bootstrapView(pool, region, settings.config.configRevision));
-    }
-    this.layers = new RingLayers(pool, store, () => this.commit());
-    const changed = this.layers.takeConfig(settings, pool, name.region);
+    this.#nameNeighbours();
+    this.layers = new RingLayers(
+      () => this.#pool,
+      store,
+      () => this.commit(),
+    );
+    this.regionDown = new RegionDown(this.layers, store);
+    const changed = this.layers.takeConfig(settings, name.region);
     this.#view = this.#build();
-    if (changed || this.#view.snapshot.epoch === 0) this.commit();
+    if (this.#followKept() || changed || this.#view.snapshot.epoch === 0) this.commit();
+  }
+
+  get config(): Config {
+    return this.#settings.config;
+  }
+
+  get pool(): Pool {
+    return this.#pool;
+  }
+
+  /** Other regions in which the pool has configured origins: each has a ring of its own. */
+  neighbourRegions(): string[] {
+    return neighbourRegions(this.#pool, this.name.region);
+  }
+
+  /** The settings say something else: the pool, the neighbours and the origins are as they say now, in one step and one epoch. */
+  reconfigured(): void {
+    this.#pool = this.#poolOf(this.#settings);
+    this.#nameNeighbours();
+    this.layers.takeConfig(this.#settings, this.name.region);
+    this.commit();
+  }
+
+  /** What of this ring would move if the settings said something else: of its own keys, all available origins taken as they are now. */
+  planned(next: Pick<Settings, "config" | "dev">): ConfigPlan {
+    const { pool, region } = this.name;
+    const written = next.config.pools[pool] ?? { ...this.#pool, origins: [] };
+    const nowMs = Date.now();
+    const origins = this.layers.planned(next, written, region);
+    const after = viewOf({ ...this.#view.snapshot, virtualNodes: written.virtualNodes, origins });
+    const { movedShare, optimumShare } = differenceOf(settle(this.#view, nowMs), settle(after, nowMs));
+    return { pool, region, movedShare, optimumShare };
+  }
+
+  #poolOf({ config }: LiveConfig): Pool {
+    const pool = config.pools[this.name.pool];
+    if (!pool) throw new Error(`no such ring in the configuration: ${this.name.pool}`);
+    return pool;
+  }
+
+  /** Those that are known stay as they are known. */
+  #nameNeighbours(): void {
+    const { config } = this.#settings;
+    const known = new Map(this.#neighbours);
+    this.#neighbours.clear();
+    for (const region of regionOrder(config, this.#pool, this.name.region).slice(1)) {
+      this.#neighbours.set(region, known.get(region) ?? bootstrapView(this.#pool, region, config.configRevision));
+    }
+  }
+
+  /** Whether origins issue keys on a route of this pool. */
+  get #learns(): boolean {
+    return this.config.routes.some((route) => route.pool === this.#pool.id && route.session.some(isLearned));
   }
 
   /** Sessions that an origin serves, or is about to. */
@@ -110,8 +177,19 @@ export class RingState {
   /** One more epoch: everything that changed since the last one, with the pins it needs, in one new view. */
   commit(): void {
     this.#store.set("epoch", this.#store.number("epoch") + 1);
+    this.#followKept();
     this.#view = this.#build();
     this.reconcilePins(this.live.rows());
+  }
+
+  /** The time has come at which the region may keep more of its keys: an epoch, where it does; and whoever is found by the ring alone now is pinned no more. */
+  keptIsDue(): void {
+    if (this.#followKept()) this.commit();
+  }
+
+  #followKept(): boolean {
+    const { pool, name } = this;
+    return this.kept.follow(pool, this.layers.merged(), neighbourRegions(pool, name.region).length === 0, Date.now());
   }
 
   pinOf(keyHash: string): Holding | undefined {
@@ -125,6 +203,11 @@ export class RingState {
 
   isOrdered(keyHash: string): boolean {
     return this.#orders.has(keyHash);
+  }
+
+  /** Sessions that are not where the ring says, and those that are kept where they are by an order. */
+  get pinCount(): number {
+    return this.#pins.size;
   }
 
   get orderCount(): number {
@@ -232,23 +315,12 @@ export class RingState {
     if (this.ringPlaceOf(row) !== row.origin) return false;
     const nowMs = Date.now();
     if (!this.#view.snapshot.origins.some((origin) => isInMotion(origin, nowMs))) return true;
-    return !this.#isPassedInMotion(row, nowMs) && this.ringPlaceOf(row, Infinity) === row.origin;
+    return !passesMotion(this.#view, row, nowMs) && this.ringPlaceOf(row, Infinity) === row.origin;
   }
 
   /** When the last share of our origins is what it is to be; `undefined`: all are. */
   settlesAtMs(nowMs: number): number | undefined {
-    const moving = this.#view.snapshot.origins.filter(({ share }) => !isOver(share, nowMs));
-    return moving.length > 0 ? Math.max(...moving.map(({ share }) => Math.max(share.startAtMs, share.endAtMs))) : undefined;
-  }
-
-  /** Whether what somebody finds on a session's walk, up to its own origin, depends on when they look. */
-  #isPassedInMotion({ position, origin }: LiveRow, nowMs: number): boolean {
-    for (const id of walk(this.#view.ring, position)) {
-      const passed = this.#view.byId.get(id);
-      if (passed && isInMotion(passed, nowMs)) return true;
-      if (id === origin) return false;
-    }
-    return false;
+    return settlesAtMs(this.#view.snapshot.origins, nowMs);
   }
 
   /** Where the ring alone says that a key belongs, now or at another time, without regard to load; `undefined`: nowhere. */
@@ -288,10 +360,12 @@ export class RingState {
   /**
    * Whether somebody may place this session elsewhere although the ring agrees: by a cookie's claim to a place that it has left, or because
    * another region's ring, which changes without an epoch of ours, has the word. Which places it has left nobody remembers, so that a
-   * session that was moved once stays pinned while it lives; where sessions follow the ring no claim counts.
+   * session that was moved once stays pinned while it lives; where sessions follow the ring no claim counts. So does one whose key the region does not
+   * keep: it is here as long as nobody abroad takes it, which they may from one moment to the next.
    */
   #mayBeElsewhere(row: LiveRow): boolean {
-    return row.region !== this.name.region || (this.pool.hold && row.movedFrom !== undefined);
+    const isAbroad = row.region !== this.name.region || !keeps(this.#view.snapshot, row.lot, Date.now());
+    return isAbroad || (this.pool.hold && row.movedFrom !== undefined);
   }
 
   #bumpHints(): void {
@@ -313,14 +387,9 @@ export class RingState {
       writtenAtMs: Date.now(),
       virtualNodes: this.layers.membership.virtualNodes,
       hintsVersion: this.#store.number("hintsVersion"),
-      kept: FULL_SHARE,
+      kept: this.kept.plan,
       origins: this.layers.merged(),
     };
     return viewOf(snapshot, previous);
   }
-}
-
-/** Whether the clock alone changes what an origin takes: its share is on its way, or its ejection ends by itself where this object is gone. */
-function isInMotion({ share, health }: SnapshotOrigin, nowMs: number): boolean {
-  return health === "ejected" || !isOver(share, nowMs);
 }

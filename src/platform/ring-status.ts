@@ -20,8 +20,12 @@ export interface OriginStatus {
   /** `gone`: an operator has removed it, and it is no longer in the ring. */
   readonly state: SnapshotOrigin["lifecycle"] | "gone";
   readonly health: SnapshotOrigin["health"];
+  /** It takes no new sessions, by its own word. */
+  readonly maintenance?: true | undefined;
   /** 0–1, now. */
   readonly share: number;
+  /** While the share changes by a plan: when that has ended. */
+  readonly shareEndsAtMs?: number;
   readonly sessions: number;
   readonly connections: number;
   /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest in batches of thousands. */
@@ -33,6 +37,8 @@ export interface RingStatus {
   readonly region: string;
   readonly generation: number;
   readonly epoch: number;
+  /** An operator has taken the region out: its origins are drained until it is brought back. */
+  readonly down: boolean;
   readonly configRevision: number;
   readonly hintsVersion: number;
   /** Sessions that an origin's order keeps where they are. */
@@ -74,8 +80,10 @@ export function describeOrigin(
   counted: Pick<OriginStatus, "sessions" | "connections" | "outcomes">,
   nowMs: number,
 ): OriginStatus {
-  const { id, url, weight, salt, backup, lifecycle, health, share } = origin;
-  return { id, url, region, weight, salt, backup, state: lifecycle, health, share: shareAt(share, nowMs), ...counted };
+  const { id, url, weight, salt, backup, lifecycle, health, share, maintenance } = origin;
+  const plan = nowMs < share.endAtMs ? { shareEndsAtMs: share.endAtMs } : {};
+  const own = { id, url, region, weight, salt, backup, state: lifecycle, health, ...(maintenance && { maintenance }) };
+  return { ...own, share: shareAt(share, nowMs), ...plan, ...counted };
 }
 
 /** Nobody watches over it any more. */

@@ -27,7 +27,7 @@ export interface StoredConfig {
   readonly origins: readonly ConfiguredOrigin[];
 }
 
-type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published";
+type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published" | "kept" | "regionDown";
 
 /** Version of the tables below: a later one finds here what it has to migrate. */
 const SCHEMA = 1;

@@ -1,7 +1,6 @@
 // Reading what others hold: a ring object that starts (or has missed a call) asks its carriers for their sessions and the other regions'
 // rings for their guests, and compares the guests now and then. Until everyone was read, nothing is concluded from an absence.
 
-import type { Config } from "../core/config-types.ts";
 import { sliceOf } from "../core/names.ts";
 import { GAP_BOUNDS_MS, type EndedItem, type PlaceItem, type TableRow, type Tally } from "../core/protocol.ts";
 import { connectionsIn } from "./carrier-table.ts";
@@ -31,7 +30,6 @@ interface Reading {
 
 export class RingTables {
   readonly #env: Env;
-  readonly #config: Config;
   readonly #state: RingState;
   readonly #placing: Placing;
   readonly #unreadSlices: Set<number>;
@@ -45,13 +43,19 @@ export class RingTables {
   /** What was told of sessions while a table was being read, for each reading under way. */
   readonly #readings = new Set<Reading>();
 
-  constructor(env: Env, config: Config, state: RingState, placing: Placing, neighbours: readonly string[]) {
+  constructor(env: Env, state: RingState, placing: Placing) {
     this.#env = env;
-    this.#config = config;
     this.#state = state;
     this.#placing = placing;
     this.#unreadSlices = new Set(Array.from({ length: state.pool.carriers }, (_, slice) => slice));
-    this.#unreadRegions = new Set(neighbours);
+    this.#unreadRegions = new Set(state.neighbourRegions());
+  }
+
+  /** The pool has other regions than before: those that are new are read, of those that it has no more nothing is waited for. */
+  reconfigured(before: readonly string[]): void {
+    const regions = this.#state.neighbourRegions();
+    for (const region of before) if (!regions.includes(region)) for (const set of [this.#unreadRegions, this.#doubtedRegions]) set.delete(region);
+    for (const region of regions) if (!before.includes(region)) this.#unreadRegions.add(region);
   }
 
   /** Every carrier was read: the loads are whole. */
@@ -139,7 +143,7 @@ export class RingTables {
     const since: Reading = { slice, counted: false, asked: new Set(), ended: new Set(), accepted: new Set() };
     this.#readings.add(since);
     try {
-      const table = await within(carrierStub(this.#env, this.#config, name, slice).table(), PULL_TIMEOUT_MS, "table");
+      const table = await within(carrierStub(this.#env, this.#state.config, name, slice).table(), PULL_TIMEOUT_MS, "table");
       const held = new Set([...table.rows.map((row) => row.keyHash), ...table.asking, ...since.asked]);
       const gone = before.filter(
         ({ keyHash, fence }) => !held.has(keyHash) && live.get(keyHash)?.fence === fence && !this.#placing.moving.has(keyHash),
@@ -167,7 +171,7 @@ export class RingTables {
   /** A home ring's snapshot, and its sessions at our origins. */
   async readGuests(region: string): Promise<void> {
     const { name, guests } = this.#state;
-    const stub = ringStub(this.#env, this.#config, name.pool, region);
+    const stub = ringStub(this.#env, this.#state.config, name.pool, region);
     const before = guests.rows((row) => row.homeRegion === region);
     const { rows, coming, partial } = await within(stub.guestsAt(name.region), PULL_TIMEOUT_MS, "guests");
     const there = new Set([...rows.map(guestId), ...coming]);

@@ -1,7 +1,7 @@
 // What a ring object sets right as time goes by: sessions that are where they must not be, or abroad for longer than need be, and what is
 // remembered for sessions that nobody has come back to.
 
-import { illness, unavailability } from "../core/availability.ts";
+import { illness } from "../core/availability.ts";
 import { hasAffinity } from "../core/decide.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { comesHome } from "../core/spill.ts";
@@ -22,7 +22,6 @@ export class Upkeep {
   readonly #goOn: (work: Promise<void>) => Promise<void>;
   readonly #evacuateNotBeforeMs = new Map<string, number>();
   readonly #orphanedAtMs = new Map<string, number>();
-  #servableSinceMs: number | undefined;
   /** The epoch after which every session was sent where the ring says. */
   #followedEpoch = 0;
   #following = false;
@@ -43,6 +42,7 @@ export class Upkeep {
 
   /** At each tick of the ring object's clock. */
   run(nowMs: number): void {
+    if (nowMs >= this.#state.kept.dueAtMs) this.#state.keptIsDue();
     this.#settle(nowMs);
     this.leaveLost();
     this.#failBack(nowMs);
@@ -61,7 +61,8 @@ export class Upkeep {
     const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
     const settlesAtMs = this.#state.settlesAtMs(nowMs) ?? (this.#unsettled ? nowMs : Infinity);
     const settling = this.#state.pool.hold || !this.#unsettled ? settlesAtMs : Math.min(settlesAtMs, nowMs + FOLLOW_AGAIN_MS);
-    return Math.min(orders, settling, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
+    const kept = Math.max(nowMs, this.#state.kept.dueAtMs);
+    return Math.min(orders, kept, settling, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
   }
 
   /** The ring moves by the clock while shares are on their way: looked at once more when the last is there. */
@@ -156,15 +157,15 @@ export class Upkeep {
   }
 
   /**
-   * `failback: "sessions"`: when our region has been able to serve for `holdDownMs`, sessions that went abroad come home. Not those whose key an
-   * origin there has issued: nobody here knows them.
+   * `failback: "sessions"`: sessions that went abroad come home as soon as the region keeps their keys again, which it does after the hold-down, a few
+   * more at a time. Not those whose key an origin there has issued, nobody here knows them; nor those that somebody has ordered there.
    */
   #failBack(nowMs: number): void {
     const { view, live, pool, name } = this.#state;
-    const servable = view.snapshot.origins.some((origin) => !unavailability(origin, nowMs, new Set()));
-    this.#servableSinceMs = servable ? (this.#servableSinceMs ?? nowMs) : undefined;
-    if (this.#servableSinceMs === undefined || nowMs - this.#servableSinceMs < pool.holdDownMs) return;
-    const abroad = live.rows((row) => row.region !== name.region && !row.learned && comesHome("sessions", view.snapshot, row.lot, nowMs));
+    const abroad = live.rows(
+      (row) =>
+        row.region !== name.region && !row.learned && !this.#state.isOrdered(row.keyHash) && comesHome(pool.failback, view.snapshot, row.lot, nowMs),
+    );
     if (abroad.length > 0) void this.#goOn(this.#moves.move(abroad, { why: "failback", excluded: new Set() }).then(() => undefined)); // the host waits for it
   }
 

@@ -36,6 +36,18 @@ interface Entry {
 
 const entries = new Map<string, Entry>();
 
+let newestRevision = 0;
+
+/** This isolate was told that a configuration holds, by a ring or an operator. */
+export function heardOfRevision(revision: number): void {
+  newestRevision = Math.max(newestRevision, revision);
+}
+
+/** The newest of those. */
+export function newestConfigRevision(): number {
+  return newestRevision;
+}
+
 const REFRESHING_MS = 10_000;
 /** After a failure nobody tries again for this long: what is held is served. */
 const RETRY_MS = 1_000;
@@ -63,6 +75,7 @@ export async function knownRing(platform: Platform, pool: Pool, region: string):
 
 /** Takes over what KV or a ring object answered, and confirms what is held where that is as new. */
 export function learn({ snapshot, hints }: Published, layer: Layer): KnownRing {
+  heardOfRevision(snapshot.configRevision);
   const entry = entryOf(snapshot.pool, snapshot.region);
   const { held } = entry;
   const confirmedAtMs = Date.now();

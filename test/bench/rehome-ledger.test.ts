@@ -2,10 +2,10 @@
 // with one thing wrong. A ledger that finds nothing in a broken story is worth nothing.
 
 import { describe, expect, test } from "vitest";
-import { longestGapMs, quantile } from "../../bench/rehome/gaps.ts";
-import { Ledger, type Cut, type Deaths, type Judgement } from "../../bench/rehome/ledger.ts";
-import { returnOf } from "../../bench/rehome/returns.ts";
-import { Store } from "../../bench/rehome/store.ts";
+import { longestGapMs, quantile } from "../../bench/harness/sessions/gaps.ts";
+import { Ledger, type Cut, type Deaths, type Judgement } from "../../bench/harness/sessions/ledger.ts";
+import { returnOf } from "../../bench/harness/sessions/returns.ts";
+import { Store } from "../../bench/harness/sessions/store.ts";
 
 const VISITOR = 4; // of session 2, with visitor 5
 const OTHER = 5;

@@ -1,8 +1,8 @@
 // The ledger of event streams of the benchmark `rehome` finds every fault that it is there for, as its ledger of frames does.
 
 import { describe, expect, test } from "vitest";
-import { Logs } from "../../bench/rehome/logs.ts";
-import { Streams, type StreamJudgement } from "../../bench/rehome/streams.ts";
+import { Logs } from "../../bench/harness/sessions/logs.ts";
+import { Streams, type StreamJudgement } from "../../bench/harness/sessions/streams.ts";
 
 const SESSION = 5;
 /** The session's log has an event every 100 ms: the first is logged at 100. */

@@ -66,11 +66,11 @@ async function ready(config: string, port = 0): Promise<{ url: string; stop(): P
 test("a faulty configuration is refused with every fault and its path, and nothing on standard output", async () => {
   const file = await fileWith(
     "c.json",
-    JSON.stringify({ ...GOOD, defaultRegion: "mars", pools: { web: { ...GOOD.pools.web, carriers: 0, panicShare: 0.3 } }, rutes: [] }),
+    JSON.stringify({ ...GOOD, defaultRegion: "mars", pools: { web: { ...GOOD.pools.web, carriers: 0, panicShare: 3 } }, rutes: [] }),
   );
   const { code, stdout, stderr } = await run("dev", "--config", file, "--port", "0", "--json");
   expect([code, stdout]).toEqual([1, ""]);
-  for (const words of ["4 faults", "defaultRegion", "mars", "pools.web.carriers", "pools.web.panicShare", "not yet", "rutes", "routes"])
+  for (const words of ["4 faults", "defaultRegion", "mars", "pools.web.carriers", "pools.web.panicShare", "from 0 to 1", "rutes", "routes"])
     expect(stderr).toContain(words);
   expect(stderr).not.toMatch(/\n\s+at /);
 });

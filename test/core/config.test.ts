@@ -332,6 +332,8 @@ describe("a fault is at its path, says what is wrong, and is the only one", () =
     ["regions.weur.secondary[0]", { "regions.weur.secondary": ["enma"] }, 'did you mean "enam"?'],
     ["regions.weur.secondary[1]", { "regions.weur.secondary": ["enam", "enam"] }, "twice"],
     ["regions.weur.secondary", { "regions.weur.secondary": "enam" }, "needed is a list"],
+    ["regions.weur.secondary[0]", { "regions.weur.jurisdiction": "eu" }, '"enam" is outside the jurisdiction "eu"'],
+    ["regions.weur.secondary[0]", { "regions.weur.jurisdiction": "eu", "regions.enam.jurisdiction": "fedramp" }, '"enam" is outside the jurisdiction "eu"'],
     ["regions.weur.weight", { "regions.weur.weight": -1 }, "from 0 to 1000"],
     ["regions.weur.hint", { "regions.weur.hint": "weuro" }, 'did you mean "weur"?'],
     ["regions.weur.latitude", { "regions.weur.latitude": 91, "regions.weur.longitude": 0 }, "no such place"],
@@ -548,7 +550,7 @@ describe("numbers", () => {
 
 /** Names of the fleet's policies, each with a value that is not its default and one that is not allowed. */
 const POLICIES: readonly [path: string, good: unknown, bad: unknown, allowed: string][] = [
-  ["regions.weur.jurisdiction", "eu", "mars", '"eu" or "fedramp"'],
+  ["regions.enam.jurisdiction", "eu", "mars", '"eu" or "fedramp"'],
   [`${POOL}.overprovisioning`, 1.2, 0.9, "from 1 to 10"],
   [`${POOL}.panicShare`, 0.3, 1.1, "from 0 to 1"],
   [`${POOL}.failback`, "new", "old", '"sessions" or "new"'],

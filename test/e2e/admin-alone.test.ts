@@ -18,6 +18,10 @@ const stubOf = (region: string, sessions: readonly string[] = []) => ({
   wakeSession: async (hash: string): Promise<boolean | undefined> => (sessions.includes(hash) ? true : undefined),
   endSession: async (hash: string): Promise<boolean> => sessions.includes(hash),
   drain: async (id: string): Promise<object> => ({ id, state: "draining" }),
+  origin: async (id: string): Promise<object> => ({ id, state: "active" }),
+  member: async (id: string): Promise<object> => ({ kind: "done", joined: true, origin: { id, state: "active" } }),
+  audit: async (): Promise<object[]> => [],
+  metrics: (): Promise<object> => Promise.reject(new Error("overloaded")),
 });
 let stubs: Record<string, ReturnType<typeof stubOf>>;
 
@@ -32,17 +36,43 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-async function ask(path: string, token = "r", method = "GET"): Promise<Response> {
+const TOKENS = "reader:read:r, operator:operate:o, both:read+operate:b, server:wake:w, deploy:register:p/enam-+wake:d, one:register:p/weur-1:1";
+
+interface Asking {
+  readonly tokens?: string;
+  readonly address?: string;
+  readonly accept?: string;
+  readonly body?: object;
+  readonly originHosts?: readonly string[];
+}
+
+async function ask(
+  path: string,
+  token = "r",
+  method = "GET",
+  { tokens = TOKENS, address, accept, body, originHosts }: Asking = {},
+): Promise<Response> {
   const { admin } = (await import(FILE)) as { admin: { fetch(request: Request, bindings: object): Promise<Response> } };
   const origins = ["enam", "weur"].map((region, index) => ({ id: `${region}-1`, region, url: `http://127.0.0.1:${index + 1}` }));
   const routes = [{ path: "/*", pool: "p", session: [{ header: "x-session-id" }], home: "session" }];
-  const parsed = parseConfig({ defaultRegion: "weur", regions: { weur: {}, enam: {} }, pools: { p: { origins } }, routes }, { dev: true });
+  const parsed = parseConfig(
+    { defaultRegion: "weur", regions: { weur: {}, enam: {} }, pools: { p: { origins } }, routes, ...(originHosts ? { admin: { originHosts } } : {}) },
+    { dev: true },
+  );
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
   const env = {
     RING: { idFromName: (name: string) => name, get: (name: string) => stubs[name] },
-    LIMPET_ADMIN_TOKENS: "reader:read:r, operator:operate:o, both:read+operate:b, server:wake:w",
+    LIMPET_ADMIN_TOKENS: tokens,
   };
-  const request = new Request(`http://router.example/_limpet/v1${path}`, { method, headers: { authorization: `Bearer ${token}` } });
+  const request = new Request(`http://router.example/_limpet/v1${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(address === undefined ? {} : { "cf-connecting-ip": address }),
+      ...(accept === undefined ? {} : { accept }),
+    },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
   return admin.fetch(request, { env, settings: { config: parsed.config, dev: false, secrets: ["s"] }, requestId: "r-1" });
 }
 
@@ -140,6 +170,87 @@ test("a session is found beside a ring that is silent, and not denied while one 
   stubs["v1:p@weur#g1"] = { ...stubOf("weur"), session: () => Promise.reject(new Error("overloaded")) };
   expect((await ask(`/sessions/p/${"a".repeat(32)}`)).status).toBe(200);
   expect(await problemOf(await ask("/sessions/p/nobody"))).toEqual([503, "ring-unreachable"]);
+});
+
+test.each<[token: string, region: string, id: string, look: number, drain: number]>([
+  ["d", "enam", "enam-1", 200, 200],
+  ["d", "enam", "enam-77", 200, 200],
+  ["d", "enam", "enam", 403, 403],
+  ["d", "weur", "weur-1", 403, 403],
+  ["1", "weur", "weur-1", 200, 200],
+  ["1", "weur", "weur-11", 403, 403],
+])("the token %s registers %s/%s: looking %i, draining %i", async (token, region, id, look, drain) => {
+  const path = `/rings/p/${region}/origins/${id}`;
+  expect([(await ask(path, token)).status, (await ask(`${path}/drain`, token, "POST")).status]).toEqual([look, drain]);
+});
+
+test("a token that registers may do nothing else", async () => {
+  for (const [method, path] of [
+    ["GET", "/rings"],
+    ["GET", "/rings/p/enam"],
+    ["PUT", "/rings/p/enam/origins/enam-1"],
+    ["PATCH", "/rings/p/enam/origins/enam-1"],
+    ["DELETE", "/rings/p/enam/origins/enam-1"],
+    ["POST", "/rings/p/enam/origins/enam-1/undrain"],
+    ["POST", "/rings/p/enam/plan"],
+    ["POST", "/explain"],
+    ["GET", "/audit"],
+    ["GET", "/events"],
+    ["GET", SESSION],
+    ["POST", `${SESSION}/move`],
+  ] as const) {
+    expect([method, path, (await ask(path, "d", method)).status]).toEqual([method, path, 403]);
+  }
+});
+
+test("malformed tokens are told in the log, all of them and without the tokens; the API answers that it is misconfigured", async () => {
+  const answer = await ask("/rings", "r", "GET", { tokens: "reader:read:r,oops:secret-1,ops:all:secret-2" });
+  const text = await answer.clone().text();
+  expect(await problemOf(answer)).toEqual([500, "misconfigured"]);
+  const logged = vi.mocked(console.error).mock.calls.flat().join();
+  expect(logged).toMatch(/2 malformed.*entry 2.*entry 3/);
+  expect(text + logged).not.toMatch(/secret-/);
+});
+
+test("wrong tokens of one network are refused after ten in a minute; a valid one never is, nor is anybody else", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: 1_000_000 });
+  const [address, neighbour, stranger] = ["2001:db8:1:2::1", "2001:db8:1:2::2", "192.0.2.7"];
+  const statuses = [];
+  for (let n = 0; n < 12; n++) statuses.push((await ask("/rings", "wrong", "GET", { address: n % 2 ? address : neighbour })).status);
+  expect(statuses).toEqual([...Array.from({ length: 10 }, () => 401), 429, 429]);
+  vi.setSystemTime(1_000_000 + 15_000);
+  const refused = await ask("/rings", "wrong", "GET", { address });
+  expect(refused.headers.get("retry-after")).toBe("45");
+  expect(await problemOf(refused)).toEqual([429, "too-many-failures"]);
+  expect([(await ask("/rings", "r", "GET", { address })).status, (await ask("/rings", "wrong", "GET", { address: stranger })).status]).toEqual([
+    200, 401,
+  ]);
+  vi.setSystemTime(1_000_000 + 60_000);
+  expect((await ask("/rings", "wrong", "GET", { address })).status).toBe(401);
+});
+
+test.each<[url: string, originHosts: readonly string[] | undefined, status: number]>([
+  ["https://enam-7.example.com", undefined, 201],
+  ["http://enam-7.example.com", undefined, 400],
+  ["https://127.1", undefined, 400],
+  ["https://2130706433", undefined, 400],
+  ["https://[::ffff:10.0.0.1]", undefined, 400],
+  ["https://db.internal", undefined, 400],
+  ["https://a:b@enam-7.example.com", undefined, 400],
+  ["https://enam-7.example.com", ["*.example.com"], 201],
+  ["https://enam-7.example.net", ["*.example.com"], 400],
+])("an origin at %s, among %j, gets %i", async (url, originHosts, status) => {
+  const asking = { body: { url }, ...(originHosts ? { originHosts } : {}) };
+  const answer = await ask("/rings/p/enam/origins/enam-7", "o", "PUT", asking);
+  expect(answer.status).toBe(status);
+  if (status === 400) expect(await problemOf(answer)).toEqual([400, "bad-request"]);
+  expect((await ask("/rings/p/enam/origins/enam-7", "o", "PATCH", asking)).status).toBe(status);
+});
+
+test("lines of an audit are not told while a ring is silent, a list says whose are missing", async () => {
+  stubs["v1:p@weur#g1"] = { ...stubOf("weur"), audit: () => Promise.reject(new Error("overloaded")) };
+  expect(await (await ask("/audit")).json()).toEqual({ entries: [], unreachable: ["p@weur"] });
+  expect(await problemOf(await ask("/audit", "r", "GET", { accept: "application/x-ndjson" }))).toEqual([503, "ring-unreachable"]);
 });
 
 async function problemOf(response: Response): Promise<[status: number, code: string]> {

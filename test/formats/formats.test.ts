@@ -14,10 +14,10 @@ import { mergeLayers, type DrainOrder, type MemberOrder } from "../../src/core/l
 import type { Told } from "../../src/core/ejection.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
-import { carrierObjectName, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
+import { carrierObjectName, firstKvKey, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
   decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
-  type EndedItem, type Envelope, type FindItem, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type TableRow,
+  type EndedItem, type Envelope, type FindItem, type FirstAnswer, type FirstItem, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type TableRow,
   type EnteredAnswer,
   type LeftItem,
   type Tally,
@@ -45,14 +45,14 @@ const OTHER_HASH = "08799791fbbcd916edb2a6332d3030ad";
 const POINT = { position: 0xfec2ae0e, lot: 0xc4be4887 };
 
 describe("names of objects and KV keys", () => {
-  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey } = sample<{
-    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string;
+  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey, keyHash, firstKey } = sample<{
+    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string; keyHash: string; firstKey: string;
   }>("names.json");
 
   test("are found as they were created: another name is another, empty object", () => {
     expect([ringObjectName(ring), carrierObjectName({ ring, slice }), GENERATION]).toEqual([ringObject, carrierObject, 1]);
     expect([parseRingObjectName(ringObject), parseCarrierObjectName(carrierObject)]).toEqual([ring, { ring, slice }]);
-    expect([snapshotKvKey(ring.pool, ring.region), hintsKvKey(ring.pool, ring.region)]).toEqual([snapshotKey, hintsKey]);
+    expect([snapshotKvKey(ring.pool, ring.region), hintsKvKey(ring.pool, ring.region), firstKvKey(ring.pool, keyHash)]).toEqual([snapshotKey, hintsKey, firstKey]);
   });
 });
 
@@ -302,6 +302,8 @@ describe("carrier and ring object", () => {
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
     readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[]; readonly partial: true };
     readonly findItem: Complete<FindItem>;
+    readonly firstItem: Complete<FirstItem>;
+    readonly firstAnswers: Complete<readonly FirstAnswer[]>;
     readonly redirectItem: Complete<RedirectItem>;
     readonly told: Complete<Told>;
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
@@ -334,6 +336,8 @@ describe("carrier and ring object", () => {
       partial: true,
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
+    firstItem: { keyHash: KEY_HASH, nearest: "weur", visitor: "8a5edab282632443219e051e4ade2d1d" },
+    firstAnswers: [{ kind: "region", region: "weur" }, { kind: "too-many-sessions" }],
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
     told: { ok: 7, errors: 2, unreached: 5, slow: 1, keys: [POINT.lot, 17], slowKeys: [4] },
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
@@ -404,7 +408,7 @@ describe("the database of a ring object", () => {
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
   const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
-  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4" };
+  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]' };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
   const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };

@@ -38,7 +38,7 @@ export class RingObject extends limpet.RingObject {
   }
 }
 
-export const { CarrierObject } = limpet;
+export const { CarrierObject, ControlObject } = limpet;
 
 type Env = Parameters<typeof limpet.fetch>[1];
 

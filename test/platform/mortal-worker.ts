@@ -1,7 +1,7 @@
 // Limpet's Worker, whose objects can be made to die as by a deploy: at once (`POST /abort/<binding>/<name>`), or when somebody next calls a method
 // of one of them, before it is carried out or after that and before the answer: that object or another
 // (`POST /doom/<binding>/<name>/<method>/<before|after>/<binding>/<name>`). For tests of what is left after it,
-// and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
+// of one that hangs for a while (`POST /hang/CARRIER/<name>/<ms>`), and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
 
 import limpetConfig from "../../limpet.config.ts";
 import { createLimpet } from "../../src/http/create-limpet.ts";
@@ -33,6 +33,27 @@ export class RingObject extends limpet.RingObject {
   }
 }
 
+/** As long as it is so, KV takes no writes of the control object: `POST /kv/<fails|works>`. */
+let kvFails = false;
+
+export class ControlObject extends limpet.ControlObject {
+  constructor(ctx: DurableObjectState, env: Env) {
+    const put = async (...written: Parameters<KVNamespace["put"]>): Promise<void> => {
+      if (kvFails) throw new Error("KV is down");
+      await env.AFFINITY.put(...written);
+    };
+    super(ctx, { ...env, AFFINITY: { put } as KVNamespace });
+  }
+
+  abortNow(): void {
+    this.ctx.abort("a test's word");
+  }
+
+  doom(doom: Doom): void {
+    dooms.set(this, doom);
+  }
+}
+
 export class CarrierObject extends limpet.CarrierObject {
   readonly #bornAtMs = Date.now();
 
@@ -44,6 +65,11 @@ export class CarrierObject extends limpet.CarrierObject {
     dooms.set(this, doom);
   }
 
+  /** It answers nobody for so long. */
+  hang(forMs: number): void {
+    void this.ctx.blockConcurrencyWhile(() => new Promise((resolve) => setTimeout(resolve, forMs)));
+  }
+
   /** Every row of what is parked, and all that it says as text; when this life began. */
   stored(): { rows: number; text: string; bornAtMs: number } {
     const { sql } = this.ctx.storage;
@@ -53,10 +79,10 @@ export class CarrierObject extends limpet.CarrierObject {
   }
 }
 
-for (const { prototype } of [RingObject, CarrierObject]) {
+for (const { prototype } of [RingObject, CarrierObject, ControlObject]) {
   for (const method of methodsOf(Object.getPrototypeOf(prototype) as object)) {
     const own = Reflect.get(prototype, method) as (...values: unknown[]) => unknown;
-    Reflect.set(prototype, method, async function (this: RingObject | CarrierObject, ...values: unknown[]) {
+    Reflect.set(prototype, method, async function (this: RingObject | CarrierObject | ControlObject, ...values: unknown[]) {
       const { env } = this as unknown as { readonly env: Env };
       const doom = dooms.get(this);
       const strike = async (when: When): Promise<void> => {
@@ -86,8 +112,8 @@ async function kill(env: Env, binding: string, name: string): Promise<void> {
     .catch(() => undefined); // it died in the middle of the call
 }
 
-function objectOf(env: Env, binding: string, name: string): DurableObjectStub<RingObject | CarrierObject> {
-  const objects = (binding === "RING" ? env.RING : env.CARRIER) as unknown as DurableObjectNamespace<RingObject | CarrierObject>;
+function objectOf(env: Env, binding: string, name: string): DurableObjectStub<RingObject | CarrierObject | ControlObject> {
+  const objects = Reflect.get(env, binding) as DurableObjectNamespace<RingObject | CarrierObject | ControlObject>;
   return objects.get(objects.idFromName(name));
 }
 
@@ -96,8 +122,10 @@ export default {
     const [, order, ...words] = new URL(request.url).pathname.split("/").map(decodeURIComponent);
     const [binding = "", name = "", method = "", when = "before", ofBinding = "", ofName = ""] = words;
     if (order === "stored") return Response.json(await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).stored());
-    if (order === "abort") await kill(env, binding, name);
+    if (order === "kv") kvFails = binding === "fails";
+    else if (order === "abort") await kill(env, binding, name);
     else if (order === "doom") await objectOf(env, binding, name).doom({ method, when: when as When, binding: ofBinding, name: ofName });
+    else if (order === "hang") await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).hang(Number(method));
     else if (order === "struck") return Response.json(struck);
     else return limpet.fetch(request, env, ctx);
     return new Response("done");

@@ -59,11 +59,12 @@ export class MovesWorld {
   #fence = 1_000;
 
   constructor(perSecond: number, specs: readonly Spec[]) {
-    this.pace = new Pace(perSecond);
+    this.pace = new Pace(() => perSecond);
     for (const id of ["o0", "o1", "o2"]) this.becomes(id, {});
     for (const [index, spec] of specs.entries()) this.#add(`k${index}`, spec);
     const state = {
       name: { pool: "p", region: "weur", generation: 1 },
+      config: { regions: { weur: {} }, routes: [] },
       pool: { id: "p", carriers: SLICES, closeDeadlineMs: CLOSE_DEADLINE_MS },
       live: this.live,
       coming: this.coming,
@@ -90,9 +91,8 @@ export class MovesWorld {
     const env = {
       CARRIER: { idFromName: (name: string) => name, get: (name: string) => this.#stub(Number(name.split("/").at(-1))) },
     };
-    const config = { regions: { weur: {} }, routes: [] };
     const tables = { unread: (slice: number) => void this.unread.push(slice) };
-    this.moves = new Moves({ env, config, state, placing, tables, quarantine, log: new MoveLog(state.name) } as never); // as much of each as moves ask for
+    this.moves = new Moves({ env, state, placing, tables, quarantine, log: new MoveLog(state.name) } as never); // as much of each as moves ask for
   }
 
   becomes(id: string, change: Partial<SnapshotOrigin>): void {

@@ -2,7 +2,7 @@
 // over an environment whose bindings count.
 
 import { afterEach, expect, test, vi } from "vitest";
-import { settingsReader, type Env, type Settings } from "../../src/platform/env.ts";
+import { CodeSettings, type Env, type Settings } from "../../src/platform/env.ts";
 import { originFetch } from "../../src/platform/origin-fetch.ts";
 
 const KEY = "a key of signatures that has many bytes";
@@ -16,7 +16,7 @@ afterEach(() => {
 async function settingsWith(pools: object, bindings: object): Promise<{ env: Env; settings: Settings }> {
   const config = { configRevision: 1, defaultRegion: "weur", regions: { weur: {} }, pools, routes: [] };
   const env = { ...SECRETS, ...bindings } as unknown as Env;
-  return { env, settings: settingsReader(config)(env) };
+  return { env, settings: new CodeSettings(config).bundled(env) };
 }
 
 /** The sentences of a `SettingsFault`. */

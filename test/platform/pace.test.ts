@@ -9,7 +9,7 @@ const PER_SECOND = 100;
 const BURST = 25;
 /** A bucket of which so many tokens are gone already. */
 function paceAfter(count: number): Pace {
-  const pace = new Pace(PER_SECOND);
+  const pace = new Pace(() => PER_SECOND);
   if (count > 0) pace.take("o1", count, true, T0);
   return pace;
 }
@@ -36,7 +36,7 @@ test("who is told to ask again has taken nothing", () => {
 });
 
 test("planned moves never make an urgent one wait for longer than they may book, and one move more", () => {
-  const pace = new Pace(PER_SECOND);
+  const pace = new Pace(() => PER_SECOND);
   let count = 0;
   while (pace.take("o1", 3, PLANNED, T0) !== undefined) expect(count++).toBeLessThan(1_000);
   expect(pace.take("o1", 1, URGENT, T0)).toBeLessThanOrEqual(BOOKED_AHEAD_MS + 30);
@@ -47,7 +47,7 @@ test("each origin has a bucket of its own", () => {
 });
 
 test("no planned move goes to a halted origin until its time is over; an urgent one does", () => {
-  const pace = new Pace(PER_SECOND);
+  const pace = new Pace(() => PER_SECOND);
   pace.halt("o1", T0 + 1_000);
   expect([pace.take("o1", 1, PLANNED, T0), pace.take("o2", 1, PLANNED, T0), pace.take("o1", 1, URGENT, T0)]).toEqual([undefined, 0, 0]);
   expect([pace.take("o1", 1, PLANNED, T0 + 999), pace.take("o1", 1, PLANNED, T0 + 1_000)]).toEqual([undefined, 0]);
@@ -57,7 +57,7 @@ test("no planned move goes to a halted origin until its time is over; an urgent 
 });
 
 test("nor to one that is doubted, until it is trusted; what it is halted for otherwise stays", () => {
-  const pace = new Pace(PER_SECOND);
+  const pace = new Pace(() => PER_SECOND);
   pace.doubt("o1", T0 + 1_000);
   expect(pace.take("o1", 1, PLANNED, T0)).toBeUndefined();
   pace.trust("o1");
@@ -69,13 +69,13 @@ test("nor to one that is doubted, until it is trusted; what it is halted for oth
 });
 
 test("after a loss nobody waits for longer than visitors can, however much is booked", () => {
-  const pace = new Pace(1);
+  const pace = new Pace(() => 1);
   for (let n = 0; n < 100; n++) pace.take("o1", 1, URGENT, T0);
   expect(pace.take("o1", 1, URGENT, T0)).toBe(URGENT_WAIT_MAX_MS);
 });
 
 test("what was not used is given back", () => {
-  const pace = new Pace(PER_SECOND);
+  const pace = new Pace(() => PER_SECOND);
   pace.take("o1", BURST, PLANNED, T0);
   const before = pace.take("o1", 1, PLANNED, T0);
   pace.giveBack("o1", BURST + 1);

@@ -27,12 +27,16 @@ class Fleet {
 
   constructor(ids: readonly string[]) {
     this.ids = ids;
-    this.prober = new Prober(POLICY, this.#send, (id, probed) => {
-      this.told.push({ id, atMs: Date.now(), ...probed });
-      if (probed.status === "down") this.#down.add(id);
-      else this.#down.delete(id);
-      if (probed.status !== probed.before && probed.status === "down") void this.prober.sweep(id);
-    });
+    this.prober = new Prober(
+      () => POLICY,
+      this.#send,
+      (id, probed) => {
+        this.told.push({ id, atMs: Date.now(), ...probed });
+        if (probed.status === "down") this.#down.add(id);
+        else this.#down.delete(id);
+        if (probed.status !== probed.before && probed.status === "down") void this.prober.sweep(id);
+      },
+    );
     this.prober.watch(ids.map((id) => ({ id, url: `https://${id}.example.com`, health: "healthy" }) as never));
   }
 
@@ -74,7 +78,7 @@ class Fleet {
 
 describe("a fleet of which half hangs", () => {
   const ids = Array.from({ length: 100 }, (_, n) => `o${n}`);
-  /** As docs/operating.md tells it. */
+  /** As docs/health.md tells it. */
   const boundMs = POLICY.fall * POLICY.intervalMs * 1.1 + (50 * POLICY.fall * POLICY.timeoutMs) / (PROBE_SLOTS - DOWN_SLOTS);
 
   test("is judged within the documented time, and nobody is judged wrongly", async () => {

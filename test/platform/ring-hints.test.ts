@@ -6,14 +6,25 @@ import { decodeHints } from "../../src/core/snapshot.ts";
 import { HINTS_MAX, ORDERS_MAX } from "../../src/platform/limits.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 function startRing(db: DatabaseSync): RingState {
   const exec = (query: string, ...values: SQLInputValue[]): object[] =>
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
-  const pool = { id: "p", virtualNodes: 8, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins };
+  const pool = {
+    ...DEFAULT_POLICY,
+    id: "p",
+    virtualNodes: 8,
+    balance: "ring",
+    stickiness: "prefer",
+    hold: true,
+    affinity: "on",
+    rollout: 1,
+    origins,
+  };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
 }
 
 const HOUR_MS = 3_600_000;

@@ -8,6 +8,7 @@ import { Members, type MemberChange } from "../../src/platform/ring-members.ts";
 import { Upkeep } from "../../src/platform/ring-upkeep.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 const NAMES = ["a", "b"];
 const url = (id: string): string => `https://${id}.example.com`;
@@ -18,11 +19,11 @@ function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, conf
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = configured.map((id) => ({ id, region: "weur", url: url(id), weight: 1, backup: false }));
   const abroad = { id: "e", region: "enam", url: url("e"), weight: 1, backup: false };
-  const policy = { balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1 };
-  const pool = { id: "p", virtualNodes: 64, ...policy, origins: [...origins, abroad] };
+  const policy = { ...DEFAULT_POLICY, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1 };
+  const pool = { id: "p", ...policy, virtualNodes: 64, origins: [...origins, abroad] };
   const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
   const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
-  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
   const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];
   const placing = { pace: { doubt: vi.fn() }, ownVerdict: vi.fn(async () => undefined) };
   const members = new Members({ state, placing, upkeep: { leaveLost }, journal: { note: vi.fn() }, announce } as never);

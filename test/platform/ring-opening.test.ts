@@ -6,6 +6,7 @@ import type { LiveRow } from "../../src/platform/ring-table.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 import { RingTables } from "../../src/platform/ring-tables.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 let db: DatabaseSync;
 let ring: RingState;
@@ -20,6 +21,7 @@ function startRing(): RingState {
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = ["o1", "o2"].map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, salt: 0, backup: false }));
   const pool = {
+    ...DEFAULT_POLICY,
     id: "p",
     carriers: 1,
     virtualNodes: 8,
@@ -31,7 +33,7 @@ function startRing(): RingState {
     origins,
   };
   const settings = { dev: false, config: { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
 }
 
 /** Placed by load: nobody would find it without a pin. */
@@ -89,7 +91,7 @@ test("a carrier's table says who was accepted, but not of those of whom it was t
   const stub = { table: () => table.promise };
   const env = { CARRIER: { idFromName: (name: string) => name, get: () => stub } };
   const placing = { moving: new Map(), release: async () => undefined };
-  const tables = new RingTables(env as never, { regions: {} } as never, ring, placing as never, []);
+  const tables = new RingTables(env as never, ring, placing as never);
   const written = (row: LiveRow, opening: boolean): object => ({ ...row, connections: 1, opening });
   const rows = [
     written(begin("accepted, unheard", true), false),

@@ -34,10 +34,11 @@ function start(): Publisher {
     get view() {
       return { snapshot };
     },
+    pool: { horizonMs: 120_000 },
     hints: () => ({}),
   };
   const store = { text: (key: string) => meta.get(key), set: (key: string, value: string) => meta.set(key, value) };
-  return new Publisher({ put } as never, state as never, store as never, EVERY_MS);
+  return new Publisher({ put } as never, state as never, store as never);
 }
 
 test("what KV has is written once, hints first; a change is due when its time has come", async () => {

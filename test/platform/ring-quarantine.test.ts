@@ -19,7 +19,7 @@ function start(budget = BUDGET): Quarantine {
     quarantined: () => new Map(disk),
     setQuarantine: (keyHash, quarantined) => void (quarantined === undefined ? disk.delete(keyHash) : disk.set(keyHash, quarantined)),
   };
-  return new Quarantine(budget, store as RingStore);
+  return new Quarantine(() => budget, store as RingStore);
 }
 function row(keyHash: string, rehomedAtMs: number | undefined): LiveRow {
   return { keyHash, position: 1, lot: 1, keyed: true, origin: "o1", region: "weur", fence: nextFence++, epoch: 1, reason: "next", rehomedAtMs };

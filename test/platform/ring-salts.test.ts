@@ -7,6 +7,7 @@ import { secretOf } from "../../src/core/secret-point.ts";
 import { bootstrapView } from "../../src/core/snapshot.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
+import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 interface Written {
   readonly id: string;
@@ -25,12 +26,12 @@ function startRing(db: DatabaseSync, written: readonly Written[], configRevision
   const store = new RingStore({ exec } as never);
   const pool = { ...poolOf(written), ...(seed === undefined ? {} : { pointSecret: secretOf(seed) }) };
   const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, store);
+  return new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, store);
 }
 
 function poolOf(written: readonly Written[]) {
   const origins = written.map((origin) => ({ region: "weur", url: `https://${origin.id}.example.com`, weight: 1, backup: false, ...origin }));
-  return { id: "p", virtualNodes: VIRTUAL_NODES, stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins } as const;
+  return { ...DEFAULT_POLICY, id: "p", virtualNodes: VIRTUAL_NODES, stickiness: "prefer", hold: true, affinity: "on", rollout: 1, origins } as const;
 }
 
 const saltsIn = (ring: RingState): Record<string, number> => Object.fromEntries(ring.view.snapshot.origins.map(({ id, salt }) => [id, salt]));

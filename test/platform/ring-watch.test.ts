@@ -35,7 +35,7 @@ function startRing(
   const times = { horizonMs: 20 * S, holdDownMs: 30 * S, slowStart: { windowMs: 40 * S }, health: { rise: 1, fall: 1, timeoutMs: 1 * S } };
   const pool = { id: "p", virtualNodes: 64, ...policy, ...times, ejection: { faults: 5, baseMs: 30 * S, maxShare: 0.5 }, origins };
   const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
-  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, pool as never, new RingStore({ exec } as never));
+  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
   const notes: string[] = [];
   const moves = { move: vi.fn(async () => 0), evacuate: vi.fn(async () => undefined), expel: vi.fn() };
   const upkeep = new Upkeep(state, moves as never, { complete: true } as never, async (work) => work);

@@ -53,7 +53,14 @@ test("wrangler can make a deployment of it, within the bundle's budget", { timeo
   const folder = mkdtempSync(join(tmpdir(), "limpet-deploy-"));
   const { status, output } = run("wrangler", "deploy", "--dry-run", "--outdir", folder);
   expect(status, output).toBe(0);
-  for (const binding of ["env.RING (RingObject)", "env.CARRIER (CarrierObject)", "env.AFFINITY", "env.ASSETS", "env.NEW_SESSIONS"])
+  for (const binding of [
+    "env.RING (RingObject)",
+    "env.CARRIER (CarrierObject)",
+    "env.CONTROL (ControlObject)",
+    "env.AFFINITY",
+    "env.ASSETS",
+    "env.NEW_SESSIONS",
+  ])
     expect(output).toContain(binding);
   expect(gzipSync(readFileSync(join(folder, "index.js"))).length).toBeLessThan(BUDGET_BYTES);
 });

@@ -28,7 +28,11 @@ export interface Options {
   /** Whether the runtime's heap can be looked at. */
   readonly inspect?: boolean;
   readonly newSessionsPerMinute?: number;
+  /** The folder of what is stored, where it is to outlive the router. */
+  readonly storage?: string;
 }
+
+type BundleChange = (config: { readonly configRevision: number; readonly pools: object; readonly routes: readonly object[] }) => object;
 
 export interface LiveRing extends RingView {
   readonly hintsVersion: number;
@@ -55,15 +59,18 @@ export class LiveStack {
   readonly doors: readonly Door[];
   readonly journal: Journal;
   readonly records: Readonly<Record<string, unknown>>[];
+  /** Another router over the same origins, with a bundle that may be changed. */
+  readonly startAgain: (change: BundleChange) => Promise<Router>;
   readonly #talkers: Talker[] = [];
 
-  private constructor(parts: Pick<LiveStack, "router" | "origins" | "doors" | "journal" | "records">) {
+  private constructor(parts: Pick<LiveStack, "router" | "origins" | "doors" | "journal" | "records" | "startAgain">) {
     this.router = parts.router;
     this.client = clientOf(parts.router.url);
     this.origins = parts.origins;
     this.doors = parts.doors;
     this.journal = parts.journal;
     this.records = parts.records;
+    this.startAgain = parts.startAgain;
   }
 
   static async start({
@@ -78,6 +85,7 @@ export class LiveStack {
     counting = false,
     inspect = false,
     newSessionsPerMinute,
+    storage,
   }: Options): Promise<LiveStack> {
     const journal: Journal = [];
     const records: Record<string, unknown>[] = [];
@@ -101,20 +109,29 @@ export class LiveStack {
       },
       routes: [{ path: "/live/:session", pool: "live", session: [{ path: "session" }], home: "weur", ...BARE, ...route }],
     };
-    const router = await startRouter({
-      ...(mortal ? { entry: WORKER("mortal") } : counting ? { entry: WORKER("counting") } : {}),
-      raw,
-      port: 0,
-      pagesDir: new URL(".", import.meta.url).pathname,
-      devInfo: {},
-      inspect,
-      ...(newSessionsPerMinute === undefined ? {} : { newSessionsPerMinute }),
-      onLog: (line) => {
-        if (process.env["LIMPET_TEST_LOG"]) process.stderr.write(`${line}\n`);
-        if (line.startsWith("{")) records.push(JSON.parse(line) as Record<string, unknown>);
-      },
-    });
-    return new LiveStack({ router, origins, doors, journal, records });
+    const startAgain = (change: BundleChange): Promise<Router> =>
+      startRouter({
+        ...(mortal ? { entry: WORKER("mortal") } : counting ? { entry: WORKER("counting") } : {}),
+        raw: change(raw),
+        port: 0,
+        pagesDir: new URL(".", import.meta.url).pathname,
+        devInfo: {},
+        inspect,
+        ...(newSessionsPerMinute === undefined ? {} : { newSessionsPerMinute }),
+        ...(storage === undefined ? {} : { storage }),
+        onLog: (line) => {
+          if (process.env["LIMPET_TEST_LOG"]) process.stderr.write(`${line}\n`);
+          if (line.startsWith("{")) records.push(JSON.parse(line) as Record<string, unknown>);
+        },
+      });
+    const router = await startAgain((config) => config);
+    return new LiveStack({ router, origins, doors, journal, records, startAgain });
+  }
+
+  /** Another router over the same origins and the same storage, once this one has stopped; its bundle may be another. */
+  async restarted(change: BundleChange = (config) => config): Promise<LiveStack> {
+    const { origins, doors, journal, records, startAgain } = this;
+    return new LiveStack({ router: await startAgain(change), origins, doors, journal, records, startAgain });
   }
 
   async stop(): Promise<void> {
@@ -191,7 +208,7 @@ export class LiveStack {
   }
 
   /** An object dies, and with it everything that it holds in memory. */
-  async abort(binding: "RING" | "CARRIER", name: string): Promise<void> {
+  async abort(binding: "RING" | "CARRIER" | "CONTROL", name: string): Promise<void> {
     await this.client.fetch(`/abort/${binding}/${encodeURIComponent(name)}`, { method: "POST" });
   }
 

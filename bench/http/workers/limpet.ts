@@ -5,7 +5,7 @@ import limpet from "../../../src/index.ts";
 import type { Env } from "../../../src/platform/env.ts";
 import type { Counts } from "../counts.ts";
 
-export { CarrierObject, RingObject } from "../../../src/index.ts";
+export { CarrierObject, ControlObject, RingObject } from "../../../src/index.ts";
 
 let kvReads = 0;
 let objectCalls = 0;

@@ -9,6 +9,7 @@ CREATE TABLE members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEG
 CREATE TABLE observed (origin TEXT PRIMARY KEY, facts TEXT NOT NULL);
 
 INSERT INTO meta VALUES ('schema', '1'), ('name', 'v1:collab@weur#g1'), ('epoch', '12'), ('hintsVersion', '4'), ('fenceMark', '460800002560031'), ('published', '12.4');
+INSERT INTO meta VALUES ('kept', '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}'), ('regionDown', '[["weur-2",1800000000000]]');
 INSERT INTO meta VALUES ('config', '{"revision":3,"content":"[256,[{\"id\":\"weur-1\",\"url\":\"https://weur-1.example.com\",\"weight\":1,\"salt\":0,\"backup\":false}]]","virtualNodes":256,"origins":[{"id":"weur-1","url":"https://weur-1.example.com","weight":1,"salt":0,"backup":false}]}');
 INSERT INTO drains VALUES ('weur-2', 1800000000000, 1800000060000, 11, 1800000061000, NULL);
 INSERT INTO down VALUES ('weur-2');

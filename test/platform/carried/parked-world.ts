@@ -25,7 +25,7 @@ export interface ParkedSetting extends Setting {
   readonly maxConnections?: number | undefined;
 }
 
-type Settings = ConstructorParameters<typeof Carrier>[2];
+type SettingsSource = ConstructorParameters<typeof Carrier>[2];
 
 export class ParkedWorld extends PlayedWorld {
   readonly state: FakeState<Carrier>;
@@ -43,7 +43,7 @@ export class ParkedWorld extends PlayedWorld {
     this.#setting = setting;
     this.state = new FakeState((life) => {
       const { ctx } = life;
-      return new CarrierObject(ctx, this.#env(life) as never, this.#settings());
+      return new CarrierObject(ctx, this.#env(life) as never, this.#source());
     });
   }
 
@@ -135,7 +135,7 @@ export class ParkedWorld extends PlayedWorld {
     return Promise.race([asked, broken]);
   }
 
-  #settings(): Settings {
+  #source(): SettingsSource {
     const { idleMs, maxConnections = 100 } = this.#setting;
     const origins = this.origins.map(({ id }) => ({ id, region: "weur", url: `http://${id}`, weight: 1, salt: 0, backup: false }));
     const pool = {
@@ -151,7 +151,8 @@ export class ParkedWorld extends PlayedWorld {
       origins,
     };
     const config = { configRevision: 1, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] };
-    return { dev: false, config, secrets: this.secrets, access: new Map(), hooks: new Map(), tokenSecrets: new Map() } as never;
+    const settings = { dev: false, config, secrets: this.secrets, access: new Map(), hooks: new Map(), tokenSecrets: new Map() } as never;
+    return { bundled: () => settings, bundle: () => ({ revision: 1, text: "{}", hash: 0 }), read: () => settings };
   }
 
   #env(life: Life<Carrier>): object {

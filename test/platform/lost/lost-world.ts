@@ -7,7 +7,7 @@ import { parseConfig } from "../../../src/core/config.ts";
 import { carrierObjectName, ringObjectName } from "../../../src/core/names.ts";
 import { encodeLiveRequest, LIVE_HEADER, type LiveRequest, type SessionRef } from "../../../src/core/protocol.ts";
 import { CarrierObject } from "../../../src/platform/carrier-object.ts";
-import type { Env, Settings } from "../../../src/platform/env.ts";
+import type { Env, Settings, SettingsSource } from "../../../src/platform/env.ts";
 import { accessOf } from "../../../src/platform/origin-access.ts";
 import { RingObject } from "../../../src/platform/ring-object.ts";
 import { FakeOrigin, type Leg } from "../carried/fake-origin.ts";
@@ -75,7 +75,7 @@ export class LostWorld {
     this.origins = setup.origins.map((id) => new FakeOrigin(id, MANNER));
     for (const origin of this.origins) origin.onHanded = (leg) => this.#handed(leg);
     const make = (kind: typeof RingObject | typeof CarrierObject) => (ctx: DurableObjectState, env: never) =>
-      new kind(ctx, env as Env, this.#settings);
+      new kind(ctx, env as Env, sourceOf(this.#settings));
     const makers = { RING: make(RingObject), CARRIER: make(CarrierObject) };
     this.objects = new PlayedObjects(this.clock, makers, (life) => ({ fetch: (request: Request) => this.#send(life, request) }), setup.underWayMs);
     for (const [session, count] of setup.sessions.entries()) for (let n = 0; n < count; n++) this.#invite(session);
@@ -305,6 +305,11 @@ function socketOf(response: Response): FakeSocket | undefined {
   return (response as unknown as { readonly webSocket?: FakeSocket }).webSocket;
 }
 
+/** The bundle's alone. */
+function sourceOf(settings: Settings): SettingsSource {
+  return { bundled: () => settings, bundle: () => ({ revision: settings.config.configRevision, text: "{}", hash: 0 }), read: () => settings };
+}
+
 function settingsOf(setup: Setup, regions: readonly string[]): Settings {
   const pool = {
     carriers: CARRIERS,
@@ -312,6 +317,7 @@ function settingsOf(setup: Setup, regions: readonly string[]): Settings {
     closeDeadlineMs: 500,
     horizonMs: 1_600,
     holdDownMs: 600,
+    slowStart: { windowMs: 0 },
     drain: { graceMs: 100 },
     virtualNodes: 32,
     origins: setup.origins.map((id) => ({ id, region: regionOf(id), url: `http://${id}`, binding: "ORIGINS", salt: 0 })), // none is searched for
@@ -327,5 +333,5 @@ function settingsOf(setup: Setup, regions: readonly string[]): Settings {
   const parsed = parseConfig(raw, { dev: true });
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
   const { config } = parsed;
-  return { config, dev: true, secrets: [], tokenSecrets: new Map(), access: accessOf(config, new Map()), hooks: new Map() };
+  return { config, dev: true, secrets: [], retired: [], tokenSecrets: new Map(), access: accessOf(config, new Map()), hooks: new Map() };
 }

@@ -1,0 +1,57 @@
+// A region that an operator has taken out: each of its origins is drained, by an order of its own like any other, at the pace and until the deadline.
+// What is remembered beside is which drains they are: only those end when the region is brought back.
+
+import { membersOf, newDrain, type DrainOrder } from "../core/lifecycle.ts";
+import type { RingLayers } from "./ring-layers.ts";
+import type { RingStore } from "./ring-store.ts";
+
+export class RegionDown {
+  readonly #layers: RingLayers;
+  readonly #store: RingStore;
+  /** When the drain of each origin was ordered; `undefined`: the region serves. */
+  #orderedAtMs: ReadonlyMap<string, number> | undefined;
+
+  constructor(layers: RingLayers, store: RingStore) {
+    this.#layers = layers;
+    this.#store = store;
+    const text = store.text("regionDown");
+    this.#orderedAtMs = text === undefined || text === "" ? undefined : new Map(JSON.parse(text) as [string, number][]); // written here alone
+  }
+
+  get isDown(): boolean {
+    return this.#orderedAtMs !== undefined;
+  }
+
+  /** `false`: it was down already. */
+  down(nowMs: number): boolean {
+    if (this.isDown) return false;
+    this.#orderedAtMs = new Map();
+    this.#drainOthers(nowMs);
+    return true;
+  }
+
+  /** Whoever has joined while the region is down is drained too. */
+  follow(nowMs: number): void {
+    const known = this.#orderedAtMs;
+    if (known && membersOf(this.#layers.membership).some(({ id }) => !known.has(id) && !this.#layers.drainOf(id))) this.#drainOthers(nowMs);
+  }
+
+  /** Those stay that somebody has ordered to be drained or to leave, before or since. `false`: it was not down. */
+  up(): boolean {
+    if (!this.#orderedAtMs) return false;
+    const ended = [...this.#orderedAtMs].filter(
+      ([id, orderedAtMs]) => this.#layers.drainOf(id)?.orderedAtMs === orderedAtMs && this.#layers.memberOrder(id)?.leavingAtMs === undefined,
+    );
+    this.#orderedAtMs = undefined;
+    this.#store.set("regionDown", "");
+    this.#layers.setDrains(new Map(ended.map(([id]) => [id, undefined])));
+    return true;
+  }
+
+  #drainOthers(nowMs: number): void {
+    const ids = membersOf(this.#layers.membership).flatMap(({ id }) => (this.#layers.drainOf(id) || this.#orderedAtMs?.has(id) ? [] : [id]));
+    this.#orderedAtMs = new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]);
+    this.#store.set("regionDown", JSON.stringify([...this.#orderedAtMs]));
+    this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs)])));
+  }
+}
