@@ -15,7 +15,7 @@ const COLOURS = { weur: "#0072b2", enam: "#d55e00" } as const;
 const SHADES = [1, 0.75, 0.5, 0.3];
 const INK = "#777";
 const PANEL = { left: 48, width: 656 };
-const SESSIONS = { top: 74, height: 170 };
+const SESSIONS = { top: 88, height: 170 };
 const BALANCE = { top: 300, height: 150 };
 const [LEAST, MOST] = [1, 2];
 const MINUTE_MS = 60_000;
@@ -44,6 +44,7 @@ text { font-family: system-ui, sans-serif; fill: ${INK} }
 .bar { stroke: ${INK}; stroke-dasharray: 5 4; fill: none }
 </style>
 <text x="360" y="24" class="head">${title}</text>
+<text x="${PANEL.left}" y="46" class="title">live sessions, by origin</text>
 <g transform="translate(${PANEL.left} ${SESSIONS.top})">
 ${[sessionsOver(samples, x), ...names].join("\n")}
 </g>
@@ -82,7 +83,7 @@ function sessionsOver(samples: readonly Sample[], x: (atMs: number) => number): 
     return `<path d="${shape(layer) ?? ""}" fill="${COLOURS[region]}" fill-opacity="${shade}"><title>${layer.key}</title></path>`;
   });
   const values = [0, most].map((value) => `<text x="-8" y="${px(y(value) + 4)}" class="value">${value}</text>`);
-  return [`<text y="${SESSIONS.height + 16}" class="title">live sessions, by origin</text>`, ...areas, ...values].join("\n");
+  return [...areas, ...values].join("\n");
 }
 
 function balanceOver(samples: readonly Sample[], x: (atMs: number) => number): string {

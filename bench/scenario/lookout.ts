@@ -60,6 +60,7 @@ export class Lookout {
       this.#seen = rings.flatMap(({ region, origins }) => origins.map((origin) => ({ ...origin, region })));
       for (const { region } of rings) this.#sample(region);
     } catch (error) {
+      if (this.#over) return; // the router has gone home
       this.#progress(`  the router did not show its rings: ${error instanceof Error ? error.message : String(error)}`);
     }
     const { resolve } = this.#next;

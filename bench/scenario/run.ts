@@ -12,7 +12,8 @@ import { reportOf } from "./report.ts";
 const USAGE = `Usage: npm run scenario -- day [--json FILE] [--only PHASE] [--sessions N], PHASE one of: ${Object.keys(PHASES).join(", ")}`;
 
 /** Written to the file. */
-const FAILURES_MAX = 1_000;
+const REMARKABLE_MAX = 1_000;
+const LONG_MS = 2_000;
 
 function wanted(): { json: string | undefined; options: DayOptions } {
   try {
@@ -42,9 +43,9 @@ printReport(record, report);
 console.log();
 printBars(report.bars);
 if (json !== undefined) {
-  // Of the requests one by one only those are of use that failed.
-  const failures = record.pages.filter(({ madeBy }) => madeBy === undefined).slice(0, FAILURES_MAX);
-  writeFileSync(json, `${JSON.stringify({ ...report, ...record, pages: report.pages, failures })}\n`);
+  // Of the requests one by one only those are of use that failed or waited.
+  const remarkable = record.pages.filter(({ madeBy, askedAtMs, endedAtMs }) => madeBy === undefined || endedAtMs - askedAtMs >= LONG_MS);
+  writeFileSync(json, `${JSON.stringify({ ...report, ...record, pages: report.pages, remarkable: remarkable.slice(0, REMARKABLE_MAX) })}\n`);
   console.error(`\nwritten to ${json}`);
 }
 const missed = report.bars.filter(({ met }) => !met);

@@ -83,6 +83,16 @@ export class AdminClient {
     throw this.#faultOf(response.status, body);
   }
 
+  /** The same of what holds whole configurations, whose shape is the file's own. `ifMatch`: only while that revision holds. */
+  async json<T>(method: "GET" | "PUT" | "POST", path: string, { body, ifMatch }: { body?: unknown; ifMatch?: number } = {}): Promise<T> {
+    const headers = ifMatch === undefined ? {} : { "if-match": `"${ifMatch}"` };
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const response = await this.#send(new URL(`/_limpet/v1/${path}`, this.#url).href, { method, headers, ...sent });
+    const answer = await jsonOf(response);
+    if (response.ok && answer !== undefined) return answer as T; // as above
+    throw this.#faultOf(response.status, answer);
+  }
+
   /** The event stream, from after the event with that id; it ends when the router ends it, or the signal fires. */
   async events(lastEventId: string | undefined, signal: AbortSignal): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
     const late = new AbortController(); // a time-out left in place would end the stream later

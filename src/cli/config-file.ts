@@ -24,6 +24,11 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
   return { config: parsed.config, raw };
 }
 
+/** As it is written: the router that it is for checks it. */
+export function readConfig(file: string): Promise<unknown> {
+  return read(resolve(file));
+}
+
 async function read(path: string): Promise<unknown> {
   let contents: { readonly value: unknown } | undefined;
   try {

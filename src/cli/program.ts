@@ -17,6 +17,7 @@ Examples:
   limpet explain /collab/doc-1 --from LHR     why a request goes where it goes
   limpet plan collab weur --remove weur-2     what that would move, before it is
   limpet drain weur-2 --wait                  until its process may end
+  limpet apply limpet.config.ts --dry-run     what another one would change
   limpet events --follow --json | jq .        changes as they happen
 
 Commands that ask a router take
@@ -181,6 +182,28 @@ function others(program: Command): void {
     .option("--config <file>", "the configuration, .ts or .json", "limpet.config.ts")
     .action(async (options) => (await import("./salts.ts")).salts(options));
   asking(saltsCommand, "look");
+  const applyCommand = program
+    .command("apply")
+    .description("another configuration, without a deploy; shows first what changes")
+    .argument("<file>", "all of it, .ts or .json")
+    .option("--dry-run", "only show what would change and move", false)
+    .option("--yes", "apply without asking", false)
+    .option("--why <text>", "kept in the audit")
+    .action(async (file, options) => (await import("./apply.ts")).apply(file, options));
+  asking(applyCommand, "operate");
+  const undoCommand = program
+    .command("undo")
+    .description("what held before the last apply holds again")
+    .option("--yes", "without asking", false)
+    .option("--why <text>", "kept in the audit")
+    .action(async (options) => (await import("./apply.ts")).undo(options));
+  asking(undoCommand, "operate");
+  const configCommand = program
+    .command("config")
+    .description("the configuration that holds, as JSON")
+    .option("--out <file>", "where to write it")
+    .action(async (options) => (await import("./apply.ts")).pullConfig(options));
+  asking(configCommand, "look");
 }
 
 /** What every command has that asks a router. */

@@ -112,7 +112,63 @@ export const leaseShape = v.object({
   instance: v.optional(text("Another one, after the origin was drained by its own order, joins again.")),
 });
 
-export const configShape = v.looseObject({ revision: v.number(), source: v.string(), etag: v.string(), config: v.record(v.string(), v.unknown()) });
+const source = v.picklist(["bundle", "applied"]);
+const ring = v.object({ pool: v.string(), region: v.string() });
+
+export const configShape = v.object({
+  revision: v.number(),
+  source: v.pipe(source, v.description("Whether it came with the Worker's code, or was applied.")),
+  config: v.pipe(v.record(v.string(), v.unknown()), v.description("As it was written; of a seed only that there is one.")),
+  revisions: v.pipe(
+    v.array(v.object({ revision: v.number(), source, atMs: v.number(), who: v.string(), why: v.optional(v.string()) })),
+    v.description("Those that held, newest first."),
+  ),
+  pending: v.pipe(v.array(v.string()), v.description("Who has still to be told: `kv`, or a ring.")),
+  rings: v.pipe(
+    v.array(
+      v.union([
+        v.object({
+          ...ring.entries,
+          revision: v.number(),
+          source,
+          unreadable: v.optional(
+            v.pipe(
+              v.object({ revision: v.number(), why: v.string() }),
+              v.description("Applied, and its code cannot read it: what held before still does."),
+            ),
+          ),
+          retired: v.optional(v.pipe(v.literal(true), v.description("The configuration names it no more."))),
+        }),
+        v.object({ ...ring.entries, unreachable: v.literal(true) }),
+      ]),
+    ),
+    v.description("What each ring goes by."),
+  ),
+  retired: v.array(ring),
+});
+
+const configChange = v.object({
+  path: text("Like `pools.collab.origins.weur-2.weight`."),
+  what: v.picklist(["added", "removed", "changed"]),
+  before: v.optional(v.unknown()),
+  after: v.optional(v.unknown()),
+});
+
+export const appliedShape = v.object({
+  revision: v.number(),
+  changes: v.array(configChange),
+  plan: v.optional(
+    v.pipe(
+      v.array(
+        v.union([
+          v.object({ ...ring.entries, movedShare: v.number(), optimumShare: v.number() }),
+          v.object({ ...ring.entries, unreachable: v.literal(true) }),
+        ]),
+      ),
+      v.description("With `dryRun`: of each ring that changes, the part of its keys that would move."),
+    ),
+  ),
+});
 
 export const sessionShape = named("Session", {
   origin: v.string(),
@@ -264,11 +320,13 @@ export const entryShape = named("Entry", {
   ring: text("`<pool>@<region>`, or `control`."),
   seq: count("Counts up in its ring."),
   atMs: v.number(),
-  epoch: v.number(),
-  what: text("What happened: `drain`, `down`, `join`, …"),
+  epoch: count("The ring's after it; of the configuration its revision."),
+  what: text("What happened: `drain`, `down`, `join`, `apply`, …"),
   who: text("The name of a token; `limpet`: the ring by itself; `config`; `origin`: an origin's own word."),
   origin: v.optional(v.string()),
   why: v.optional(v.string()),
+  changes: v.optional(v.pipe(v.array(configChange), v.description("Of the configuration: the first hundred."))),
+  changeCount: v.optional(v.number()),
 });
 
 export const auditShape = v.object({

@@ -3,6 +3,7 @@
 // docs/formats.md describes the wire form; test/formats holds a stored sample.
 
 import * as v from "valibot";
+import type { ConfigChange } from "./config-diff.ts";
 import { hashText } from "./hash.ts";
 
 export interface AppliedConfig {
@@ -19,6 +20,31 @@ export interface AppliedConfig {
 export interface RetiredRing {
   readonly pool: string;
   readonly region: string;
+}
+
+/** One that held, as the control object remembers it. */
+export interface Revision {
+  readonly revision: number;
+  readonly text: string;
+  readonly source: "bundle" | "applied";
+  /** Of the bundle that it was applied over, or that it is. */
+  readonly bundleHash: number;
+  readonly atMs: number;
+  readonly who: string;
+  readonly why: string | undefined;
+}
+
+/** Who changed it. */
+export interface AuditRow {
+  readonly seq: number;
+  readonly atMs: number;
+  readonly who: string;
+  readonly what: "apply" | "undo";
+  readonly revision: number;
+  readonly why: string | undefined;
+  /** The first of them. */
+  readonly changes: readonly ConfigChange[];
+  readonly changeCount: number;
 }
 
 /** What the code brought. */

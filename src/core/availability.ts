@@ -11,9 +11,12 @@ export function unavailability(origin: SnapshotOrigin, nowMs: number, excluded: 
   return illness(origin, nowMs, excluded) ?? (origin.maintenance ? "maintenance" : undefined);
 }
 
-/** Why an origin may not keep a session that it holds: a drain alone is no reason before its closing epoch. */
-export function lossOf(origin: SnapshotOrigin | undefined, nowMs: number, excluded: ReadonlySet<string>): Unavailable | undefined {
-  if (!origin) return "gone";
+/**
+ * Why an origin may not keep a session that it holds since that fence: a drain alone is no reason before its closing epoch. What is older than an
+ * origin was another's, of the same name; 0, not known, is older.
+ */
+export function lossOf(origin: SnapshotOrigin | undefined, nowMs: number, excluded: ReadonlySet<string>, fence = Infinity): Unavailable | undefined {
+  if (!origin || fence < (origin.bornFence ?? 0)) return "gone";
   if (origin.closed || origin.lifecycle === "drained") return "drained";
   return illness(origin, nowMs, excluded);
 }

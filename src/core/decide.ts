@@ -68,9 +68,9 @@ function byHolding(course: Course, holding: Holding, step: "pin" | "claim"): Dec
   const { regions, nowMs, excluded, policy, keyed } = course.situation;
   const view = regions.find((region) => region.byId.has(holding.origin));
   const origin = view?.byId.get(holding.origin);
-  const loss = lossOf(origin, nowMs, excluded);
+  const loss = lossOf(origin, nowMs, excluded, holding.fence);
   course.trace?.({ step, region: view?.snapshot.region ?? "", origin: holding.origin, outcome: loss ?? "taken" });
-  if (view && origin && !loss) return routed(course, view, origin, step, holding.fence === 0 ? undefined : holding.fence);
+  if (view && origin && !loss) return routed(course, view, origin, step, fenceOf(holding, origin));
   const why = loss ?? "gone";
   passOver(course, holding.origin, why);
   // A strict session whose holder is lost to a fault waits for it, wherever the ring would have it, and whether new ones are still bound.
@@ -190,6 +190,11 @@ function isStrict({ situation, bound }: Course): boolean {
 function routed(course: Course, view: RegionView, origin: SnapshotOrigin, reason: Reason, fence?: number): Routed {
   const { region, epoch } = view.snapshot;
   return { kind: "routed", origin, region, epoch, fence, reason, passed: course.passed };
+}
+
+/** The fence of the session's own placement: not that since which its origin has its id. */
+function fenceOf({ fence }: Holding, { bornFence = 0 }: SnapshotOrigin): number | undefined {
+  return fence === bornFence || fence === 0 || fence === Infinity ? undefined : fence;
 }
 
 function refused(course: Course, why: Refused["why"]): Refused {

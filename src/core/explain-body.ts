@@ -27,7 +27,9 @@ const body = closed("a request", {
   ),
   headers: v.optional(dictionary("headers by name", leaf<string>(valueFault), tokenFault), {}),
   cf: v.optional(
-    leaf<Readonly<Record<string, unknown>>>((value) => (isFields(value) ? undefined : `found ${found(value)}; needed is an object like { "continent": "EU" }`)),
+    leaf<Readonly<Record<string, unknown>>>((value) =>
+      isFields(value) ? undefined : `found ${found(value)}; needed is an object like { "continent": "EU" }`,
+    ),
     {},
   ),
 });

@@ -1,6 +1,7 @@
 // Three layers, stored apart, merged by one function: what the configuration says, what an operator ordered, what was observed.
 // A deploy changes the first only, so it never loses an operator's drain, nor an origin that joined, was changed or left at run time.
 
+import type { DrainOrder } from "./drain.ts";
 import { NOTHING_OBSERVED, shown, type Observed } from "./observed.ts";
 import type { SnapshotOrigin } from "./snapshot.ts";
 
@@ -20,25 +21,24 @@ export interface MemberOrder {
   readonly backup: boolean | undefined;
   /** When it was ordered to leave: it is drained first. */
   readonly leavingAtMs: number | undefined;
-  /** When its drain was through, and it left the ring. */
+  /** When its drain was through, and it left the ring. Such an order is whole: an id that comes back is compared with what it was. */
   readonly goneAtMs: number | undefined;
+  /** Who has it leave: an operator (`undefined`, where an older version took the order), `config`, or `origin` for a lease that was not renewed. */
+  readonly leftBy: string | undefined;
 }
 
-/** An operator's drain. */
-export interface DrainOrder {
-  readonly orderedAtMs: number;
-  /** When its closing epoch was made: pins and claims ended. `undefined` while sessions are leaving. */
-  readonly closedAtMs: number | undefined;
-  readonly closedEpoch: number | undefined;
-  /** When KV had that epoch: from then on everyone learns of it within the horizon. */
-  readonly publishedAtMs: number | undefined;
-  /** When nothing could reach it any more, and its process may end. */
-  readonly drainedAtMs: number | undefined;
-}
-
-/** A drain that has just been ordered: none of its steps is reached. */
-export function newDrain(orderedAtMs: number): DrainOrder {
-  return { orderedAtMs, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+/** A lease: an origin that says of itself that it is there, and goes on saying so. */
+export interface Lease {
+  /** As it was last told: an operator may have changed the origin since. */
+  readonly url: string;
+  readonly weight: number;
+  readonly ttlMs: number;
+  /** Which life of the origin holds it, where it says so. */
+  readonly instance: string | undefined;
+  /** The name of the token that it was told with. */
+  readonly by: string;
+  /** When it was found to be over: its origin counts as down from then on. */
+  readonly lapsedAtMs: number | undefined;
 }
 
 export interface Layers {
@@ -47,14 +47,17 @@ export interface Layers {
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly down: ReadonlySet<string>;
   /** What else was observed; of an origin without a record nothing. */
-  readonly observed?: ReadonlyMap<string, Observed>;
+  readonly observed?: ReadonlyMap<string, Observed> | undefined;
+  /** Of ids that were another origin's before, the fence with which they came back. */
+  readonly born?: ReadonlyMap<string, number>;
 }
 
 /** The origins of a ring as its next snapshot shows them, sorted by id. */
-export function mergeLayers({ configured, members, drains, down, observed }: Layers): SnapshotOrigin[] {
+export function mergeLayers({ configured, members, drains, down, observed, born }: Layers): SnapshotOrigin[] {
   return membersOf({ configured, members })
     .map(({ id, url, weight, salt, backup }): SnapshotOrigin => {
       const drain = drains.get(id);
+      const bornFence = born?.get(id);
       const seen = observed?.get(id) ?? NOTHING_OBSERVED;
       const lifecycle = !drain ? (seen.joining ? "joining" : "active") : drain.drainedAtMs === undefined ? "draining" : "drained";
       return {
@@ -66,6 +69,8 @@ export function mergeLayers({ configured, members, drains, down, observed }: Lay
         lifecycle,
         closed: drain?.closedAtMs !== undefined,
         ...shown(seen, down.has(id)),
+        ...(drain?.mode === "finish" && drain.closedAtMs === undefined && { finishUntilMs: drain.orderedAtMs + (drain.deadlineMs ?? 0) }),
+        ...(bornFence !== undefined && { bornFence }),
       };
     })
     .toSorted((a, b) => (a.id < b.id ? -1 : 1));
@@ -97,19 +102,6 @@ export function originOf(id: string, { configured, members }: Pick<Layers, "conf
   };
 }
 
-export interface DrainPolicy {
-  readonly horizonMs: number;
-  readonly drain: { readonly deadlineMs: number; readonly graceMs: number };
-}
-
-/**
- * When a drained origin's process may end: its closing epoch has reached everyone who plans by an older snapshot (`horizonMs`), and
- * requests under way then have had their time (`graceMs`).
- */
-export function drainedFromMs(publishedAtMs: number, pool: DrainPolicy): number {
-  return publishedAtMs + pool.horizonMs + pool.drain.graceMs;
-}
-
 export type ConfigVerdict = "take" | "same" | "older" | "conflict";
 
 /**
@@ -125,28 +117,4 @@ export function judgeConfig(
   if (stored.content === given.content && stored.revision === given.revision) return "same";
   if (dev || given.revision > stored.revision) return "take";
   return given.revision < stored.revision ? "older" : "conflict";
-}
-
-export interface DrainFacts {
-  /** No session is at the origin, or on its way there. */
-  readonly empty: boolean;
-  /** The ring's epoch now, and the newest that KV has. */
-  readonly epoch: number;
-  readonly publishedEpoch: number;
-  readonly nowMs: number;
-}
-
-/**
- * The next step of a drain, or `undefined` while nothing changes: closed when its sessions are gone or its deadline has passed; published
- * when KV has that epoch; drained when that has reached everyone, requests under way have had their time, and no session is left.
- */
-export function advanceDrain(drain: DrainOrder, facts: DrainFacts, pool: DrainPolicy): DrainOrder | undefined {
-  const { empty, epoch, publishedEpoch, nowMs } = facts;
-  if (drain.drainedAtMs !== undefined) return undefined;
-  if (drain.closedAtMs === undefined) {
-    const over = empty || nowMs >= drain.orderedAtMs + pool.drain.deadlineMs;
-    return over ? { ...drain, closedAtMs: nowMs, closedEpoch: epoch + 1 } : undefined;
-  }
-  if (drain.publishedAtMs === undefined) return publishedEpoch >= (drain.closedEpoch ?? Infinity) ? { ...drain, publishedAtMs: nowMs } : undefined;
-  return empty && nowMs >= drainedFromMs(drain.publishedAtMs, pool) ? { ...drain, drainedAtMs: nowMs } : undefined;
 }

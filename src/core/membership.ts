@@ -4,9 +4,10 @@
 import * as v from "valibot";
 import { inOrder, shapeFault, type ConfigFault } from "./config-faults.ts";
 import { LIMITS } from "./config-limits.ts";
-import { closed, flag, leaf, quantity, tunable } from "./config-shapes.ts";
+import { choice, closed, flag, leaf, quantity, tunable } from "./config-shapes.ts";
 import { bareUrl, idFault, openUrlFault, originUrlFault } from "./config-texts.ts";
-import { quoted } from "./config-words.ts";
+import { found, quoted } from "./config-words.ts";
+import type { DrainWish } from "./drain.ts";
 import { membersOf, originOf, type ConfiguredOrigin, type Layers, type MemberOrder } from "./lifecycle.ts";
 import { openHostFault } from "./open-hosts.ts";
 import { withSalts } from "./salts.ts";
@@ -23,6 +24,15 @@ export interface WantedOrigin {
 export interface OriginChange {
   readonly url?: string | undefined;
   readonly weight?: number | undefined;
+}
+
+/** An origin as it tells of itself. */
+export interface WantedLease {
+  readonly url: string;
+  readonly weight: number;
+  /** Absent: the pool's. */
+  readonly ttlMs?: number | undefined;
+  readonly instance?: string | undefined;
 }
 
 export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
@@ -48,13 +58,40 @@ const change = closed("what is to change of an origin", {
   weight: v.optional(quantity(LIMITS.originWeight)),
 });
 
+/** What orchestrators call one life of a server: a pod's uid, a boot id. */
+function instanceFault(value: unknown): string | undefined {
+  const isName = typeof value === "string" && /^[\x21-\x7e]{1,128}$/.test(value);
+  return isName ? undefined : `found ${found(value)}; an instance is a name of 1 to 128 characters of ASCII without blanks`;
+}
+
+const drain = closed("how the origin is drained", {
+  mode: v.optional(choice(["move", "finish"])),
+  deadlineMs: v.optional(quantity(LIMITS.drainDeadlineMs)),
+});
+
+const lease = closed("an origin's lease", {
+  url: leaf<string>(originUrlFault),
+  weight: tunable(LIMITS.originWeight),
+  ttlMs: v.optional(quantity(LIMITS.leaseTtlMs)),
+  instance: v.optional(leaf<string>(instanceFault)),
+});
+
 const move = closed("where a session is to go", { to: v.optional(leaf<string>(idFault)) });
 
 /** The body of a PUT. The id, which the path names, is judged beside it. */
 export function parseWanted(id: string, body: unknown, addressing: Addressing): Parsed<WantedOrigin> {
-  const fault = idFault(id);
-  const faults = [...(fault === undefined ? [] : [{ path: ["id"], message: fault }]), ...addressFaults(body, addressing)];
-  return parse(wanted, body, faults);
+  return parse(wanted, body, [...nameFaults(id), ...addressFaults(body, addressing)]);
+}
+
+/** The body with which an origin takes a lease, or renews it. */
+export function parseLease(id: string, body: unknown, addressing: Addressing): Parsed<WantedLease> {
+  const parsed = parse(lease, body, [...nameFaults(id), ...addressFaults(body, addressing)]);
+  return parsed.ok ? { ok: true, value: { ...parsed.value, url: bareUrl(parsed.value.url) ?? parsed.value.url } } : parsed;
+}
+
+/** The body of an order to drain; there may be none. */
+export function parseDrain(body: unknown): Parsed<DrainWish> {
+  return parse(drain, body ?? {}, []);
 }
 
 /** The body of a PATCH. */
@@ -95,7 +132,7 @@ export function orderFor(origin: ConfiguredOrigin, configured: readonly Configur
   return Object.values(order).every((field) => field === undefined) ? undefined : { ...order, ...STAYING };
 }
 
-const STAYING = { leavingAtMs: undefined, goneAtMs: undefined } as const;
+const STAYING = { leavingAtMs: undefined, goneAtMs: undefined, leftBy: undefined } as const;
 
 /** The same order of an origin that does not leave; `undefined`: nothing is left of it. */
 export function stayingOrder(order: MemberOrder | undefined): MemberOrder | undefined {
@@ -130,23 +167,33 @@ export function conflictOf(origin: ConfiguredOrigin, layers: Membership, { pool,
   return `weight × virtualNodes of this ring would be ${Math.round(points)} points; allowed are ${LIMITS.ringPoints.most}, because ${LIMITS.ringPoints.outside}: give less weight.`;
 }
 
-/** So many origins that left and are not configured are remembered: whoever asks for one is told that it is gone. */
+/** The same order of an origin that has left: all that it was, so that an id that comes back can be compared with it. */
+export function goneOrder(id: string, order: MemberOrder, goneAtMs: number, layers: Pick<Layers, "configured" | "members">): MemberOrder {
+  const { url, weight, salt, backup } = originOf(id, layers) ?? order;
+  return { ...order, url, weight, salt, backup, goneAtMs };
+}
+
+/** So many origins that left and are not configured are remembered: whoever asks for one is told that it is gone. As many again whose leases ran out. */
 const GONE_MAX = 100;
 
-/** Those of them that are forgotten: the ones that left first. */
+/** Those of them that are forgotten: the ones that left first. Fleets that come and go push no operator's removal out. */
 export function forgotten({ configured, members }: Pick<Layers, "configured" | "members">): string[] {
   const written = new Set(configured.map(({ id }) => id));
-  return [...members]
-    .flatMap(([id, { goneAtMs }]) => (goneAtMs === undefined || written.has(id) ? [] : [{ id, goneAtMs }]))
-    .toSorted((a, b) => b.goneAtMs - a.goneAtMs || (a.id < b.id ? -1 : 1))
-    .slice(GONE_MAX)
-    .map(({ id }) => id);
+  const gone = [...members].flatMap(([id, { goneAtMs, leftBy }]) => (goneAtMs === undefined || written.has(id) ? [] : [{ id, goneAtMs, leftBy }]));
+  const oldest = (some: typeof gone): typeof gone => some.toSorted((a, b) => b.goneAtMs - a.goneAtMs || (a.id < b.id ? -1 : 1)).slice(GONE_MAX);
+  const lapsed = ({ leftBy }: { readonly leftBy: string | undefined }): boolean => leftBy === "origin";
+  return [...oldest(gone.filter(lapsed)), ...oldest(gone.filter((each) => !lapsed(each)))].map(({ id }) => id);
 }
 
 function parse<T>(schema: v.GenericSchema<unknown, T>, body: unknown, more: Parameters<typeof inOrder>[1]): Parsed<T> {
   const shape = v.safeParse(schema, body);
   if (shape.success && more.length === 0) return { ok: true, value: shape.output };
   return { ok: false, faults: inOrder(body, [...(shape.issues ?? []).map(shapeFault), ...more]) };
+}
+
+function nameFaults(id: string): Parameters<typeof inOrder>[1] {
+  const fault = idFault(id);
+  return fault === undefined ? [] : [{ path: ["id"], message: fault }];
 }
 
 function addressFaults(body: unknown, { dev, bound, hosts }: Addressing): Parameters<typeof inOrder>[1] {

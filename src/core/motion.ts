@@ -4,23 +4,35 @@ import { isOver } from "./ramp.ts";
 import { walk } from "./ring.ts";
 import type { RegionView, SnapshotOrigin } from "./snapshot.ts";
 
-/** Whether the clock alone changes what an origin takes: its share is on its way, or its ejection ends by itself where its ring object is gone. */
-export function isInMotion({ share, health }: SnapshotOrigin, nowMs: number): boolean {
-  return health === "ejected" || !isOver(share, nowMs);
+/** A session, by its key and its origin. */
+interface Placed {
+  readonly position: number;
+  readonly origin: string;
 }
 
-/** Whether what somebody finds on a key's walk, up to an origin, depends on when they look. */
-export function passesMotion(
-  { ring, byId }: RegionView,
-  { position, origin }: { readonly position: number; readonly origin: string },
-  nowMs: number,
-): boolean {
+/**
+ * Whether everybody finds a session at its origin by the ring, whenever they look: now, when all shares have arrived, and in between. `placeAt` says where
+ * the ring has it at a time.
+ */
+export function isAlwaysAt(view: RegionView, placed: Placed, placeAt: (nowMs: number) => string | undefined, nowMs: number): boolean {
+  if (placeAt(nowMs) !== placed.origin) return false;
+  if (!view.snapshot.origins.some((origin) => isInMotion(origin, nowMs))) return true;
+  return !passesMotion(view, placed, nowMs) && placeAt(Infinity) === placed.origin;
+}
+
+/** Whether something on its walk, up to its origin, changes by the clock alone. */
+function passesMotion({ ring, byId }: RegionView, { position, origin }: Placed, nowMs: number): boolean {
   for (const id of walk(ring, position)) {
     const passed = byId.get(id);
     if (passed && isInMotion(passed, nowMs)) return true;
     if (id === origin) return false;
   }
   return false;
+}
+
+/** Its share is on its way, or its ejection ends by itself where its ring object is gone. */
+function isInMotion({ share, health }: SnapshotOrigin, nowMs: number): boolean {
+  return health === "ejected" || !isOver(share, nowMs);
 }
 
 /** When the last share is what it is to be; `undefined`: all are. */

@@ -11,20 +11,22 @@ export interface CarrierName {
   readonly ring: RingName;
   /** Which slice of the session keys: 0 … carriers - 1. */
   readonly slice: number;
+  /** The region that it is in, where it stands in for a carrier of the ring's own region that cannot be reached. */
+  readonly standIn?: string | undefined;
 }
 
 /** The generation that rings are created with today; a ring is rebuilt elsewhere under the next one. */
 export const GENERATION = 1;
 
 const RING = /^v1:([a-z0-9-]{1,32})@([a-z0-9-]{1,32})#g([1-9]\d{0,8})$/;
-const CARRIER = /^(.+)\/(0|[1-9]\d{0,3})$/;
+const CARRIER = /^([^/]+)\/(0|[1-9]\d{0,3})(?:~([a-z0-9-]{1,32}))?$/;
 
 export function ringObjectName({ pool, region, generation }: RingName): string {
   return `v1:${pool}@${region}#g${generation}`;
 }
 
-export function carrierObjectName({ ring, slice }: CarrierName): string {
-  return `${ringObjectName(ring)}/${slice}`;
+export function carrierObjectName({ ring, slice, standIn }: CarrierName): string {
+  return `${ringObjectName(ring)}/${slice}${standIn === undefined ? "" : `~${standIn}`}`;
 }
 
 export function parseRingObjectName(name: string | undefined): RingName | undefined {
@@ -33,9 +35,9 @@ export function parseRingObjectName(name: string | undefined): RingName | undefi
 }
 
 export function parseCarrierObjectName(name: string | undefined): CarrierName | undefined {
-  const [, ringPart, slice] = CARRIER.exec(name ?? "") ?? [];
+  const [, ringPart, slice, standIn] = CARRIER.exec(name ?? "") ?? [];
   const ring = parseRingObjectName(ringPart);
-  return ring && slice ? { ring, slice: Number(slice) } : undefined;
+  return ring && slice ? { ring, slice: Number(slice), ...(standIn === undefined ? {} : { standIn }) } : undefined;
 }
 
 /** The carrier of a key: a key has exactly one. Its lot, not its position, so that an origin's arc spreads over all carriers. */

@@ -17,8 +17,6 @@ export interface Observed {
   readonly share?: SharePlan | undefined;
   /** What it says of itself; absent: that it is ready. */
   readonly word?: AgentWord | undefined;
-  /** When the drain was ordered that its own word has ordered. */
-  readonly ownDrainAtMs?: number | undefined;
 }
 
 export const NOTHING_OBSERVED: Observed = {};

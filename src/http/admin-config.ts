@@ -3,13 +3,12 @@
 import { Hono, type Context } from "hono";
 import type { ConfigFault } from "../core/config-faults.ts";
 import { faultyProblem } from "../core/problem.ts";
-import { CONFIG_MAX_BYTES, type ConfigAnswer, type ConfigView } from "../platform/control-object.ts";
-import { within } from "../platform/limits.ts";
+import type { ConfigAnswer, ConfigView } from "../platform/control-object.ts";
+import { CONFIG_MAX_BYTES, within } from "../platform/limits.ts";
 import { heardOfRevision } from "../platform/snapshots.ts";
 import { controlStub, ringStub } from "../platform/stubs.ts";
 import { answered, jsonOf, needs, only, problem, READS, RING_ANSWER_MS, type Admin } from "./admin-parts.ts";
 
-const AUDIT_MOST = 500;
 /** Kept with the change, and shown to people. */
 const WHY_MAX_LENGTH = 200;
 
@@ -40,15 +39,7 @@ export const configRoutes = new Hono<Admin>()
     const undo = async (): Promise<ConfigAnswer> => control.undo(order);
     return told(c, await answered(undo()));
   })
-  .all("/v1/config/undo", only("POST"))
-  .get("/v1/audit", needs("read"), async (c) => {
-    const [after, limit] = [c.req.query("after") ?? "0", c.req.query("limit") ?? String(AUDIT_MOST)];
-    if (!/^\d{1,15}$/.test(after) || !/^[1-9]\d{0,5}$/.test(limit))
-      return problem(c, "bad-request", "`after` is the number of a row, `limit` how many are wanted.");
-    const rows = await answered(controlStub(c.env.env)?.audit(Number(after), Math.min(Number(limit), AUDIT_MOST)));
-    return rows ? c.json({ entries: rows }) : withoutControl(c);
-  })
-  .all("/v1/audit", only(...READS));
+  .all("/v1/config/undo", only("POST"));
 
 /** What each ring goes by, as it says itself; of one that does not answer nothing is known. */
 async function holdersOf(c: Context<Admin>, rings: ConfigView["rings"]): Promise<object[]> {

@@ -2,12 +2,12 @@
 // somebody listens; nothing is kept here.
 
 import { Hono, type Context } from "hono";
-import { poolRegions } from "../core/home.ts";
 import { delay, within } from "../platform/limits.ts";
+import type { AuditRow } from "../core/applied-config.ts";
 import type { JournalEntry } from "../platform/ring-journal.ts";
-import { ringStub } from "../platform/stubs.ts";
+import { controlStub, ringStub } from "../platform/stubs.ts";
 import type { Told } from "./admin-app.ts";
-import { needs, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
+import { knownRings, needs, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
 
 type Entry = Told<"followEvents">;
 
@@ -30,10 +30,8 @@ export const eventRoutes = new Hono<Admin>()
     const wanted = c.req.query("limit") ?? String(AUDIT_DEFAULT);
     const limit = /^\d{1,4}$/.test(wanted) ? Number(wanted) : 0;
     if (limit < 1 || limit > AUDIT_MAX) return problem(c, "bad-request", `limit is a whole number from 1 to ${AUDIT_MAX}.`);
-    const rings = ringsOf(c);
-    const answers = await Promise.allSettled(
-      rings.map(async ({ name, stub }) => entriesOf(name, await within(asPromise(stub().audit(limit)), RING_ANSWER_MS, `ring ${name}`))),
-    );
+    const rings = journalsOf(c);
+    const answers = await Promise.allSettled(rings.map(({ name, newest }) => within(newest(limit), RING_ANSWER_MS, name)));
     const entries = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
     const newest = entries.toSorted(inTime).reverse().slice(0, limit);
     const missing = rings.flatMap(({ name }, index) => (answers[index]?.status === "fulfilled" ? [] : [name]));
@@ -67,7 +65,7 @@ type Cursor = Map<string, number>;
 /** `undefined`: no stream of ours has said that. */
 function cursorOf(lastEventId: string | undefined): Cursor | undefined {
   const parts = (lastEventId ?? "").split(",").filter((part) => part !== "");
-  const pairs = parts.map((part) => /^([a-z0-9-]{1,32}@[a-z0-9-]{1,32})=(\d{1,15})$/.exec(part));
+  const pairs = parts.map((part) => /^(control|[a-z0-9-]{1,32}@[a-z0-9-]{1,32})=(\d{1,15})$/.exec(part));
   if ((lastEventId?.length ?? 0) > LAST_ID_MAX || pairs.includes(null)) return undefined;
   return new Map(pairs.map((pair) => [pair?.[1] ?? "", Number(pair?.[2])]));
 }
@@ -110,39 +108,61 @@ function eventOf(entry: Entry, cursor: Cursor): string {
 
 /** What the rings have noted since, in order. One that is silent is asked again; of one that is asked for the first time only what comes counts. */
 async function newEntries(c: Context<Admin>, cursor: Cursor): Promise<Entry[]> {
-  const rings = ringsOf(c);
+  const rings = journalsOf(c);
   const answers = await Promise.allSettled(
-    rings.map(async ({ name, stub }) => {
+    rings.map(async ({ name, since }) => {
       const after = cursor.get(name);
-      const { entries, lastSeq } = await within(
-        asPromise(stub().journal(after ?? 0, after === undefined ? 0 : BATCH)),
-        RING_ANSWER_MS,
-        `ring ${name}`,
-      );
+      const { entries, lastSeq } = await within(since(after ?? 0, after === undefined ? 0 : BATCH), RING_ANSWER_MS, name);
       if (after === undefined || lastSeq < after) cursor.set(name, lastSeq);
-      return entriesOf(name, entries);
+      return entries;
     }),
   );
   return answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : [])).toSorted(inTime);
 }
 
-function ringsOf(c: Context<Admin>) {
-  const { env, settings } = c.env;
-  const { config } = settings;
-  return Object.keys(config.pools).flatMap((pool) =>
-    poolRegions(config, pool).map(({ id }) => ({ name: `${pool}@${id}`, stub: () => ringStub(env, config, pool, id) })),
-  );
+/** Somebody who notes what is changed. */
+interface Noted {
+  readonly name: string;
+  readonly newest: (limit: number) => Promise<Entry[]>;
+  readonly since: (after: number, limit: number) => Promise<{ readonly entries: Entry[]; readonly lastSeq: number }>;
 }
 
-function entriesOf(ring: string, entries: readonly JournalEntry[]): Entry[] {
-  return entries.map((entry) => ({ ring, ...entry }));
+/** The control object's, where there is one, and those of all rings. */
+function journalsOf(c: Context<Admin>): Noted[] {
+  const { env, settings } = c.env;
+  const { config } = settings;
+  const control = controlStub(env);
+  const ofControl = ({ revision, ...row }: AuditRow): Entry => ({ ring: CONTROL, epoch: revision, ...row });
+  const rings = knownRings(settings).map(({ pool, region }): Noted => {
+    const name = `${pool}@${region}`;
+    const entriesOf = (entries: readonly JournalEntry[]): Entry[] => entries.map((entry) => ({ ring: name, ...entry }));
+    const asked = (): ReturnType<typeof ringStub> => ringStub(env, config, pool, region);
+    return {
+      name,
+      newest: async (limit) => entriesOf(await asked().audit(limit)),
+      since: async (after, limit) => {
+        const { entries, lastSeq }: { readonly entries: readonly JournalEntry[]; readonly lastSeq: number } = await asked().journal(after, limit);
+        return { entries: entriesOf(entries), lastSeq };
+      },
+    };
+  });
+  if (!control) return rings;
+  const noted: Noted = {
+    name: CONTROL,
+    newest: async (limit) => {
+      const rows: readonly AuditRow[] = await control.audit(limit);
+      return rows.map(ofControl);
+    },
+    since: async (after, limit) => {
+      const { entries, lastSeq }: { readonly entries: readonly AuditRow[]; readonly lastSeq: number } = await control.journal(after, limit);
+      return { entries: entries.map(ofControl), lastSeq };
+    },
+  };
+  return [noted, ...rings];
 }
+
+const CONTROL = "control";
 
 function inTime(a: Entry, b: Entry): number {
   return a.atMs - b.atMs || (a.ring === b.ring ? a.seq - b.seq : a.ring < b.ring ? -1 : 1);
-}
-
-/** What a stub answers is a promise of more than that. */
-function asPromise<T>(asked: PromiseLike<T>): Promise<T> {
-  return Promise.resolve(asked);
 }

@@ -15,8 +15,12 @@ import { findToken } from "./tokens.ts";
 /** What the front door hands over with a request. */
 export type Admin = {
   Bindings: { readonly env: Env; readonly settings: Settings; readonly requestId: string };
-  /** `by`: the name of the token that was shown. */
-  Variables: { by: string };
+  Variables: {
+    /** The name of the token that was shown. */
+    by: string;
+    /** It may register origins, and order nothing else. */
+    registers: boolean;
+  };
 };
 
 /** Longest wait for one ring object in a list: it reads its carriers' tables first (PULL_TIMEOUT_MS), and the pages wait 5 s for all. */
@@ -48,6 +52,7 @@ export const needs = (...scopes: Need["scopes"]) =>
       );
     }
     c.set("by", token.name);
+    c.set("registers", !allows(token, { scopes: ["operate"], pool: undefined, id: undefined }));
     return next();
   });
 

@@ -2,6 +2,7 @@
 // What is not here is a problem with a code, and never anybody else's bare answer.
 
 import { Hono, type Context } from "hono";
+import { etagOf } from "../core/if-match.ts";
 import { SettingsFault } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingStatus } from "../platform/ring-status.ts";
@@ -49,15 +50,19 @@ export const admin = new Hono<Admin>()
     const ring = rings.find(({ pool, region }) => pool === c.req.param("pool") && region === c.req.param("region"));
     if (!ring) return notFound(c, "ring");
     if ("unreachable" in ring) return unreachable(c);
-    return c.json(ring satisfies Told<"getRing">, 200, { etag: `"${ring.generation}.${ring.epoch}"` });
+    return c.json(ring satisfies Told<"getRing">, 200, { etag: etagOf(ring) });
   })
   .all("/v1/rings/:pool/:region", only(...READS))
-  .post("/v1/rings/:pool/:region/:order{down|up}", needs("operate"), async (c) => {
-    const ring = ringOf(c);
-    const status: RingStatus | undefined = await answered(c.req.param("order") === "down" ? ring?.regionDown(c.var.by) : ring?.regionUp(c.var.by));
-    return status ? c.json(status) : notFound(c, "ring");
+  .post("/v1/rings/:pool/:region/down", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionDown(c.var.by));
+    return ring ? c.json(ring satisfies Told<"downRegion">) : notFound(c, "ring");
   })
-  .all("/v1/rings/:pool/:region/:order{down|up}", only("POST"))
+  .all("/v1/rings/:pool/:region/down", only("POST"))
+  .post("/v1/rings/:pool/:region/up", needs("operate"), async (c) => {
+    const ring: RingStatus | undefined = await answered(ringOf(c)?.regionUp(c.var.by));
+    return ring ? c.json(ring satisfies Told<"upRegion">) : notFound(c, "ring");
+  })
+  .all("/v1/rings/:pool/:region/up", only("POST"))
   .route("/", planRoutes)
   .route("/", originRoutes)
   .route("/", sessionRoutes)

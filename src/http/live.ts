@@ -1,11 +1,10 @@
 // WebSocket upgrades and event streams that are relayed: handed to the carrier object of their session's slice, which holds both legs and can re-home them.
 
-import { GENERATION, sliceOf } from "../core/names.ts";
 import { requestProblem } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
 import { PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
+import { askCarrier } from "../platform/reach-carrier.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
-import { carrierStub } from "../platform/stubs.ts";
 import { handshakeHeaders, isUpgrade, upgraded } from "./handshake.ts";
 import { visitorOf } from "./locate.ts";
 import { claimOf, Draft, targetOf } from "./messages.ts";
@@ -14,7 +13,7 @@ import type { Arrival } from "./route.ts";
 import { tell } from "./tell.ts";
 
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
-  const { env, settings, request, given, url, requestId } = arrival;
+  const { settings, request, given, url, requestId } = arrival;
   const {
     route: { resume, rehomeOn, quietMs, originSilenceMs, park },
     pool,
@@ -41,14 +40,15 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
     ...(originSilenceMs === undefined ? {} : { originSilenceMs }),
     ...(park === undefined ? {} : { parkAfterMs: park.afterMs }),
   };
-  const headers = { ...handshakeHeaders(arrival, identified), [LIVE_HEADER]: encodeLiveRequest(live) };
-  const ring = { pool: pool.id, region: home, generation: GENERATION };
-  const carrier = carrierStub(env, settings.config, ring, sliceOf(point.lot, pool.carriers));
+  const headers = handshakeHeaders(arrival, identified);
   const target = new URL(targetOf(url, identified.route), url);
   // A socket says itself that its visitor has left; a signal would be kept beside it for as long as it lives.
   const gone = isUpgrade(given) ? {} : { signal: request.signal };
-  const asked = new Request(target, { headers, method: request.method, ...gone, redirect: "manual" });
-  const response = await carrier.fetch(asked).catch((error: unknown) => notCarried(error, requestId));
+  const asked = (standsIn: boolean): Request => {
+    const said = encodeLiveRequest(standsIn ? { ...live, parkAfterMs: undefined } : live);
+    return new Request(target, { headers: { ...headers, [LIVE_HEADER]: said }, method: request.method, ...gone, redirect: "manual" });
+  };
+  const response = await askCarrier(arrival, { pool, home, lot: point.lot }, asked).catch((error: unknown) => notCarried(error, requestId));
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
   const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };

@@ -1,7 +1,6 @@
 // Metrics for Prometheus (text format 0.0.4): what the ring objects count, and how old what KV has of them is. docs/metrics.md says what each means.
 // A scrape asks each ring object once, which asks nobody: no carrier is woken, and none is waited for.
 
-import { poolRegions } from "../core/home.ts";
 import { snapshotKvKey } from "../core/names.ts";
 import { GAP_BOUNDS_MS } from "../core/protocol.ts";
 import { decodeSnapshot } from "../core/snapshot.ts";
@@ -9,6 +8,7 @@ import type { Env, Settings } from "../platform/env.ts";
 import { within } from "../platform/limits.ts";
 import type { RingMetrics } from "../platform/ring-metrics.ts";
 import { ringStub } from "../platform/stubs.ts";
+import { knownRings } from "./admin-parts.ts";
 
 /** Prometheus gives up after ten seconds. */
 const ANSWER_MS = 4_000;
@@ -71,10 +71,9 @@ class Page {
 
 export async function scrape(env: Env, settings: Settings): Promise<string> {
   const { config } = settings;
-  const names = Object.keys(config.pools).flatMap((pool) => poolRegions(config, pool).map(({ id }) => ({ pool, region: id })));
   const nowMs = Date.now();
   const rings = await Promise.all(
-    names.map(async ({ pool, region }) => {
+    knownRings(settings).map(async ({ pool, region }) => {
       const asked = async (): Promise<RingMetrics> => ringStub(env, config, pool, region).metrics();
       const read = env.AFFINITY.get(snapshotKvKey(pool, region), settings.dev ? { type: "json" } : { type: "json", cacheTtl: 30 });
       const [ring, stored] = await Promise.allSettled([within(asked(), ANSWER_MS, "metrics"), within(read, ANSWER_MS, "KV")]);

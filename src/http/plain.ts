@@ -75,7 +75,7 @@ export async function carryHttp(arrival: Arrival, identified: Identified, home: 
 }
 
 function placedBy({ origin, region, epoch, reason, fence }: Routed): Placed {
-  return { origin: origin.id, region, epoch, reason, fence: fence ?? 0 };
+  return { origin: origin.id, region, epoch, reason, fence: fence ?? origin.bornFence ?? 0 }; // what is remembered of an id's former origin is older
 }
 
 interface Failure {

@@ -15,7 +15,7 @@ const INTRODUCTION = `# The admin API
 <!-- Made from the OpenAPI document by \`npm run docs:api\`: change src/core/admin-endpoints.ts and admin-shapes.ts instead. -->
 
 Under \`/_limpet\`, as JSON, with a token of \`LIMPET_ADMIN_TOKENS\` (\`Authorization: Bearer …\`; in \`dev\` it is \`dev\`) that has one of the scopes that an endpoint
-names. What tokens look like: [operating](operating.md#tokens). The same, for programs, is the OpenAPI 3.1 document at \`/_limpet/openapi.json\`, which
+names. What tokens look like: [configuration](configuration.md#environment). The same, for programs, is the OpenAPI 3.1 document at \`/_limpet/openapi.json\`, which
 needs no token.
 
 Refusals are problems (RFC 9457) with a \`code\`, a \`detail\` and a \`requestId\`; the page of each code is at \`${PROBLEMS_PATH}<code>\`. A wrong body is 400 with all of its

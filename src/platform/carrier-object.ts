@@ -38,31 +38,22 @@ import type { Env, SettingsSource } from "./env.ts";
 import { keyedHash } from "./keyed-hash.ts";
 import { Handover } from "./hand-over.ts";
 import { Handshakes, kindOf } from "./handshakes.ts";
-import { delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION } from "./limits.ts";
+import { AWAKE_MS, delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION, LOOK_EVERY_MS, REPORT_MS } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
 import { tally } from "./outcomes.ts";
 import { lifeMs, Parking, type Revived } from "./parking.ts";
 import type { ParkedSession } from "./parking-store.ts";
-import { RingClient } from "./ring-client.ts";
+import { RingClient, type RingLine } from "./ring-client.ts";
+import { StandIn } from "./stand-in.ts";
 import { StreamBacklog } from "./stream-backlog.ts";
 import { acceptAwake } from "./visitor-leg.ts";
-
-/** Between a change of what is carried and its report. */
-const REPORT_MS = 250;
-/**
- * While connections are open an alarm comes this often, and reports anew: where the object was lost meanwhile the alarm starts its next life,
- * which tells the ring object that nobody is here. An object whose sockets go out may be evicted after 15 minutes without one.
- */
-const AWAKE_MS = 5_000;
-/** Between two looks for origins that are silent and sessions at rest; routes say a second at least. */
-const LOOK_EVERY_MS = 500;
 
 const NAME_KEY = "name";
 const STARTED_KEY = "startedAtMs";
 
 export class CarrierObject extends DurableObject<Env> {
   readonly #sessions = new Map<string, CarriedSession>();
-  readonly #ring: RingClient;
+  readonly #ring: RingLine;
   readonly #settings: CarrierSettings;
   readonly #send: OriginFetch;
   readonly #dialled: SessionHost["dialled"];
@@ -94,10 +85,13 @@ export class CarrierObject extends DurableObject<Env> {
     const startedAtMs = Math.max(Date.now(), (ctx.storage.kv.get<number>(STARTED_KEY) ?? 0) + 1);
     ctx.storage.kv.put(STARTED_KEY, startedAtMs);
     this.#settings = new CarrierSettings(source, env, name?.ring.pool ?? "", ctx.storage.sql);
+    this.#send = originFetch(env, this.#settings, this.#settings.pool);
     const { pool } = this.#settings;
-    this.#send = originFetch(env, this.#settings, pool);
     this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings: this.#settings }, { id: pool }, region, origin, ...what);
-    this.#ring = new RingClient(env, this.#settings, name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 }, startedAtMs);
+    const its = name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 };
+    const client = (): RingLine => new RingClient(env, this.#settings, its, startedAtMs);
+    this.#ring =
+      its.standIn === undefined ? client() : new StandIn({ env, ctx, settings: this.#settings }, its, (keyHash) => this.#close([keyHash], RESTART));
     this.#parking = new Parking(ctx, {
       secrets: this.#settings.secrets,
       hashOf: (key) => keyedHash(this.#settings.secrets.at(-1) ?? "", this.#settings.pool, key),
@@ -138,6 +132,9 @@ export class CarrierObject extends DurableObject<Env> {
       this.ctx.waitUntil(this.#ring.over({ keyHash: live.keyHash, fence: placement.fence }, placement.origin));
     return answer(outcome, { live, session, connection, comeBack });
   }
+
+  /** Asked by Workers and stand-ins: is it there? */
+  async ping(): Promise<void> {}
 
   // — asked by the ring object —
 

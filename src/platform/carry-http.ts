@@ -52,8 +52,8 @@ export type Carried = (Answered | Failed) & {
   readonly last: Routed | undefined;
 };
 
-/** Tries of one request at all: the owner twice, then whoever the ring object's word brings, and one replay. */
-const ATTEMPTS_MAX = 6;
+/** Tries of one request at all: the owner twice, then whoever the ring object's word brings once each, so that all of a region may have died, and one replay. */
+const ATTEMPTS_MAX = 10;
 
 /** What is remembered between the attempts of one request. */
 interface Run {
@@ -156,11 +156,10 @@ async function afterFailure(
   if (!again) return failed("unreachable");
   if (word === "well") return run.wells++ === 0 ? undefined : failed("unreachable"); // it has just answered the ring object
   run.replayed = undefined;
-  if (word === "down") run.failures = 0;
-  else if (plain.pool.stickiness === "prefer") {
-    run.excluded.add(origin.id);
-    run.passing = true;
-  } else return failed("unreachable");
+  if (word === "down") return undefined;
+  if (plain.pool.stickiness !== "prefer") return failed("unreachable");
+  run.excluded.add(origin.id);
+  run.passing = true;
   return undefined;
 }
 

@@ -3,21 +3,18 @@
 // whatever this object dies of meanwhile. What must stay true: a revision is given out once, and each is larger than every one before it.
 
 import { DurableObject } from "cloudflare:workers";
-import { prevails, type AppliedConfig, type RetiredRing } from "../core/applied-config.ts";
+import { prevails, type AppliedConfig, type AuditRow, type RetiredRing, type Revision } from "../core/applied-config.ts";
 import { changesBetween, withoutSeeds, withSeedsOf, type ConfigChange } from "../core/config-diff.ts";
 import type { ConfigFault } from "../core/config-faults.ts";
 import type { Config } from "../core/config-types.ts";
 import { ringsOf } from "../core/home.ts";
 import { CONFIG_KV_KEY } from "../core/names.ts";
 import { chunks } from "./arrays.ts";
-import { ControlStore, toApplied, type AuditRow, type Revision } from "./control-store.ts";
+import { ControlStore, toApplied } from "./control-store.ts";
 import { ConfigFaults, SettingsFault, type Env, type SettingsSource } from "./env.ts";
 import { OBJECT_ANSWER_MS, within } from "./limits.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { ringStub } from "./stubs.ts";
-
-/** A configuration of a thousand origins has a quarter of that; a row of the object's database holds twice as much. */
-export const CONFIG_MAX_BYTES = 1024 * 1024;
 
 /** An object that dies with somebody still to be told goes on then. */
 const RETRY_MS = 1_000;
@@ -25,7 +22,7 @@ const RETRY_MAX_MS = 30_000;
 /** KV takes one write a second of a key. */
 const KV_EVERY_MS = 1_000;
 const TELL_AT_ONCE = 50;
-const LOOK_AT_RETIRED_MS = 30_000;
+const LOOK_AT_RETIRED_MS = 10_000;
 /** The outbox's name of KV; a ring's is `pool@region`. */
 const KV = "kv";
 
@@ -73,6 +70,7 @@ export class ControlObject extends DurableObject<Env> {
   #publishing = false;
   #failures = 0;
   #kvWrittenAtMs = -Infinity;
+  #lookAtRetiredMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env, source: SettingsSource) {
     super(ctx, env);
@@ -124,8 +122,14 @@ export class ControlObject extends DurableObject<Env> {
     return this.#take(draft, present, "undo", { ...order, why: order.why ?? `back to what revision ${previous.revision} said` });
   }
 
-  async audit(after: number, limit: number): Promise<AuditRow[]> {
-    return this.#store.audit(after, limit);
+  /** The newest changes, newest first. */
+  async audit(limit: number): Promise<AuditRow[]> {
+    return this.#store.newest(limit);
+  }
+
+  /** The oldest changes after one of them, and the newest one's number. */
+  async journal(after: number, limit: number): Promise<{ readonly entries: readonly AuditRow[]; readonly lastSeq: number }> {
+    return { entries: this.#store.audit(after, limit), lastSeq: this.#store.newest(1)[0]?.seq ?? 0 };
   }
 
   override async alarm(): Promise<void> {
@@ -202,6 +206,7 @@ export class ControlObject extends DurableObject<Env> {
       for (const ring of [...rings, ...this.#store.retired()]) this.#store.owe(targetOf(ring), revision);
       this.#store.owe(KV, revision);
     });
+    this.#lookAtRetiredMs = atMs + LOOK_AT_RETIRED_MS;
     this.ctx.waitUntil(this.ctx.storage.setAlarm(atMs + RETRY_MS));
     this.ctx.waitUntil(this.#publish());
     return { kind: "applied", revision, changes };
@@ -258,7 +263,7 @@ export class ControlObject extends DurableObject<Env> {
   /** Those that are empty need not be found any more. */
   async #lookAtRetired(): Promise<void> {
     const retired = this.#store.retired();
-    if (retired.length === 0) return;
+    if (retired.length === 0 || Date.now() < this.#lookAtRetiredMs) return;
     const answers = await Promise.allSettled(retired.map((ring) => within(this.#ring(ring).isEmpty(), OBJECT_ANSWER_MS, "retired ring")));
     const empty = retired.filter((_, index) => answers[index]?.status === "fulfilled" && answers[index].value);
     for (const ring of empty) this.#store.setRetired(ring, false);

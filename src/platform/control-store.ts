@@ -1,30 +1,7 @@
 // What the control object writes down (SQLite): the configurations that held, the newest last; who changed what; and whom it has still to tell.
 
-import type { AppliedConfig, RetiredRing } from "../core/applied-config.ts";
+import type { AppliedConfig, AuditRow, RetiredRing, Revision } from "../core/applied-config.ts";
 import type { ConfigChange } from "../core/config-diff.ts";
-
-export interface Revision {
-  readonly revision: number;
-  readonly text: string;
-  readonly source: "bundle" | "applied";
-  /** Of the bundle that it was applied over, or that it is. */
-  readonly bundleHash: number;
-  readonly atMs: number;
-  readonly who: string;
-  readonly why: string | undefined;
-}
-
-export interface AuditRow {
-  readonly seq: number;
-  readonly atMs: number;
-  readonly who: string;
-  readonly what: "apply" | "undo";
-  readonly revision: number;
-  readonly why: string | undefined;
-  /** The first of them. */
-  readonly changes: readonly ConfigChange[];
-  readonly changeCount: number;
-}
 
 /** The present one and twenty before it. */
 const REVISIONS_MAX = 21;
@@ -80,8 +57,17 @@ export class ControlStore {
 
   /** The oldest rows after `seq`, at most `limit`. */
   audit(seq: number, limit: number): AuditRow[] {
+    return this.#audit("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  }
+
+  /** The newest rows, newest first. */
+  newest(limit: number): AuditRow[] {
+    return this.#audit("ORDER BY seq DESC LIMIT ?", limit);
+  }
+
+  #audit(which: string, ...bindings: number[]): AuditRow[] {
     type Row = { seq: number; at_ms: number; who: string; what: string; revision: number; why: string | null; changes: string; change_count: number };
-    const rows = this.#sql.exec<Row>("SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+    const rows = this.#sql.exec<Row>(`SELECT * FROM audit ${which}`, ...bindings);
     return [...rows].map(({ at_ms: atMs, what, why, changes, change_count: changeCount, ...row }) => ({
       ...row,
       atMs,

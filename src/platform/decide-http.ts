@@ -63,7 +63,9 @@ export async function decideOn(
       return { decision: { kind: "refused", why: "owner-lost", epoch: view.snapshot.epoch, passed: [] }, views: [view], layer };
   }
   // What the visitor brings may be younger than what KV says.
-  const pin = hint && hint.fence < (plain.claim?.fence ?? 0) ? undefined : hint;
+  const born = plain.claim && view.byId.get(plain.claim.origin)?.bornFence;
+  const claimFence = plain.claim?.fence === born ? 0 : (plain.claim?.fence ?? 0); // no placement of its own
+  const pin = hint && hint.fence < claimFence ? undefined : hint;
   const order = regionOrder(platform.settings.config, pool, plain.home);
   const atHome = decideAtHome(plain, view, pin, excluded, order.length === 1);
   if (atHome) return { decision: atHome, views: [view], layer };

@@ -17,10 +17,6 @@ export type Lane = "moves" | "arrivals";
 export type Kind = (typeof KINDS)[number];
 const KINDS = ["socket", "stream"] as const;
 
-export function kindOf({ headers }: Request): Kind {
-  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
-}
-
 /** Gives the slot back; harmless when repeated. */
 export type Release = () => void;
 
@@ -182,4 +178,9 @@ class Counts {
 
 function other(lane: Lane): Lane {
   return lane === "moves" ? "arrivals" : "moves";
+}
+
+/** Of a visitor's request. */
+export function kindOf({ headers }: Request): Kind {
+  return headers.get("upgrade") === "websocket" ? "socket" : "stream";
 }

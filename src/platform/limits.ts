@@ -41,6 +41,33 @@ export const RECONNECT_BACKOFF_MS = [50, 150, 300, 600, 1_000] as const;
 export const FAILURES_UNREACHED = 2;
 export const FAILURES_REACHED = 4;
 
+/**
+ * A carrier that has not answered a live request for so long is pinged: most open a leg sooner. The ping's own limit: with both a visitor waits two seconds
+ * for a carrier that cannot be reached. And how long nobody of an isolate tries that one again.
+ */
+export const CARRIER_PING_AFTER_MS = 500;
+export const CARRIER_PING_MS = 1_500;
+export const CARRIER_SILENT_MS = 5_000;
+
+/** Between two looks of a carrier that stands in for another: does that one answer, is each session still where it belongs? */
+export const STAND_IN_LOOK_MS = 5_000;
+/** Its longest wait for the home ring's word: past it KV's snapshot has it. */
+export const STAND_IN_WORD_MS = 1_000;
+/** How long the home ring keeps a session where its stand-in was told, unless that asks again. */
+export const STAND_IN_ORDER_MS = 60_000;
+/** Visitors of a stand-in are sent back to the home carrier within this time of each other: its handshakes are six at a time. */
+export const STAND_IN_BACK_SPREAD_MS = 2_000;
+
+/** Between a change of what is carried and its report. */
+export const REPORT_MS = 250;
+/**
+ * While connections are open a carrier's alarm comes this often, and reports anew: where the object was lost meanwhile the alarm starts its next life,
+ * which tells the ring object that nobody is here. An object whose sockets go out may be evicted after 15 minutes without one.
+ */
+export const AWAKE_MS = 5_000;
+/** Between two looks for origins that are silent and sessions at rest; routes say a second at least. */
+export const LOOK_EVERY_MS = 500;
+
 /** A planned move's longest wait for `enter` after `leave`: past it the carrier asks the ring object itself. */
 export const MOVE_DEADLINE_MS = 6_000;
 
@@ -215,6 +242,13 @@ export const ORDERS_MAX = 5_000;
 /** Between two looks for orders that are over. */
 export const SWEEP_ORDERS_MS = 10_000;
 
+/** Leases of one ring, whatever their weight: who may register must not fill every snapshot. */
+export const LEASES_MAX = 1_000;
+/** An origin whose lease was not renewed is down so long before it is gone: it may have its sessions' state. */
+export const LEASE_GONE_MS = 600_000;
+/** A lease that is over, but no lapse as things are, is looked at again. */
+export const LEASE_AGAIN_MS = 5_000;
+
 /** Pins of sessions whose carrier was lost are kept this long for the visitors who come back. */
 export const ORPHAN_PIN_MS = 60_000;
 
@@ -238,3 +272,6 @@ export async function within<T>(work: Promise<T>, ms: number, what: string): Pro
 }
 
 export const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A configuration of a thousand origins has a quarter of that; a row of the control object's database holds twice as much. */
+export const CONFIG_MAX_BYTES = 1024 * 1024;

@@ -20,6 +20,9 @@ interface Ask {
   readonly answer: (answer: PlaceAnswer) => void;
 }
 
+/** What a carrier says to whoever has the word on its sessions' places. */
+export type RingLine = Pick<RingClient, "place" | "ended" | "accepted" | "report" | "over" | "adopt" | "reconfigured" | "saw">;
+
 export class RingClient {
   readonly #env: Env;
   readonly #settings: Settings;

@@ -1,5 +1,5 @@
 // The journal of a ring: each change with its epoch, who made it and why. Operators read it as the audit, and follow it as events. Bounded: the
-// oldest rows go first, what people did and what the ring did by itself apart, so that no flapping origin takes away who drained what.
+// oldest rows go first, of what the ring and its origins do by themselves apart from what people order: a night of flapping pushes no order out.
 
 export interface JournalEntry {
   /** Counts up in this ring. */
@@ -17,12 +17,18 @@ export interface JournalEntry {
 
 export type JournalNote = Pick<JournalEntry, "what" | "who" | "origin" | "why">;
 
-/** Of people's and of the ring's own, each: a quiet fleet's changes of months; half a megabyte at most. */
+/** Of each kind: a quiet fleet's changes of months; half a megabyte at most. */
 const ENTRIES_MAX = 2_000;
+/** So many more are let in before the oldest go: to look for them costs as much as reading all. */
+const SLACK = 200;
+
+/** Entries that nobody has ordered. */
+const BY_ITSELF = "who IN ('limpet', 'origin')";
 
 export class Journal {
   readonly #sql: SqlStorage;
   readonly #epoch: () => number;
+  readonly #counts: { itself: number; people: number };
 
   constructor(sql: SqlStorage, epoch: () => number) {
     this.#sql = sql;
@@ -30,20 +36,27 @@ export class Journal {
     sql.exec(
       "CREATE TABLE IF NOT EXISTS journal (seq INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, epoch INTEGER NOT NULL, what TEXT NOT NULL, who TEXT NOT NULL, origin TEXT, why TEXT)",
     );
+    const count = (where: string): number => [...sql.exec<{ n: number }>(`SELECT COUNT(*) AS n FROM journal WHERE ${where}`)][0]?.n ?? 0;
+    this.#counts = { itself: count(BY_ITSELF), people: count(`NOT ${BY_ITSELF}`) };
   }
 
   /** After the change was made: its epoch is the ring's then. */
   note({ what, who, origin, why }: JournalNote): void {
     const row = [Date.now(), this.#epoch(), what, who, origin ?? null, why ?? null];
     this.#sql.exec("INSERT INTO journal (at_ms, epoch, what, who, origin, why) VALUES (?, ?, ?, ?, ?, ?)", ...row);
-    const kind = who === "limpet" ? "who = 'limpet'" : "who <> 'limpet'";
-    const oldest = `SELECT seq FROM journal WHERE ${kind} ORDER BY seq DESC LIMIT 1 OFFSET ?`;
-    this.#sql.exec(`DELETE FROM journal WHERE ${kind} AND seq < (${oldest})`, ENTRIES_MAX - 1);
+    const kind = who === "limpet" || who === "origin" ? "itself" : "people";
+    if (++this.#counts[kind] <= ENTRIES_MAX + SLACK) return;
+    const where = kind === "itself" ? BY_ITSELF : `NOT ${BY_ITSELF}`;
+    this.#sql.exec(
+      `DELETE FROM journal WHERE ${where} AND seq NOT IN (SELECT seq FROM journal WHERE ${where} ORDER BY seq DESC LIMIT ?)`,
+      ENTRIES_MAX,
+    );
+    this.#counts[kind] = ENTRIES_MAX;
   }
 
-  /** The oldest entries after `seq`, at most `limit`. */
-  after(seq: number, limit: number): JournalEntry[] {
-    return this.#read("WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit);
+  /** The oldest entries after `seq`, at most `limit`; `ordered`: of those alone that people, or the configuration, have ordered. */
+  after(seq: number, limit: number, ordered = false): JournalEntry[] {
+    return this.#read(`WHERE seq > ? ${ordered ? `AND NOT ${BY_ITSELF}` : ""} ORDER BY seq LIMIT ?`, seq, limit);
   }
 
   /** The newest entries, newest first. */

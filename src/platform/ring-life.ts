@@ -2,7 +2,6 @@
 // change, and sets its clock. What others ask of it is in ring-object.ts.
 
 import type { AppliedConfig } from "../core/applied-config.ts";
-import { advanceDrain } from "../core/lifecycle.ts";
 import { parseRingObjectName } from "../core/names.ts";
 import type { Envelope } from "../core/protocol.ts";
 import type { Env, SettingsSource } from "./env.ts";
@@ -15,6 +14,8 @@ import { Callers } from "./ring-callers.ts";
 import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
+import { Drains } from "./ring-drains.ts";
+import { Leases } from "./ring-leases.ts";
 import { Members } from "./ring-members.ts";
 import { PlaceCounts } from "./ring-metrics.ts";
 import { Moves } from "./ring-moves.ts";
@@ -27,6 +28,7 @@ import { Quarantine } from "./ring-quarantine.ts";
 import { RingState } from "./ring-state.ts";
 import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
+import { StandIns } from "./ring-stand-ins.ts";
 import { RingStore } from "./ring-store.ts";
 import { RingWatch } from "./ring-watch.ts";
 import type { ConfigPlan } from "./ring-config.ts";
@@ -53,6 +55,8 @@ export class RingLife {
   readonly watch: RingWatch;
   readonly tables: RingTables;
   readonly members: Members;
+  readonly drains: Drains;
+  readonly leases: Leases;
   readonly operators: Operators;
   readonly journal: Journal;
   readonly quarantine: Quarantine;
@@ -60,6 +64,7 @@ export class RingLife {
   readonly firsts: RingFirsts;
   readonly places = new PlaceCounts();
   readonly startedAtMs = Date.now();
+  readonly standIns: StandIns;
   #reading: Promise<void> | undefined;
   #alarmAtMs = Infinity;
   #compareAtMs = 0;
@@ -87,13 +92,14 @@ export class RingLife {
     const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
     const log = (this.log = new MoveLog(name));
     this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.standIns = new StandIns(this.state, this.placing);
     this.tables = new RingTables(env, this.state, this.placing);
     this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);
     this.publisher = new Publisher(env.AFFINITY, this.state, store);
     this.prober.watch(this.state.view.snapshot.origins);
     const goOn = (work: Promise<void>): Promise<void> => {
-      const done = work.then(() => this.advanceDrains(Date.now()));
+      const done = work.then(() => this.drains.advance(Date.now()));
       this.#ctx.waitUntil(done);
       return done;
     };
@@ -102,14 +108,23 @@ export class RingLife {
       state: this.state,
       prober: this.prober,
       journal: this.journal,
+      drain: (origin, drains) => (drains ? this.drains.order(origin, "origin") : this.drains.undo(origin, "origin")),
       leaveLost: () => this.upkeep.leaveLost(),
       announce: () => this.announce(),
       goOn: (work) => this.#ctx.waitUntil(work.then(() => this.#schedule())),
     });
     const host = { env, settings: this.#settings, journal: this.journal, announce: () => this.announce(), goOn };
-    const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, watch: this.watch, moves: this.moves };
+    const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
-    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes: this.outcomes, orders: this.orders, members: this.members });
+    this.drains = new Drains({ ...host, ...parts, publisher: this.publisher });
+    this.leases = new Leases({ ...host, ...parts, members: this.members });
+    const { members, drains, leases, orders, outcomes } = this;
+    this.operators = new Operators({ ...host, ...parts, quarantine, log, outcomes, orders, members, drains, leases });
+    this.#noteConfig();
+  }
+
+  #noteConfig(): void {
+    for (const note of this.state.layers.takeNotes()) this.journal.note(note);
   }
 
   get isEmpty(): boolean {
@@ -127,7 +142,7 @@ export class RingLife {
     if (this.#settings.apply(applied)) {
       this.state.reconfigured();
       this.tables.reconfigured(regions);
-      this.journal.note({ what: "config", who: "config", why: `revision ${applied.revision}` });
+      this.#noteConfig();
       this.announce();
     }
     return this.config;
@@ -158,20 +173,11 @@ export class RingLife {
     this.#ctx.waitUntil(this.prober.probeDue().then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
+    this.leases.run(nowMs);
     this.upkeep.run(nowMs);
-    this.advanceDrains(nowMs);
+    this.drains.advance(nowMs);
     await this.publisher.run(nowMs);
     this.#schedule();
-  }
-
-  advanceDrains(nowMs: number): void {
-    for (const [origin, drain] of this.state.layers.drains()) {
-      const empty = this.state.isLeft(origin, drain) && this.tables.completeWithGuests;
-      const facts = { empty, epoch: this.state.view.snapshot.epoch, publishedEpoch: this.publisher.publishedEpoch(), nowMs };
-      const next = advanceDrain(drain, facts, this.state.pool);
-      if (next) this.state.layers.setDrain(origin, next);
-    }
-    this.announce();
   }
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
@@ -268,6 +274,7 @@ export class RingLife {
       this.prober.nextDueAtMs(),
       this.publisher.nextDueAtMs(),
       this.upkeep.nextDueAtMs(nowMs),
+      this.leases.nextDueAtMs(nowMs),
       this.tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
       busy ? nowMs + TICK_MS : Infinity,
     );

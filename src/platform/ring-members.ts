@@ -1,11 +1,13 @@
 // Origins that join, change and leave at run time, by an operator's order: each change is one epoch, and the same order twice is one. Who leaves
 // is drained first, and no session is moved to a joiner that has not answered yet.
 
-import { newDrain, type ConfiguredOrigin } from "../core/lifecycle.ts";
+import { newDrain } from "../core/drain.ts";
+import type { ConfiguredOrigin, MemberOrder } from "../core/lifecycle.ts";
 import { conflictOf, orderFor, standing, UNCHANGED, type OriginChange, type Surroundings, type WantedOrigin } from "../core/membership.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { HALT_MS } from "./limits.ts";
 import type { Journal } from "./ring-journal.ts";
+import type { Beside } from "./ring-layers.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { RingState } from "./ring-state.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
@@ -53,35 +55,49 @@ export class Members {
   }
 
   #put(id: string, wanted: WantedOrigin, by: string): MemberOutcome {
-    const origin = standing(id, wanted, this.#state.layers.membership);
-    const leaves = this.#state.layers.memberOrder(id)?.leavingAtMs !== undefined;
-    const drain = leaves ? undefined : this.#state.layers.drainOf(id); // who is brought back takes sessions again; another drain is another order
-    return this.#stand(origin, () => this.#state.layers.setMember(id, orderFor(origin, this.#state.layers.membership.configured), drain), {
-      back: leaves,
-      by,
-    });
+    const { layers } = this.#state;
+    const origin = standing(id, wanted, layers.membership);
+    const leaves = layers.memberOrder(id)?.leavingAtMs !== undefined;
+    const isTaken = layers.leaseOf(id) !== undefined; // from now on it is there without renewing anything
+    const drain = leaves ? undefined : layers.drainOf(id); // who is brought back takes sessions again; another drain is another order
+    return this.stand(origin, orderFor(origin, layers.membership.configured), { drain }, { back: leaves || isTaken, who: by });
   }
 
   #patch(id: string, change: OriginChange, by: string): MemberOutcome {
     const known = this.#state.view.byId.get(id);
     if (!known) return { kind: "unknown" };
     const { url, weight, salt, backup } = known;
-    const origin = standing(id, { url: change.url ?? url, weight: change.weight ?? weight, salt, backup }, this.#state.layers.membership);
-    const leavingAtMs = this.#state.layers.memberOrder(id)?.leavingAtMs;
-    const order = orderFor(origin, this.#state.layers.membership.configured);
-    const kept = leavingAtMs === undefined ? order : { ...(order ?? UNCHANGED), leavingAtMs };
-    return this.#stand(origin, () => this.#state.layers.setMember(id, kept, this.#state.layers.drainOf(id)), { back: false, by });
+    const { layers } = this.#state;
+    const origin = standing(id, { url: change.url ?? url, weight: change.weight ?? weight, salt, backup }, layers.membership);
+    const { leavingAtMs, leftBy } = layers.memberOrder(id) ?? UNCHANGED;
+    const order = orderFor(origin, layers.membership.configured);
+    const kept = leavingAtMs === undefined ? order : { ...(order ?? UNCHANGED), leavingAtMs, leftBy };
+    return this.stand(origin, kept, { drain: layers.drainOf(id), lease: layers.leaseOf(id) }, { back: false, who: by });
   }
 
-  /** Makes an origin what it is to be; nothing, where it is that already. */
-  #stand(origin: ConfiguredOrigin, order: () => void, { back, by }: { readonly back: boolean; readonly by: string }): MemberOutcome {
-    const conflict = conflictOf(origin, this.#state.layers.membership, this.surroundings());
+  /** Makes an origin what it is to be; nothing, where it is that already and nobody brings it `back`. */
+  stand(
+    origin: ConfiguredOrigin,
+    order: MemberOrder | undefined,
+    beside: Beside,
+    { back, who, why }: { readonly back: boolean; readonly who: string; readonly why?: string },
+  ): MemberOutcome {
+    const { layers } = this.#state;
+    const conflict = conflictOf(origin, layers.membership, this.surroundings());
     if (conflict !== undefined) return { kind: "conflict", why: conflict };
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
-    order();
+    const former = layers.memberOrder(origin.id);
+    const isAnother = former?.goneAtMs !== undefined && former.url !== undefined && former.url !== origin.url;
+    layers.setMember(origin.id, order, isAnother ? { ...beside, bornFence: this.#state.bear(origin.id) } : beside);
     const joined = before === undefined;
-    this.#ring.journal.note({ what: joined ? "join" : "change", who: by, origin: origin.id, why: changesOf(before, origin) });
+    const reasons = [changesOf(before, origin), why, isAnother ? "another server than had this id before" : undefined];
+    this.#ring.journal.note({
+      what: joined ? "join" : "change",
+      who,
+      origin: origin.id,
+      why: reasons.filter((reason) => reason !== undefined && reason !== "").join("; "),
+    });
     if (joined) this.#ring.placing.pace.doubt(origin.id, Date.now() + HALT_MS); // no session is moved to one that has never answered
     this.#ring.announce();
     if (joined) void this.#ring.placing.ownVerdict(origin.id); // never rejects
@@ -89,16 +105,27 @@ export class Members {
   }
 
   #remove(id: string, by: string): MemberOutcome {
-    const order = this.#state.layers.memberOrder(id);
-    if (order?.goneAtMs !== undefined || order?.leavingAtMs !== undefined) return DONE;
+    const { layers, pool } = this.#state;
+    const order = layers.memberOrder(id);
+    if (order?.goneAtMs !== undefined || order?.leavingAtMs !== undefined) return this.#removeForGood(id, order, by);
     if (!this.#state.view.byId.has(id)) return { kind: "unknown" };
     const nowMs = Date.now();
-    const drain = this.#state.layers.drainOf(id) ?? newDrain(nowMs);
-    const leaving = { ...(order ?? UNCHANGED), leavingAtMs: nowMs };
-    if (drain.drainedAtMs === undefined) this.#state.layers.setMember(id, leaving, drain);
-    else this.#state.layers.setMember(id, { ...leaving, goneAtMs: nowMs }, undefined);
-    this.#ring.journal.note({ what: "remove", who: by, origin: id });
+    const drain = layers.drainOf(id) ?? newDrain(nowMs, { mode: pool.drain.mode, deadlineMs: pool.drain.deadlineMs, by });
+    const leaving = { ...(order ?? UNCHANGED), leavingAtMs: nowMs, leftBy: by };
+    if (drain.drainedAtMs === undefined) layers.setMember(id, leaving, { drain, lease: layers.leaseOf(id) });
+    else layers.setGone(id, leaving, nowMs);
+    this.#ring.journal.note({ what: drain.drainedAtMs === undefined ? "remove" : "gone", who: by, origin: id });
     this.#ring.upkeep.leaveLost();
+    this.#ring.announce();
+    return DONE;
+  }
+
+  /** It goes, or is gone, already. Where nobody had ordered that, neither the configuration nor a lease brings it back from now on. */
+  #removeForGood(id: string, order: MemberOrder, by: string): MemberOutcome {
+    const { layers } = this.#state;
+    if (order.leftBy !== "config" && order.leftBy !== "origin") return DONE;
+    layers.setMember(id, { ...order, leftBy: by }, { drain: layers.drainOf(id), lease: layers.leaseOf(id) });
+    this.#ring.journal.note({ what: "remove", who: by, origin: id });
     this.#ring.announce();
     return DONE;
   }
@@ -109,7 +136,7 @@ export class Members {
     const views = this.#state.views();
     const seen = new Set(views.map(({ snapshot }) => snapshot.region));
     const told = views.flatMap(({ snapshot: { region, origins } }) =>
-      origins.map(({ id, url, lifecycle }) => ({ id, region, url, active: lifecycle === "active" })),
+      origins.map(({ id, url, lifecycle }) => ({ id, region, url, active: lifecycle === "active" || lifecycle === "joining" })),
     );
     const written = pool.origins.filter(({ region }) => !seen.has(region)).map(({ id, region, url }) => ({ id, region, url, active: true }));
     return { pool: [...told, ...written], region: name.region };

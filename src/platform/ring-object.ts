@@ -6,6 +6,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AppliedConfig } from "../core/applied-config.ts";
 import type { Decision } from "../core/decision.ts";
+import type { DrainWish } from "../core/drain.ts";
+import type { WantedLease } from "../core/membership.ts";
 import type {
   EndedItem,
   Envelope,
@@ -27,7 +29,7 @@ import type { Env, SettingsSource } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
 import type { Verdict } from "./ring-health.ts";
 import type { MemberChange } from "./ring-members.ts";
-import type { MemberAnswer, MoveAnswer } from "./ring-operators.ts";
+import type { Asker, MoveAnswer, OrderAnswer } from "./ring-operators.ts";
 import type { Outcomes } from "./outcomes.ts";
 import type { Published } from "./ring-publisher.ts";
 import { explain, type Explained } from "./ring-explain.ts";
@@ -94,6 +96,14 @@ export class RingObject extends DurableObject<Env> {
       this.#life.tables.counted(envelope.slice, new Map(Object.entries(connections)));
       if (tally) this.#life.tables.tallied(envelope.slice, envelope.incarnation, tally);
     });
+  }
+
+  /** Asked by carriers of other regions that stand in for ours: where these sessions are, or go. They are kept there for a while. */
+  async standIn(items: readonly FindItem[]): Promise<Decision[]> {
+    await this.#life.up();
+    const decisions = await Promise.all(items.map((item) => this.#life.standIns.place(item)));
+    this.#life.announce();
+    return decisions;
   }
 
   // — asked by Workers —
@@ -172,7 +182,7 @@ export class RingObject extends DurableObject<Env> {
   /** Placements that are over at our origins. The same session may have another here, older or younger: it may have been placed twice at a time. */
   async guestsEnded(items: readonly EndedItem[]): Promise<void> {
     for (const item of items) this.#life.state.guests.delete(guestId(item));
-    this.#life.advanceDrains(Date.now());
+    this.#life.drains.advance(Date.now());
   }
 
   /** Our sessions at a neighbour's origins. Does not wait for our own tables: two that start together would wait for each other. */
@@ -216,14 +226,14 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.operators.status();
   }
 
-  async drain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async drain(origin: string, by: string, wish: DrainWish = {}, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.drain(origin, by);
+    return this.#life.operators.drain(origin, by, wish, asker);
   }
 
-  async undrain(origin: string, by: string): Promise<OriginStatus | undefined> {
+  async undrain(origin: string, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.undrain(origin, by);
+    return this.#life.operators.undrain(origin, by, asker);
   }
 
   async regionDown(by: string): Promise<RingStatus> {
@@ -242,9 +252,15 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** An origin joins, changes or leaves. */
-  async member(origin: string, change: MemberChange, by: string): Promise<MemberAnswer> {
+  async member(origin: string, change: MemberChange, by: string, asker: Asker = {}): Promise<OrderAnswer> {
     await this.#life.up();
-    return this.#life.operators.member(origin, change, by);
+    return this.#life.operators.member(origin, change, by, asker);
+  }
+
+  /** An origin says that it is there, and for how long that holds. */
+  async lease(origin: string, wanted: WantedLease, by: string, asker: Asker = {}): Promise<OrderAnswer> {
+    await this.#life.up();
+    return this.#life.operators.lease(origin, wanted, by, asker);
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {
@@ -292,9 +308,9 @@ export class RingObject extends DurableObject<Env> {
     return this.#life.journal.newest(limit);
   }
 
-  /** The oldest changes after one of them, and the newest one's number. */
-  async journal(after: number, limit: number): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
-    return { entries: this.#life.journal.after(after, limit), lastSeq: this.#life.journal.lastSeq };
+  /** The oldest changes after one of them, all or those that were ordered, and the newest one's number. */
+  async journal(after: number, limit: number, ordered = false): Promise<{ readonly entries: readonly JournalEntry[]; readonly lastSeq: number }> {
+    return { entries: this.#life.journal.after(after, limit, ordered), lastSeq: this.#life.journal.lastSeq };
   }
 
   // — the clock —

@@ -5,8 +5,9 @@ import { READY } from "../core/agent-words.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { Layers } from "../core/lifecycle.ts";
 import { NOTHING_OBSERVED, type Observed } from "../core/observed.ts";
-import { isOver, nextShare, NO_SHARE } from "../core/ramp.ts";
+import { isNeeded, isOver, nextShare, NO_SHARE } from "../core/ramp.ts";
 import { FULL_SHARE } from "../core/share.ts";
+import type { SnapshotOrigin } from "../core/snapshot.ts";
 import type { RingStore } from "./ring-store.ts";
 
 export class RingObserved {
@@ -47,25 +48,21 @@ export class RingObserved {
     this.#store.setObserved(origin, this.#facts.get(origin));
   }
 
-  /** They take nothing before their first good check. */
-  join(origins: readonly string[]): void {
-    for (const origin of origins) this.change(origin, { joining: true });
-  }
-
   setDown(origin: string, down: boolean, nowMs: number): void {
     if (down) this.#down.add(origin);
     else this.#down.delete(origin);
     this.#store.setDown(origin, down);
-    if (down && !this.of(origin).joining) this.fell(origin, nowMs); // who has never served has left nobody
+    if (down) this.fell(origin, nowMs);
   }
 
   /** Down or ejected: whatever it took others have now, and its return begins with nothing. */
   fell(origin: string, nowMs: number): void {
-    this.change(origin, { fellAtMs: nowMs, share: undefined });
+    if (!this.of(origin).joining) this.change(origin, { fellAtMs: nowMs, share: undefined }); // who has never served has left nobody
   }
 
-  /** It takes sessions again, or for the first time: more and more. */
-  rise(origin: string, nowMs: number): void {
+  /** It takes sessions again, or for the first time: more and more, where the others of the ring can do without it for so long. */
+  restart(origin: string, origins: readonly SnapshotOrigin[], nowMs: number): void {
+    if (isNeeded(origins, origin, this.#pool().panicShare, nowMs)) return this.#fill(origin, nowMs);
     this.change(origin, { share: NO_SHARE });
     this.aim(origin, nowMs);
   }
@@ -76,15 +73,6 @@ export class RingObserved {
     const { horizonMs, holdDownMs, slowStart } = this.#pool();
     const next = nextShare(share, word.share, fellAtMs, { horizonMs, holdDownMs, windowMs: slowStart.windowMs }, nowMs);
     if (next !== share) this.change(origin, { share: next === FULL_SHARE ? undefined : next });
-  }
-
-  /** All that it says it can, at once; and so does everyone who is on the way. */
-  fill(origin: string, nowMs: number): void {
-    for (const [id, { share, word = READY }] of this.#facts) {
-      if (id !== origin && (!share || isOver(share, nowMs))) continue;
-      const { share: to } = word;
-      this.change(id, { share: to === 1 ? undefined : { from: to, to, startAtMs: 0, endAtMs: 0 } });
-    }
   }
 
   /** Of an origin that left: another one may come under its name. */
@@ -98,5 +86,14 @@ export class RingObserved {
   /** Those who are not among `kept` have left. */
   keepOnly(kept: ReadonlySet<string>): void {
     for (const id of [...this.#down, ...this.#facts.keys()]) if (!kept.has(id)) this.forget(id);
+  }
+
+  /** All that it says it can, at once; and so does everyone who is on the way. */
+  #fill(origin: string, nowMs: number): void {
+    for (const [id, { share, word = READY }] of this.#facts) {
+      if (id !== origin && (!share || isOver(share, nowMs))) continue;
+      const { share: to } = word;
+      this.change(id, { share: to === 1 ? undefined : { from: to, to, startAtMs: 0, endAtMs: 0 } });
+    }
   }
 }

@@ -2,13 +2,17 @@
 // tables are read, or too late to be waited for.
 
 import { unavailability } from "../core/availability.ts";
-import { newDrain, originOf } from "../core/lifecycle.ts";
-import { stayingOrder } from "../core/membership.ts";
+import { registrar, type DrainWish } from "../core/drain.ts";
+import { etagOf } from "../core/if-match.ts";
+import { originOf } from "../core/lifecycle.ts";
+import type { WantedLease } from "../core/membership.ts";
 import { sliceOf } from "../core/names.ts";
 import type { Env, Settings } from "./env.ts";
 import { callsEveryMs, delay, MOVE_WAIT_MS, PULL_TIMEOUT_MS, within } from "./limits.ts";
 import type { OutcomeSums } from "./outcomes.ts";
+import type { Drains } from "./ring-drains.ts";
 import type { Journal } from "./ring-journal.ts";
+import type { Leases } from "./ring-leases.ts";
 import type { MoveLog } from "./move-log.ts";
 import type { Moves } from "./ring-moves.ts";
 import type { MemberChange, MemberOutcome, Members } from "./ring-members.ts";
@@ -16,11 +20,19 @@ import type { Orders } from "./ring-orders.ts";
 import type { Placing } from "./ring-placing.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
-import { describeGone, describeOrigin, describeSession, type OriginStatus, type RingStatus, type SessionStatus } from "./ring-status.ts";
+import {
+  describeDrain,
+  describeGone,
+  describeOrigin,
+  describeSession,
+  type Counted,
+  type OriginStatus,
+  type RingStatus,
+  type SessionStatus,
+} from "./ring-status.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
 import type { Upkeep } from "./ring-upkeep.ts";
-import type { RingWatch } from "./ring-watch.ts";
 import { carrierStub } from "./stubs.ts";
 
 /** What of the ring object operators look into, and work with. */
@@ -30,23 +42,35 @@ interface Ring {
   readonly state: RingState;
   readonly tables: RingTables;
   readonly placing: Placing;
-  readonly upkeep: Upkeep;
-  readonly watch: RingWatch;
   readonly moves: Moves;
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
-  readonly journal: Journal;
   readonly outcomes: OutcomeSums;
   readonly orders: Orders;
   readonly members: Members;
+  readonly journal: Journal;
+  readonly upkeep: Upkeep;
+  readonly drains: Drains;
+  readonly leases: Leases;
   /** Tells everyone who holds a copy of what has changed. */
   readonly announce: () => void;
   /** Goes on with moves in the background. */
   readonly goOn: (work: Promise<void>) => Promise<void>;
 }
 
-export type MemberAnswer =
-  Exclude<MemberOutcome, { kind: "done" }> | { readonly kind: "done"; readonly joined: boolean; readonly origin: OriginStatus };
+/** What goes with an order. */
+export interface Asker {
+  /** It counts only at one of these entity tags of the ring. */
+  readonly ifMatch?: readonly string[] | undefined;
+  /** The token may register origins, and order nothing else. */
+  readonly registers?: boolean | undefined;
+}
+
+export type OrderAnswer =
+  | Exclude<MemberOutcome, { kind: "done" }>
+  | { readonly kind: "done"; readonly joined: boolean; readonly origin: OriginStatus }
+  /** The ring is not as whoever ordered believed: `etag` is its present tag. */
+  | { readonly kind: "changed"; readonly etag: string };
 
 export type MoveAnswer =
   | { readonly kind: "told"; readonly session: SessionStatus }
@@ -88,27 +112,15 @@ export class Operators {
     };
   }
 
-  drain(origin: string, by: string): OriginStatus | undefined {
-    const { state, announce, upkeep, journal } = this.#ring;
-    if (state.view.byId.has(origin) && !state.layers.drainOf(origin)) {
-      state.layers.setDrain(origin, newDrain(Date.now()));
-      journal.note({ what: "drain", who: by, origin });
-      upkeep.leaveLost(); // before the ring's change is followed: who leaves leaves for the drain
-      announce();
-    }
-    return this.origin(origin);
+  drain(origin: string, by: string, wish: DrainWish, asker: Asker): OrderAnswer {
+    return this.#ordered(origin, asker, () => this.#ring.drains.order(origin, asker.registers ? registrar(by) : by, wish));
   }
 
-  undrain(origin: string, by: string): OriginStatus | undefined {
-    const { state, announce, journal, watch } = this.#ring;
-    const drain = state.view.byId.has(origin) ? state.layers.drainOf(origin) : undefined;
-    if (drain) {
-      if (drain.closedAtMs !== undefined) watch.restart(origin); // before that nobody was sent elsewhere for good
-      state.layers.setMember(origin, stayingOrder(state.layers.memberOrder(origin)), undefined);
-      journal.note({ what: "undrain", who: by, origin });
-      announce();
-    }
-    return this.origin(origin);
+  undrain(origin: string, by: string, asker: Asker): OrderAnswer {
+    return this.#ordered(origin, asker, () => {
+      const why = this.#ring.drains.undo(origin, asker.registers ? registrar(by) : by);
+      return why === undefined ? undefined : { kind: "conflict", why };
+    });
   }
 
   /** The whole region: each of its origins is drained, and those that join meanwhile. */
@@ -132,23 +144,48 @@ export class Operators {
   }
 
   /** An origin joins, changes or leaves. */
-  member(id: string, change: MemberChange, by: string): MemberAnswer {
-    const outcome = this.#ring.members.change(id, change, by);
+  member(id: string, change: MemberChange, by: string, asker: Asker): OrderAnswer {
+    return this.#ordered(id, asker, () => this.#ring.members.change(id, change, by));
+  }
+
+  /** An origin says that it is there. */
+  lease(id: string, wanted: WantedLease, by: string, asker: Asker): OrderAnswer {
+    return this.#ordered(id, asker, () => this.#ring.leases.take(id, wanted, by));
+  }
+
+  /** The order that is given in this turn, if the ring is still as whoever gives it believes. */
+  #ordered(id: string, { ifMatch }: Asker, order: () => MemberOutcome | undefined | void): OrderAnswer {
+    const etag = etagOf(this.#ring.state.view.snapshot);
+    if (ifMatch && !ifMatch.includes(etag)) return { kind: "changed", etag };
+    const outcome = order() ?? { kind: "done", joined: false };
     if (outcome.kind !== "done") return outcome;
     const origin = this.origin(id);
     return origin ? { ...outcome, origin } : { kind: "unknown" };
   }
 
-  /** One that an operator has removed is told of as long as that is remembered. */
+  /** One that has left is told of as long as that is remembered. */
   origin(id: string): OriginStatus | undefined {
-    const { state, tables, outcomes } = this.#ring;
+    const { state } = this.#ring;
     const origin = state.view.byId.get(id);
     const left = origin || state.layers.memberOrder(id)?.goneAtMs === undefined ? undefined : originOf(id, state.layers.membership);
-    if (left) return describeGone(left, state.name.region, outcomes.of(id));
-    if (!origin) return undefined;
-    const sessions = state.loadOf(id) - state.live.openingCount(id);
-    const connections = tables.connectionsByOrigin().get(id) ?? 0;
-    return describeOrigin(origin, state.name.region, { sessions, connections, outcomes: outcomes.of(id) }, Date.now());
+    if (left) return describeGone(left, this.#counted(id));
+    return origin && describeOrigin(origin, this.#counted(id), Date.now());
+  }
+
+  #counted(id: string): Counted {
+    const { state, tables, outcomes, leases } = this.#ring;
+    const { region, generation, epoch } = state.view.snapshot;
+    const [drain, lease] = [state.layers.drainOf(id), state.layers.leaseOf(id)];
+    return {
+      region,
+      generation,
+      epoch,
+      sessions: state.loadOf(id) - state.live.openingCount(id),
+      connections: tables.connectionsByOrigin().get(id) ?? 0,
+      outcomes: outcomes.of(id),
+      drain: drain && describeDrain(drain, state.pool),
+      lease: lease && { ttlMs: lease.ttlMs, instance: lease.instance, lapsedAtMs: lease.lapsedAtMs, expiresAtMs: leases.expiresAtMs(id) ?? 0 },
+    };
   }
 
   async session(keyHash: string): Promise<SessionStatus | undefined> {

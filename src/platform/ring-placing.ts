@@ -221,7 +221,7 @@ export class Placing {
 
   /** The answer that leaves a session where it is; `undefined` when its origin is lost (and its move, if it has one, under way). */
   async #kept(row: LiveRow, item: PlaceItem): Promise<PlaceAnswer | undefined> {
-    const lost = (): boolean => lossOf(this.#state.viewOfRegion(row.region)?.byId.get(row.origin), Date.now(), new Set()) !== undefined;
+    const lost = (): boolean => lossOf(this.#state.viewOfRegion(row.region)?.byId.get(row.origin), Date.now(), new Set(), row.fence) !== undefined;
     if (lost()) return undefined;
     if (!item.excluded.includes(row.origin)) return { kind: "placed", placement: this.placementOf(row) };
     const verdict = await this.verdict(row.region, row.origin);

@@ -1,9 +1,13 @@
 // A region that an operator has taken out: each of its origins is drained, by an order of its own like any other, at the pace and until the deadline.
 // What is remembered beside is which drains they are: only those end when the region is brought back.
 
-import { membersOf, newDrain, type DrainOrder } from "../core/lifecycle.ts";
+import { newDrain, type DrainOrder } from "../core/drain.ts";
+import { membersOf } from "../core/lifecycle.ts";
 import type { RingLayers } from "./ring-layers.ts";
 import type { RingStore } from "./ring-store.ts";
+
+/** At the pool's deadline. An operator's own order takes it over, and then it stays when the region is back. */
+const TERMS = { mode: "move", deadlineMs: undefined, by: "region" } as const;
 
 export class RegionDown {
   readonly #layers: RingLayers;
@@ -39,9 +43,11 @@ export class RegionDown {
   /** Those stay that somebody has ordered to be drained or to leave, before or since. `false`: it was not down. */
   up(): boolean {
     if (!this.#orderedAtMs) return false;
-    const ended = [...this.#orderedAtMs].filter(
-      ([id, orderedAtMs]) => this.#layers.drainOf(id)?.orderedAtMs === orderedAtMs && this.#layers.memberOrder(id)?.leavingAtMs === undefined,
-    );
+    const ended = [...this.#orderedAtMs].filter(([id, orderedAtMs]) => {
+      const drain = this.#layers.drainOf(id);
+      const isOurs = drain?.orderedAtMs === orderedAtMs && (drain.by === TERMS.by || drain.by === ""); // an older version's says nothing
+      return isOurs && this.#layers.memberOrder(id)?.leavingAtMs === undefined;
+    });
     this.#orderedAtMs = undefined;
     this.#store.set("regionDown", "");
     this.#layers.setDrains(new Map(ended.map(([id]) => [id, undefined])));
@@ -52,6 +58,6 @@ export class RegionDown {
     const ids = membersOf(this.#layers.membership).flatMap(({ id }) => (this.#layers.drainOf(id) || this.#orderedAtMs?.has(id) ? [] : [id]));
     this.#orderedAtMs = new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]);
     this.#store.set("regionDown", JSON.stringify([...this.#orderedAtMs]));
-    this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs)])));
+    this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
   }
 }

@@ -7,11 +7,11 @@ import { decide } from "../core/decide.ts";
 import { markFor, nextFence } from "../core/fence.ts";
 import { regionOrder } from "../core/home.ts";
 import { isLearned } from "../core/learned.ts";
-import type { DrainOrder } from "../core/lifecycle.ts";
+import type { DrainOrder } from "../core/drain.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
-import { isInMotion, passesMotion, settlesAtMs } from "../core/motion.ts";
+import { isAlwaysAt } from "../core/motion.ts";
 import { PLACEMENT } from "../core/ring.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
@@ -74,7 +74,7 @@ export class RingState {
       () => this.commit(),
     );
     this.regionDown = new RegionDown(this.layers, store);
-    const changed = this.layers.takeConfig(settings, name.region);
+    const changed = this.layers.takeConfig(settings, name.region, (origin) => this.bear(origin));
     this.#view = this.#build();
     if (this.#followKept() || changed || this.#view.snapshot.epoch === 0) this.commit();
   }
@@ -96,7 +96,7 @@ export class RingState {
   reconfigured(): void {
     this.#pool = this.#poolOf(this.#settings);
     this.#nameNeighbours();
-    this.layers.takeConfig(this.#settings, this.name.region);
+    this.layers.takeConfig(this.#settings, this.name.region, (origin) => this.bear(origin));
     this.commit();
   }
 
@@ -210,6 +210,12 @@ export class RingState {
     return this.#pins.size;
   }
 
+  /** Where an order keeps a session, and until when. */
+  orderOf(keyHash: string): { readonly origin: string; readonly untilMs: number } | undefined {
+    const pin = this.#pins.get(keyHash);
+    return pin && pin.orderedUntilMs > 0 ? { origin: pin.origin, untilMs: pin.orderedUntilMs } : undefined;
+  }
+
   get orderCount(): number {
     return this.#orders.size;
   }
@@ -243,9 +249,17 @@ export class RingState {
     for (const keyHash of this.#orders) {
       const pin = this.#pins.get(keyHash);
       if (!pin) continue;
-      const loss = lossOf(this.viewOfRegion(pin.region)?.byId.get(pin.origin), nowMs, new Set());
+      const loss = lossOf(this.viewOfRegion(pin.region)?.byId.get(pin.origin), nowMs, new Set(), pin.fence);
       if (pin.orderedUntilMs <= nowMs || loss === "gone" || loss === "drained") this.endOrder(keyHash, Infinity);
     }
+  }
+
+  /** The fence from which on an id of ours is another origin's; nothing is pinned to it any more. To be followed by an epoch. */
+  bear(origin: string): number {
+    const pins = [...this.#pins.values()].filter((pin) => pin.origin === origin && pin.region === this.name.region);
+    for (const { keyHash } of pins) this.#deletePin(keyHash);
+    if (pins.length > 0) this.#store.set("hintsVersion", this.#store.number("hintsVersion") + 1);
+    return this.fence();
   }
 
   /** Writes pins for the sessions that are not where the ring says, takes those away that are. A change is a new hints version. */
@@ -312,28 +326,13 @@ export class RingState {
     const { balance } = this.pool;
     if (row.learned && row.movedFrom === undefined && row.reason === "claim") return true;
     if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
-    if (this.ringPlaceOf(row) !== row.origin) return false;
-    const nowMs = Date.now();
-    if (!this.#view.snapshot.origins.some((origin) => isInMotion(origin, nowMs))) return true;
-    return !passesMotion(this.#view, row, nowMs) && this.ringPlaceOf(row, Infinity) === row.origin;
-  }
-
-  /** When the last share of our origins is what it is to be; `undefined`: all are. */
-  settlesAtMs(nowMs: number): number | undefined {
-    return settlesAtMs(this.#view.snapshot.origins, nowMs);
+    return isAlwaysAt(this.#view, row, (atMs) => this.ringPlaceOf(row, atMs), Date.now());
   }
 
   /** Where the ring alone says that a key belongs, now or at another time, without regard to load; `undefined`: nowhere. */
   ringPlaceOf(key: KeyPoint, nowMs = Date.now()): string | undefined {
-    const decision = decide({
-      key,
-      keyed: true,
-      regions: this.views(),
-      excluded: new Set(),
-      policy: { ...this.pool, stickiness: "prefer" },
-      balance: { kind: "ring" },
-      nowMs,
-    });
+    const policy = { ...this.pool, stickiness: "prefer" as const };
+    const decision = decide({ key, keyed: true, regions: this.views(), excluded: new Set(), policy, balance: { kind: "ring" }, nowMs });
     return decision.kind === "routed" ? decision.origin.id : undefined;
   }
 

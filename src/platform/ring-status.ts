@@ -1,7 +1,8 @@
 // What operators see of a ring: the shapes of the admin API, made from what the ring object knows.
 
 import type { Reason } from "../core/decision.ts";
-import type { ConfiguredOrigin } from "../core/lifecycle.ts";
+import { closesAtMs, type DrainOrder, type DrainPolicy } from "../core/drain.ts";
+import type { ConfiguredOrigin, Lease } from "../core/lifecycle.ts";
 import { shareAt } from "../core/share.ts";
 import type { Tally } from "../core/protocol.ts";
 import type { MoveReason } from "./move-log.ts";
@@ -24,12 +25,28 @@ export interface OriginStatus {
   readonly maintenance?: true | undefined;
   /** 0–1, now. */
   readonly share: number;
+  /** It takes sessions, as many as it will: active, well, and its ramp is over. */
+  readonly serving: boolean;
+  /** The ring's, when this was told. */
+  readonly generation: number;
+  readonly epoch: number;
+  readonly drain?: DrainStatus | undefined;
+  readonly lease?: LeaseStatus | undefined;
   /** While the share changes by a plan: when that has ended. */
   readonly shareEndsAtMs?: number;
   readonly sessions: number;
   readonly connections: number;
   /** What became of plain requests to it, as Workers have told since the ring object's start: faults within a second or two, the rest in batches of thousands. */
   readonly outcomes: Outcomes;
+}
+
+export interface DrainStatus extends Pick<DrainOrder, "by" | "mode" | "orderedAtMs" | "closedAtMs" | "drainedAtMs"> {
+  /** When it is closed, whoever is left. */
+  readonly closesAtMs: number;
+}
+
+export interface LeaseStatus extends Pick<Lease, "ttlMs" | "instance" | "lapsedAtMs"> {
+  readonly expiresAtMs: number;
 }
 
 export interface RingStatus {
@@ -74,21 +91,26 @@ export interface SessionStatus {
   readonly state: "settled" | "moving" | "parked" | "quarantined" | "lifted";
 }
 
-export function describeOrigin(
-  origin: SnapshotOrigin,
-  region: string,
-  counted: Pick<OriginStatus, "sessions" | "connections" | "outcomes">,
-  nowMs: number,
-): OriginStatus {
+/** What is known of an origin beside the snapshot. */
+export type Counted = Pick<OriginStatus, "region" | "generation" | "epoch" | "sessions" | "connections" | "outcomes" | "drain" | "lease">;
+
+export function describeOrigin(origin: SnapshotOrigin, counted: Counted, nowMs: number): OriginStatus {
   const { id, url, weight, salt, backup, lifecycle, health, share, maintenance } = origin;
+  const isRamping = nowMs < share.endAtMs || nowMs < share.startAtMs;
+  const serving = lifecycle === "active" && health === "healthy" && !isRamping && maintenance === undefined;
   const plan = nowMs < share.endAtMs ? { shareEndsAtMs: share.endAtMs } : {};
-  const own = { id, url, region, weight, salt, backup, state: lifecycle, health, ...(maintenance && { maintenance }) };
-  return { ...own, share: shareAt(share, nowMs), ...plan, ...counted };
+  const own = { id, url, weight, salt, backup, state: lifecycle, health, ...(maintenance && { maintenance }) };
+  return { ...own, share: shareAt(share, nowMs), ...plan, serving, ...counted };
 }
 
 /** Nobody watches over it any more. */
-export function describeGone({ id, url, weight, salt, backup }: ConfiguredOrigin, region: string, outcomes: Outcomes): OriginStatus {
-  return { id, url, region, weight, salt, backup, state: "gone", health: "down", share: 0, sessions: 0, connections: 0, outcomes };
+export function describeGone({ id, url, weight, salt, backup }: ConfiguredOrigin, counted: Counted): OriginStatus {
+  return { id, url, weight, salt, backup, state: "gone", health: "down", share: 0, serving: false, ...counted };
+}
+
+export function describeDrain(drain: DrainOrder, pool: DrainPolicy): DrainStatus {
+  const { by, mode, orderedAtMs, closedAtMs, drainedAtMs } = drain;
+  return { by, mode, orderedAtMs, closesAtMs: closesAtMs(drain, pool), closedAtMs, drainedAtMs };
 }
 
 export function describeSession(

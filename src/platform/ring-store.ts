@@ -1,8 +1,10 @@
 // What a ring object writes down (SQLite): what must survive an eviction. Synchronous, one small function a fact.
 
-import type { ConfiguredOrigin, DrainOrder, MemberOrder } from "../core/lifecycle.ts";
+import type { DrainOrder } from "../core/drain.ts";
+import type { ConfiguredOrigin, MemberOrder } from "../core/lifecycle.ts";
 import type { Observed } from "../core/observed.ts";
 import type { SessionRef } from "../core/protocol.ts";
+import { RingSideStore } from "./ring-side-store.ts";
 
 /** A session that is not where the walk would put it, or will not be at the next epoch. */
 export interface Pin extends SessionRef {
@@ -33,6 +35,7 @@ type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "con
 const SCHEMA = 1;
 
 export class RingStore {
+  readonly side: RingSideStore;
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
@@ -54,6 +57,7 @@ export class RingStore {
     );
     // Beside `down`, which a version before it goes on reading and writing. An origin without a row is active, and has its full share.
     sql.exec("CREATE TABLE IF NOT EXISTS observed (origin TEXT PRIMARY KEY, facts TEXT NOT NULL)");
+    this.side = new RingSideStore(sql);
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
 
@@ -93,6 +97,7 @@ export class RingStore {
       [...rows].map((row) => [
         row.origin,
         {
+          ...this.side.drainTerms(row.origin, row.ordered_at_ms),
           orderedAtMs: row.ordered_at_ms,
           closedAtMs: row.closed_at_ms ?? undefined,
           closedEpoch: row.closed_epoch ?? undefined,
@@ -104,6 +109,7 @@ export class RingStore {
   }
 
   setDrain(origin: string, drain: DrainOrder | undefined): void {
+    this.side.setDrainTerms(origin, drain);
     this.#sql.exec("DELETE FROM drains WHERE origin = ?", origin);
     if (!drain) return;
     const { orderedAtMs, closedAtMs, closedEpoch, publishedAtMs, drainedAtMs } = drain;
@@ -132,12 +138,14 @@ export class RingStore {
           backup: row.backup === null ? undefined : row.backup === 1,
           leavingAtMs: row.leaving_at_ms ?? undefined,
           goneAtMs: row.gone_at_ms ?? undefined,
+          leftBy: this.side.leftBy(row.origin, row.leaving_at_ms ?? undefined),
         },
       ]),
     );
   }
 
   setMember(origin: string, order: MemberOrder | undefined): void {
+    this.side.setLeftBy(origin, order);
     this.#sql.exec("DELETE FROM members WHERE origin = ?", origin);
     if (!order) return;
     const { url, weight, salt, backup, leavingAtMs, goneAtMs } = order;

@@ -3,6 +3,7 @@
 
 import { illness } from "../core/availability.ts";
 import { hasAffinity } from "../core/decide.ts";
+import { settlesAtMs } from "../core/motion.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { comesHome } from "../core/spill.ts";
 import { EVACUATE_AGAIN_MS, FOLLOW_AGAIN_MS, ORPHAN_PIN_MS, SWEEP_ORDERS_MS } from "./limits.ts";
@@ -59,15 +60,19 @@ export class Upkeep {
   /** When there is something to do beside what the next tick brings; Infinity: nothing. */
   nextDueAtMs(nowMs: number): number {
     const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
-    const settlesAtMs = this.#state.settlesAtMs(nowMs) ?? (this.#unsettled ? nowMs : Infinity);
-    const settling = this.#state.pool.hold || !this.#unsettled ? settlesAtMs : Math.min(settlesAtMs, nowMs + FOLLOW_AGAIN_MS);
+    const endsAtMs = this.#settlesAtMs(nowMs) ?? (this.#unsettled ? nowMs : Infinity);
+    const settling = this.#state.pool.hold || !this.#unsettled ? endsAtMs : Math.min(endsAtMs, nowMs + FOLLOW_AGAIN_MS);
     const kept = Math.max(nowMs, this.#state.kept.dueAtMs);
     return Math.min(orders, kept, settling, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
   }
 
+  #settlesAtMs(nowMs: number): number | undefined {
+    return settlesAtMs(this.#state.view.snapshot.origins, nowMs);
+  }
+
   /** The ring moves by the clock while shares are on their way: looked at once more when the last is there. */
   #settle(nowMs: number): void {
-    const isMoving = this.#state.settlesAtMs(nowMs) !== undefined;
+    const isMoving = this.#settlesAtMs(nowMs) !== undefined;
     if (this.#unsettled && !isMoving) {
       this.#state.reconcilePins(this.#state.live.rows());
       this.#followedEpoch = 0;
@@ -87,12 +92,14 @@ export class Upkeep {
   followRing(): void {
     const { pool, live, name } = this.#state;
     const { epoch } = this.#state.view.snapshot;
-    const isMoving = this.#state.settlesAtMs(Date.now()) !== undefined; // then the ring changes without an epoch
+    const isMoving = this.#settlesAtMs(Date.now()) !== undefined; // then the ring changes without an epoch
     this.#unsettled ||= isMoving;
     if (pool.hold || this.#following || (this.#followedEpoch === epoch && !isMoving) || !this.#tables.complete) return;
     this.#followedEpoch = epoch;
     this.#followAgainAtMs = Infinity;
     const still = (row: LiveRow): boolean => {
+      const origin = this.#state.view.byId.get(row.origin);
+      if (origin && isFinishing(origin, Date.now())) return false;
       const place = this.#state.ringPlaceOf(row);
       return place !== undefined && place !== row.origin && this.#state.view.byId.has(place);
     };
@@ -145,7 +152,8 @@ export class Upkeep {
     const origin = this.#originOf(id);
     const ill = origin ? illness(origin, Date.now(), new Set()) : "gone";
     if (ill) return ill === "ejected" ? "ejected" : "lost";
-    return origin?.lifecycle === "draining" || origin?.lifecycle === "drained" ? "drain" : undefined;
+    const leaves = origin?.lifecycle === "draining" || origin?.lifecycle === "drained";
+    return leaves && !isFinishing(origin, Date.now()) ? "drain" : undefined;
   }
 
   #originOf(id: string): SnapshotOrigin | undefined {
@@ -199,4 +207,9 @@ export class Upkeep {
     this.#sweepOrdersAtMs = nowMs + SWEEP_ORDERS_MS;
     this.#state.sweepOrders(nowMs);
   }
+}
+
+/** Whether its drain leaves its sessions where they are. */
+function isFinishing({ closed, finishUntilMs }: SnapshotOrigin, nowMs: number): boolean {
+  return !closed && finishUntilMs !== undefined && nowMs < finishUntilMs;
 }

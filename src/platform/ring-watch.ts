@@ -3,8 +3,6 @@
 
 import { afterWord, SILENT, wordPolicy, type AgentState, type AgentWord } from "../core/agent-words.ts";
 import { afterTold, canSpare, chargeOf, nextEjection, UNWATCHED, type Charge, type Told, type Watched } from "../core/ejection.ts";
-import { newDrain } from "../core/lifecycle.ts";
-import { isNeeded } from "../core/ramp.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { TOLD_LATE_MS } from "./limits.ts";
 import type { Probed, Prober } from "./ring-health.ts";
@@ -17,6 +15,8 @@ interface Ring {
   readonly state: RingState;
   readonly prober: Prober;
   readonly journal: Journal;
+  /** By the origin's own word. */
+  readonly drain: (origin: string, drains: boolean) => void;
   /** Sessions of origins that take none any more leave, and everyone who holds a copy is told. */
   readonly leaveLost: () => void;
   readonly announce: () => void;
@@ -63,14 +63,6 @@ export class RingWatch {
     }
   }
 
-  /** Its share begins anew with nothing, at the next epoch: it was drained so far that nobody is at it, or was away. */
-  restart(id: string): void {
-    const nowMs = Date.now();
-    const { state } = this.#ring;
-    if (isNeeded(state.view.snapshot.origins, id, state.pool.panicShare, nowMs)) this.#observed.fill(id, nowMs);
-    else this.#observed.rise(id, nowMs);
-  }
-
   /** Forgets origins that the ring has no more. */
   keep(isKnown: (id: string) => boolean): void {
     for (const table of [this.#words, this.#watched, this.#deafUntilMs]) for (const id of table.keys()) if (!isKnown(id)) table.delete(id);
@@ -115,6 +107,7 @@ export class RingWatch {
 
   /** From down, or from an ejection. What it says of itself counts at once: nothing else is known of it. */
   #returned(id: string, word: AgentWord, nowMs: number): void {
+    const { state } = this.#ring;
     const { joining } = this.#observed.of(id);
     this.#deafUntilMs.set(id, nowMs + TOLD_LATE_MS);
     this.#watched.delete(id);
@@ -124,7 +117,7 @@ export class RingWatch {
         observed.setDown(id, false, nowMs);
         this.#endEjection(id, nowMs);
         observed.change(id, { joining: undefined, ...told.change });
-        this.restart(id);
+        observed.restart(id, state.view.snapshot.origins, nowMs);
       },
       { what: joining ? "active" : "healthy", who: "limpet", origin: id, why: "its checks are well" },
       ...told.notes,
@@ -133,11 +126,12 @@ export class RingWatch {
   }
 
   #joined(id: string, word: AgentWord, nowMs: number): void {
+    const { state } = this.#ring;
     const told = this.#accept(id, word, nowMs);
     this.#change(
       (observed) => {
         observed.change(id, { joining: undefined, ...told.change });
-        this.restart(id);
+        observed.restart(id, state.view.snapshot.origins, nowMs);
       },
       { what: "active", who: "limpet", origin: id, why: "its first check is well" },
       ...told.notes,
@@ -212,29 +206,10 @@ export class RingWatch {
         ...(word.share === before.share ? [] : [note("share", `${Math.round(before.share * 100)} % → ${Math.round(word.share * 100)} %`)]),
       ],
       obey: () => {
-        if (word.drain !== before.drain) this.#obeyDrain(id, word.drain, nowMs);
+        // Once, when the word begins or ends: an operator's undrain holds, and of a drain only the word's own is taken back.
+        if (word.drain !== before.drain) this.#ring.drain(id, word.drain);
       },
     };
-  }
-
-  /** Ordered once when the word begins, so that an operator's undrain holds; and taken back only where it was this word's own. */
-  #obeyDrain(id: string, drain: boolean, nowMs: number): void {
-    const { state, journal, announce, leaveLost } = this.#ring;
-    const { layers } = state;
-    const standing = layers.drainOf(id);
-    if (drain === (standing !== undefined)) return;
-    if (drain) {
-      this.#observed.change(id, { ownDrainAtMs: nowMs });
-      layers.setDrain(id, newDrain(nowMs));
-    } else {
-      if (standing?.orderedAtMs !== this.#observed.of(id).ownDrainAtMs) return;
-      this.#observed.change(id, { ownDrainAtMs: undefined });
-      if (standing?.closedAtMs !== undefined) this.restart(id);
-      layers.setDrain(id, undefined);
-    }
-    journal.note({ what: drain ? "drain" : "undrain", who: "origin", origin: id });
-    leaveLost();
-    announce();
   }
 }
 

@@ -89,7 +89,7 @@ async function redirectHere(platform: Platform, plain: PlainRequest, to: string)
   const regions = (await Promise.all(order.map((region) => knownRing(platform, pool, region)))).map(({ view }) => view);
   if (!regions.some((view) => view.byId.has(to))) return { kind: "unknown" };
   const situation = { key: point, keyed: false, regions, excluded: new Set<string>(), policy: pool, balance: { kind: "ring" as const } };
-  const decision = decide({ ...situation, pin: { origin: to, fence: 0 }, nowMs: Date.now() });
+  const decision = decide({ ...situation, pin: { origin: to, fence: Infinity }, nowMs: Date.now() });
   if (decision.kind === "refused" || decision.origin.id !== to) return { kind: "unavailable" };
   return { kind: "placed", decision: { ...decision, reason: "replay" }, remembered: false };
 }

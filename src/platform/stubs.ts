@@ -14,8 +14,9 @@ export function ringStub(env: Env, config: Config, pool: string, region: string)
   return objectIn(env, env.RING, config, region, name);
 }
 
-export function carrierStub(env: Env, config: Config, ring: RingName, slice: number): DurableObjectStub<CarrierObject> {
-  return objectIn(env, env.CARRIER, config, ring.region, carrierObjectName({ ring, slice }));
+/** `standIn`: the region of the one that stands in for it. */
+export function carrierStub(env: Env, config: Config, ring: RingName, slice: number, standIn?: string): DurableObjectStub<CarrierObject> {
+  return objectIn(env, env.CARRIER, config, standIn ?? ring.region, carrierObjectName({ ring, slice, standIn }));
 }
 
 /** `undefined`: this deployment has none. */

@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const CLIENT_TYPES = "src/http/admin-app.ts";
 
 /** Libraries without clock, chance or I/O. */
-const PURE_LIBRARIES = ["valibot", "structured-headers", "lib0", "siphash", "eventsource-parser"];
+const PURE_LIBRARIES = ["valibot", "microdiff", "structured-headers", "lib0", "siphash", "eventsource-parser"];
 
 /** What core may not touch: everything that is another thing at another moment or place. */
 const IMPURE = [

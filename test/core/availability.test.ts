@@ -51,6 +51,12 @@ describe("at 1000 ms an origin takes a session, or keeps one", () => {
     expect([unavailability(origin({}), 1000, new Set(["b"])), lossOf(origin({}), 1000, new Set(["b"]))]).toEqual([undefined, undefined]);
   });
 
+  test("one that has its id from another keeps nothing that is older, or of an age that is not known", () => {
+    const one = origin({ bornFence: 50 });
+    expect([0, 49, 50, 51].map((fence) => lossOf(one, 1000, NOBODY, fence))).toEqual(["gone", "gone", undefined, undefined]);
+    expect([lossOf(one, 1000, NOBODY), lossOf(origin({}), 1000, NOBODY, 0)]).toEqual([undefined, undefined]);
+  });
+
   test("one that is gone keeps nothing", () => {
     expect(lossOf(undefined, 1000, NOBODY)).toBe("gone");
   });

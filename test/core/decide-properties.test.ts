@@ -32,6 +32,7 @@ const anyOrigin = fc.record({
   backup: mostly(false, true),
   lifecycle: mostly("active" as const, "joining" as const, "draining" as const, "drained" as const),
   closed: fc.boolean(),
+  maintenance: fc.constantFrom(undefined, undefined, undefined, true as const),
   health: mostly("healthy" as const, "ejected" as const, "down" as const),
   ejectedUntilMs: anyTime,
   share: anyPlan,

@@ -452,6 +452,28 @@ describe("the fence of a decision", () => {
   });
 });
 
+describe("at an origin that has its id from another", () => {
+  const born = view("weur", 7, { ids: ["a", "b"], backups: [], changes: { b: { bornFence: 50 } } });
+  const at = (holding: Partial<Situation>): unknown => {
+    const decision = decide({ key: { position: 0, lot: 0 }, keyed: true, regions: [born], excluded: new Set(), policy: { stickiness: "strict", hold: true, affinity: "on", rollout: 1 }, balance: { kind: "ring" }, nowMs: 1, ...holding });
+    return decision.kind === "routed" ? [decision.origin.id, decision.reason, decision.fence] : decision.why;
+  };
+
+  test("what is older than it, or of no known age, is no holding of it, not even for a strict session; what is its own is", () => {
+    for (const fence of [0, 49]) {
+      expect(at({ pin: { origin: "b", fence } })).toEqual(["a", "owner", undefined]);
+      for (const from of ["cookie", "tag", "connection"] as const) expect(at({ claim: { origin: "b", fence, from } })).toEqual(["a", "owner", undefined]);
+    }
+    expect(at({ pin: { origin: "b", fence: 51 } })).toEqual(["b", "pin", 51]);
+    expect(at({ claim: { origin: "b", fence: 51, from: "cookie" } })).toEqual(["b", "claim", 51]);
+  });
+
+  test("a claim that knows no more than that it is not older has no fence of its own", () => {
+    expect(at({ claim: { origin: "b", fence: 50, from: "cookie" } })).toEqual(["b", "claim", undefined]);
+    expect(at({ pin: { origin: "b", fence: Infinity } })).toEqual(["b", "pin", undefined]); // an order of this very moment
+  });
+});
+
 describe("the replicas of a session are the next that may take it: one at home, one abroad", () => {
   test.each<[what: string, changes: Record<string, More>, chosen: string, replicas: string[]]>([
     ["behind the owner", {}, "a", ["b", "x"]],

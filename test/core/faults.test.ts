@@ -8,7 +8,7 @@ import { capacityOf } from "../../src/core/capacity.ts";
 import { parseConfig } from "../../src/core/config.ts";
 import { decide } from "../../src/core/decide.ts";
 import { keyPoint } from "../../src/core/hash.ts";
-import { advanceDrain, drainedFromMs, type DrainOrder } from "../../src/core/lifecycle.ts";
+import { advanceDrain, drainedFromMs, newDrain, type DrainOrder } from "../../src/core/drain.ts";
 import { buildRing, ownerOf, pointsOf, walk } from "../../src/core/ring.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 import type { Situation } from "../../src/core/situation.ts";
@@ -91,7 +91,7 @@ test("8: chance is never asked where there is a key, and is data where there is 
 
 test("9: when a drain is over is said in one place, and is what the drain goes by", () => {
   const policy = { horizonMs: 1000, drain: { deadlineMs: 60_000, graceMs: 500 } };
-  const published: DrainOrder = { orderedAtMs: 0, closedAtMs: 1, closedEpoch: 2, publishedAtMs: 10, drainedAtMs: undefined };
+  const published: DrainOrder = { ...newDrain(0), closedAtMs: 1, closedEpoch: 2, publishedAtMs: 10 };
   const overAtMs = drainedFromMs(10, policy);
   const at = (nowMs: number): number | undefined => advanceDrain(published, { empty: true, epoch: 2, publishedEpoch: 2, nowMs }, policy)?.drainedAtMs;
   expect([at(overAtMs - 1), at(overAtMs)]).toEqual([undefined, overAtMs]);

@@ -1,7 +1,8 @@
 // Origins that join, change and leave by an operator's word: the layers merged, what is remembered, what cannot be, and what is asked wrongly.
 
 import { describe, expect, test } from "vitest";
-import { membersOf, mergeLayers, originOf, type ConfiguredOrigin, type DrainOrder, type MemberOrder } from "../../src/core/lifecycle.ts";
+import { newDrain } from "../../src/core/drain.ts";
+import { membersOf, mergeLayers, originOf, type ConfiguredOrigin, type MemberOrder } from "../../src/core/lifecycle.ts";
 import { conflictOf, forgotten, orderFor, parseChange, parseMove, parseWanted, standing, stayingOrder, UNCHANGED, type Membership } from "../../src/core/membership.ts";
 import { saltsOf } from "../../src/core/salts.ts";
 
@@ -34,8 +35,7 @@ describe("what the configuration says and what an operator ordered make one orig
   });
 
   test("who joined is drained and found down as those are who are configured", () => {
-    const drain: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
-    const merged = mergeLayers({ configured: [configured("m")], members: new Map([["a", WHOLE], ["z", WHOLE]]), drains: new Map([["z", drain]]), down: new Set(["a"]) });
+    const merged = mergeLayers({ configured: [configured("m")], members: new Map([["a", WHOLE], ["z", WHOLE]]), drains: new Map([["z", newDrain(1)]]), down: new Set(["a"]) });
     expect(merged.map(({ id, lifecycle, health }) => [id, lifecycle, health])).toEqual([["a", "active", "down"], ["m", "active", "healthy"], ["z", "draining", "healthy"]]);
   });
 });

@@ -73,7 +73,7 @@ async function ask(
     },
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
-  return admin.fetch(request, { env, settings: { config: parsed.config, dev: false, secrets: ["s"] }, requestId: "r-1" });
+  return admin.fetch(request, { env, settings: { config: parsed.config, retired: [], dev: false, secrets: ["s"] }, requestId: "r-1" });
 }
 
 const SESSION = `/sessions/p/${"a".repeat(32)}`;

@@ -97,12 +97,18 @@ describe("a real stack", () => {
     ["explain", {}, 200, { url: url("/api/x") }],
     ["explain", {}, 200, { url: url("/nowhere") }],
     ["explain", {}, 200, { url: url("/collab/%00") }],
+    ["downRegion", RING, 200],
+    ["upRegion", RING, 200],
+    ["getConfig", {}, 200],
     ["listAudit", {}, 200],
     ["getMetrics", {}, 200],
     ["getDocument", {}, 200],
     ["endSession", SESSION, 204],
   ])("%s %j answers %i as its shape says", async (name, params, status, body, query) => {
-    const response = await ask(name, params, body, query);
+    await expectShape(name, status, await ask(name, params, body, query));
+  });
+
+  async function expectShape(name: keyof typeof ADMIN_ENDPOINTS, status: number, response: Response): Promise<unknown> {
     const text = await response.text();
     expect([response.status, text.slice(0, 400)]).toEqual([status, text.slice(0, 400)]);
     const endpoint: AdminEndpoint = ADMIN_ENDPOINTS[name];
@@ -112,6 +118,19 @@ describe("a real stack", () => {
       expect(v.parse(answer.shape, JSON.parse(text))).toEqual(JSON.parse(text)); // nothing is lost: nothing is left out of the shape
     else if (answer?.contentType) expect(response.headers.get("content-type")).toContain(answer.contentType.split(";")[0]);
     else expect(text).toBe("");
+    return answer?.shape ? JSON.parse(text) : undefined;
+  }
+
+  test("a configuration is told, tried, taken and undone as the shapes say", async () => {
+    const { config } = (await expectShape("getConfig", 200, await ask("getConfig"))) as { config: Record<string, unknown> };
+    const { configRevision: _, ...raw } = config;
+    const next = { ...raw, record: { sampleShare: 0.5 } };
+    await expectShape("putConfig", 200, await ask("putConfig", {}, next, "?dryRun=true"));
+    await expectShape("putConfig", 200, await ask("putConfig", {}, next));
+    await expectShape("getConfig", 200, await ask("getConfig"));
+    await expectShape("undoConfig", 200, await ask("undoConfig"));
+    const { entries } = (await expectShape("listAudit", 200, await ask("listAudit"))) as { entries: { ring: string; what: string }[] };
+    expect(entries.filter(({ ring }) => ring === "control").map(({ what }) => what)).toEqual(["undo", "apply"]);
   });
 
   test("the document is served to whoever asks, as it was made", async () => {

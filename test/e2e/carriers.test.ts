@@ -123,6 +123,11 @@ afterEach(async () => {
     each.headers = [];
     await client.admin(`rings/p/weur/origins/${each.id}/undrain`, "POST");
   }
+  // Whoever was drained gets its share a horizon later.
+  await eventually("all have their share", async () => {
+    const ring = await client.admin<{ origins: readonly { share: number }[] }>("rings/p/weur");
+    return ring.origins.every(({ share }) => share === 1);
+  });
 });
 
 afterAll(async () => {

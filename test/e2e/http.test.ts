@@ -333,7 +333,8 @@ async function rawRequest(url: string, text: string): Promise<string> {
 
 describe("when an origin fails", () => {
   beforeAll(async () => {
-    stack = await startStack();
+    const overprovisioning = 2; // one of two keeps all
+    stack = await startStack((config) => ({ ...config, pools: { collab: { ...config.pools.collab, overprovisioning } } }));
   });
   afterAll(() => stack.stop());
   const killed: string[] = [];
@@ -387,6 +388,21 @@ describe("when an origin fails", () => {
     });
     expect([after.region, after.reason]).toEqual(["enam", "failover"]);
   });
+});
+
+test("all of a region die at once: whoever finds out first is answered by the other", async () => {
+  const dying = ["weur-1", "weur-2", "weur-3", "weur-4"];
+  const unwatched = { health: { intervalMs: 60_000 }, overprovisioning: 10 }; // nobody finds out but by asking, and no key spills before
+  stack = await startStack((config) => ({ ...config, pools: { collab: { ...config.pools.collab, ...unwatched } } }), [...dying, "enam-1"]);
+  try {
+    const visitors = Array.from({ length: 16 }, () => new Visitor());
+    await Promise.all(visitors.map((visitor) => visitor.count()));
+    await Promise.all(dying.map((id) => stack.fleet.kill(id)));
+    const after = await Promise.all(visitors.map((visitor) => visitor.count()));
+    expect(after.map(({ status, region }) => [status, region])).toEqual(visitors.map(() => [200, "enam"]));
+  } finally {
+    await stack.stop();
+  }
 });
 
 test("a few refused connections never move a session whose origin lives: the counter never jumps back", async () => {

@@ -237,3 +237,66 @@ describe("what cannot be is told", () => {
     }
   });
 });
+
+test("an order that is wrong says all that is; one that is meant for another epoch changes nothing", async () => {
+  const wrong: [path: string, method: string, body: unknown, faults: string[]][] = [
+    ["weur/origins/weur-1/drain", "POST", { mode: "rush", deadlineMs: -1, now: true }, ["deadlineMs", "mode", "now"]],
+    [
+      "weur/origins/weur-3/lease",
+      "PUT",
+      { url: "nowhere", weight: -1, ttlMs: 1, instance: "a b", salt: 1 },
+      ["instance", "salt", "ttlMs", "url", "weight"],
+    ],
+    ["weur/origins/weur-3/lease", "PUT", {}, ["url"]],
+    ["weur/origins/Weur/lease", "PUT", { url: url("weur-3") }, ["id"]],
+  ];
+  for (const [path, method, body, paths] of wrong) {
+    const told = await send(path, method, body);
+    expect([path, told.status, (told.body["faults"] as { path: string }[]).map((fault) => fault.path).toSorted()]).toEqual([path, 400, paths]);
+  }
+  const before = await stack.fetch("/_limpet/v1/rings/collab/weur", { headers: BEARER });
+  const etag = before.headers.get("etag") ?? "";
+  expect(etag).toBe(`"1.${((await before.json()) as RingView).epoch}"`);
+  const conditional = (tag: string): Promise<Told> => send("weur/origins/weur-1/drain", "POST", undefined, { ...BEARER, "if-match": tag });
+  const late = await conditional('"1.1", W/"1.2", nonsense');
+  expect([late.status, late.body["code"], late.body["detail"]]).toEqual([412, "precondition-failed", expect.stringContaining(etag)]);
+  expect((await conditional(`"9.9", ${etag}`)).body).toMatchObject({ state: "draining", drain: { by: "dev", mode: "move" } });
+  expect((await conditional(etag)).status).toBe(412); // there is another epoch now
+  expect((await send("weur/origins/weur-1/undrain", "POST", undefined, { ...BEARER, "if-match": "*" })).body).toMatchObject({ state: "active" });
+  expect(await stack.admin<object>("rings/collab/weur/origins/weur-1?waitFor=serving&timeoutMs=20000")).toMatchObject({
+    state: "active",
+    serving: true,
+  });
+  const origin = await stack.fetch("/_limpet/v1/rings/collab/weur/origins/weur-1?waitFor=nothing", { headers: BEARER });
+  expect(origin.status).toBe(400);
+});
+
+test("a drain that lets sessions finish leaves them where they are until they end; then it is over", async () => {
+  const { room, editor } = await openAt("weur-1");
+  const sent = await send("weur/origins/weur-1/drain", "POST", { mode: "finish", deadlineMs: 60_000 });
+  expect(sent).toMatchObject({ status: 200, body: { state: "draining", serving: false, drain: { by: "dev", mode: "finish" } } });
+  const waited = await stack.fetch("/_limpet/v1/rings/collab/weur/origins/weur-1?waitFor=drained&timeoutMs=1500", { headers: BEARER });
+  expect([waited.status, ((await waited.json()) as Told["body"])["state"]]).toEqual([202, "draining"]);
+  expect((await stack.session(room))?.origin).toBe("weur-1");
+  const late = await open(room); // of a session that is there
+  late.type("still here");
+  await converged([editor, late], ["still here"]);
+  for (const each of editors.splice(0)) each.close();
+  expect(await stack.admin<object>("rings/collab/weur/origins/weur-1?waitFor=drained&timeoutMs=20000")).toMatchObject({
+    state: "drained",
+    sessions: 0,
+  });
+  expect((await send("weur/origins/weur-1/undrain", "POST")).body).toMatchObject({ state: "active" });
+});
+
+test("an origin that takes a lease serves as long as it renews, and an operator's word counts more", async () => {
+  const renew = (): Promise<Told> => send("weur/origins/weur-3/lease", "PUT", { url: url("weur-3"), ttlMs: 1_000, instance: "one" });
+  expect((await renew()).body["detail"]).toContain("removed by dev"); // by the tests before
+  expect(await send("weur/origins/weur-3/undrain", "POST")).toMatchObject({ status: 200, body: { state: "gone" } });
+  expect(await renew()).toMatchObject({ status: 201, body: { state: "active", lease: { ttlMs: 1_000, instance: "one" } } });
+  await openAt("weur-3");
+  expect((await renew()).status).toBe(200);
+  expect((await send("weur/origins/weur-1/lease", "PUT", { url: url("weur-1") })).status).toBe(409);
+  await send("weur/origins/weur-3", "DELETE");
+  expect(await renew()).toMatchObject({ status: 409, body: { code: "conflict", detail: expect.stringContaining("removed by dev") } });
+});

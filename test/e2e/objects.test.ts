@@ -12,6 +12,8 @@ let router: Router;
 let client: ReturnType<typeof clientOf>;
 let editors: Editor[];
 const HOLD_DOWN_MS = 600;
+/** One of two keeps all: where sessions go is what a test says. */
+const UNSPILT = { overprovisioning: 2, slowStart: { windowMs: 200 } };
 
 /** Waiting for an idle moment takes a while on a busy machine. */
 const EVICTING = { timeout: 150_000 };
@@ -28,7 +30,7 @@ beforeEach(async () => {
   const raw = {
     ...config,
     routes: [mine, ...config.routes],
-    pools: { collab: { ...config.pools.collab, health, horizonMs: 4_000, holdDownMs: HOLD_DOWN_MS } },
+    pools: { collab: { ...config.pools.collab, health, horizonMs: 4_000, holdDownMs: HOLD_DOWN_MS, ...UNSPILT } },
   };
   router = await startRouter({ raw, port: 0, pagesDir: new URL("../support", import.meta.url).pathname, devInfo: {}, onLog: () => undefined });
   client = clientOf(router.url);

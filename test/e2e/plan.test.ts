@@ -128,6 +128,19 @@ test("hold: false: sessions follow another weight, and one who joins, as planned
   await expectAsPlanned({ put: { id: "o3", url } }, () => order("PUT", "rings/live/weur/origins/o3", { url }));
 });
 
+test("where a region is left with less than it needs, what it would no longer keep goes abroad as planned", async () => {
+  const regions = { weur: { secondary: ["enam"] }, enam: {} };
+  stack = await LiveStack.start({ ids: [...IDS, "enam-1"], regions, pool: { health } });
+  await stack.joinAll(names("s", SESSIONS));
+  const two = await plan({ drain: "o0" }, { drain: "o1" });
+  expect(two.elsewhere.after).toBeCloseTo(1 - 1.4 / 3, 6);
+  expect(two.sessions.origins.filter(({ region }) => region === "enam").map(({ id, lost }) => [id, lost])).toEqual([["enam-1", 0]]);
+  await stack.drain("o0");
+  await stack.emptied("o0");
+  await stack.settled();
+  await expectAsPlanned({ drain: "o1" }, () => stack.drain("o1"));
+});
+
 test("a plan of all origins says who would be stranded, and what a whole region's fall brings", async () => {
   stack = await LiveStack.start({ ids: IDS, pool: { health } });
   await stack.joinAll(names("s", SESSIONS));

@@ -201,6 +201,29 @@ describe("Kubernetes", () => {
     await client.admin(`${ORDER}/weur-1/undrain`, "POST");
   });
 
+  test("a lease by the sidecar: the pod is in the ring while it renews, and its hook drains it", async () => {
+    const { sidecar, server } = podOf("kubernetes/statefulset.yaml");
+    expect(sidecar.restartPolicy).toBe("Always");
+    expect(sidecar.env).toEqual(server.env);
+    await Promise.all(IDS.map(startOrigin));
+    const port = await freePort();
+    ports.set("weur-9", port);
+    const pod = await startOrigin("weur-9");
+    const env = environment("weur-9", { LIMPET_ORIGIN_URL: `http://127.0.0.1:${port}`, LIMPET_LEASE_SECONDS: "3" });
+    const [lease = "", ...leaseArgs] = here(sidecar.command);
+    const holder = start(lease, leaseArgs, env);
+    await eventually("it has joined", () => stateOf("weur-9").then(() => true, () => false)); // prettier-ignore
+    await healthy(...IDS, "weur-9");
+    const visitors = await visitorsOf("weur-9");
+    const [command = "", ...args] = here(server.lifecycle?.preStop.exec?.command);
+    const states = await stopPod("weur-9", pod, async () => {
+      expect(await ended(start(command, args, env))).toBe(0);
+    });
+    expect(states).toEqual(["active", "draining", "drained"]);
+    expect(await ended(holder, "SIGTERM")).toBe(0); // Kubernetes ends it last
+    await unnoticed(visitors);
+  });
+
   test("a preStop request to the sidecar: answered when it is drained", async () => {
     const { sidecar, server } = podOf("kubernetes/http-hook.yaml");
     expect(sidecar.restartPolicy).toBe("Always"); // ends after the server
@@ -262,7 +285,7 @@ test("systemd: a restart drains first, ends then, and undrains what is back", as
   expect(await states).toEqual(["active", "draining", "drained"]);
 
   start(command, args, env);
-  const post = start(...execOf(unit.get("ExecStartPost"), { ...env, LIMPET_TOKEN: "dev" }), { ...env, LIMPET_TOKEN: "dev" });
+  const post = start(...execOf(unit.get("ExecStartPost"), env), env);
   expect(await ended(post)).toBe(0);
   await healthy(...IDS);
   await unnoticed(visitors);

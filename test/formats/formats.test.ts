@@ -10,8 +10,9 @@ import { cookieName, readClaims, packed, setCookie, type Claims } from "../../sr
 import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { cookieIn } from "../../src/core/identity.ts";
-import { mergeLayers, type DrainOrder, type MemberOrder } from "../../src/core/lifecycle.ts";
+import { newDrain, type DrainOrder } from "../../src/core/drain.ts";
 import type { Told } from "../../src/core/ejection.ts";
+import { mergeLayers, type Lease, type MemberOrder } from "../../src/core/lifecycle.ts";
 import type { Observed } from "../../src/core/observed.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, firstKvKey, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
@@ -45,12 +46,13 @@ const OTHER_HASH = "08799791fbbcd916edb2a6332d3030ad";
 const POINT = { position: 0xfec2ae0e, lot: 0xc4be4887 };
 
 describe("names of objects and KV keys", () => {
-  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey, keyHash, firstKey } = sample<{
-    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string; keyHash: string; firstKey: string;
+  const { ring, slice, ringObject, carrierObject, snapshotKey, hintsKey, keyHash, firstKey, standIn, standInObject } = sample<{
+    ring: { pool: string; region: string; generation: number }; slice: number; ringObject: string; carrierObject: string; snapshotKey: string; hintsKey: string; keyHash: string; firstKey: string; standIn: string; standInObject: string;
   }>("names.json");
 
   test("are found as they were created: another name is another, empty object", () => {
     expect([ringObjectName(ring), carrierObjectName({ ring, slice }), GENERATION]).toEqual([ringObject, carrierObject, 1]);
+    expect([carrierObjectName({ ring, slice, standIn }), parseCarrierObjectName(standInObject)]).toEqual([standInObject, { ring, slice, standIn }]);
     expect([parseRingObjectName(ringObject), parseCarrierObjectName(carrierObject)]).toEqual([ring, { ring, slice }]);
     expect([snapshotKvKey(ring.pool, ring.region), hintsKvKey(ring.pool, ring.region), firstKvKey(ring.pool, keyHash)]).toEqual([snapshotKey, hintsKey, firstKey]);
   });
@@ -64,7 +66,7 @@ describe("the snapshot", () => {
     origins: [
       ...mergeLayers({
         members: new Map(), configured: [configured("weur-2", 1.5, 17), configured("weur-1", 1, 0)],
-        drains: new Map([["weur-2", { orderedAtMs: 1, closedAtMs: 2, closedEpoch: 2, publishedAtMs: undefined, drainedAtMs: undefined }]]),
+        drains: new Map([["weur-2", { ...newDrain(1), closedAtMs: 2, closedEpoch: 2 }]]),
         down: new Set(["weur-2"]),
       }),
       {
@@ -389,6 +391,7 @@ describe("the database of a ring object", () => {
     setDown(origin: string, down: boolean): void;
     observed(): Map<string, Observed>;
     setObserved(origin: string, facts: Observed | undefined): void;
+    readonly side: { leases(): Map<string, Lease>; setLease(id: string, lease: Lease | undefined): void; births(): Map<string, number>; setBirth(id: string, fence: number | undefined): void };
     pins(): Map<string, unknown>;
     setPin(pin: object): void;
     deletePin(keyHash: string): void;
@@ -406,39 +409,48 @@ describe("the database of a ring object", () => {
   }
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders"].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+  const SIDE = ["drain_terms", "departures", "leases", "births"];
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders", ...SIDE].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
+  const RING_STORE = stored("ring-store.sql") + stored("ring-side-store.sql");
   const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]' };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
-  const drain: DrainOrder = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
-  const unsaid = { url: undefined, weight: undefined, salt: undefined, backup: undefined, leavingAtMs: undefined, goneAtMs: undefined };
+  const steps = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
+  const drain: DrainOrder = { ...steps, mode: "finish", deadlineMs: 60_000, by: "ann" };
+  const unsaid = { url: undefined, weight: undefined, salt: undefined, backup: undefined, leavingAtMs: undefined, goneAtMs: undefined, leftBy: undefined };
   const members = new Map<string, MemberOrder>([
     ["weur-1", { ...unsaid, weight: 2 }],
-    ["weur-3", { ...unsaid, url: "https://weur-3.example.com", weight: 0.5, salt: 4_294_967_295, backup: true, leavingAtMs: 1_800_000_050_000 }],
-    ["weur-4", { ...unsaid, backup: false, leavingAtMs: 1_800_000_000_000, goneAtMs: 1_800_000_040_000 }],
+    ["weur-3", { ...unsaid, url: "https://weur-3.example.com", weight: 0.5, salt: 4_294_967_295, backup: true, leavingAtMs: 1_800_000_050_000, leftBy: "config" }],
+    ["weur-4", { ...unsaid, backup: false, leavingAtMs: 1_800_000_000_000, goneAtMs: 1_800_000_040_000, leftBy: "bob" }],
   ]);
   const whole: { readonly [Fact in keyof Observed]-?: NonNullable<Observed[Fact]> } = {
     joining: true, fellAtMs: 1_800_000_000_000, share: { from: 0, to: 0.75, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_150_000 },
     ejection: { why: "errors", times: 2, untilMs: 1_800_000_060_000, boundAtMs: 1_800_000_211_000, endedAtMs: 1_800_000_060_100 },
-    word: { down: false, maintenance: true, drain: true, share: 0.75 }, ownDrainAtMs: 1_800_000_010_000,
+    word: { down: false, maintenance: true, drain: true, share: 0.75 },
   };
   const observed = new Map<string, Observed>([["weur-1", whole], ["weur-3", { joining: true }]]);
+  const leases = new Map<string, Lease>([
+    ["weur-5", { url: "https://weur-5.example.com", weight: 0.5, ttlMs: 30_000, instance: "pod-7", by: "pods", lapsedAtMs: 1_800_000_070_000 }],
+    ["weur-6", { url: "https://weur-6.example.com", weight: 1, ttlMs: 10_000, instance: undefined, by: "pods", lapsedAtMs: undefined }],
+  ]);
+  const births = new Map([["weur-5", 460_800_000_000_040]]);
   const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032, orderedUntilMs: 1_800_000_180_000 };
 
   test("written by the stored version is read", async () => {
-    const store = await openStore(database(stored("ring-store.sql")));
+    const store = await openStore(database(RING_STORE));
     for (const [key, value] of Object.entries(meta)) expect([key, store.text(key), typeof value === "number" ? store.number(key) : value]).toEqual([key, String(value), value]);
     expect(store.config()).toStrictEqual(config);
     expect(store.drains()).toStrictEqual(new Map([["weur-2", drain]]));
     expect(store.down()).toEqual(new Set(["weur-2"]));
     expect(store.observed()).toStrictEqual(observed);
     expect(store.members()).toStrictEqual(members);
+    expect([store.side.leases(), store.side.births()]).toStrictEqual([leases, births]);
     expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
   });
 
   test("made and written now is the stored version's, table by table and row by row", async () => {
-    const [then, now] = [database(stored("ring-store.sql")), database()];
+    const [then, now] = [database(RING_STORE), database()];
     const store = await openStore(now);
     expect(schemaOf(now)).toEqual(schemaOf(then));
     for (const [key, value] of Object.entries(meta)) if (key !== "schema") store.set(key, value); // it writes that one itself
@@ -447,12 +459,14 @@ describe("the database of a ring object", () => {
     store.setDown("weur-2", true);
     for (const [id, facts] of observed) store.setObserved(id, facts);
     for (const [id, order] of members) store.setMember(id, order);
+    for (const [id, lease] of leases) store.side.setLease(id, lease);
+    for (const [id, fence] of births) store.side.setBirth(id, fence);
     store.setPin(pin);
     expect(contentOf(now)).toEqual(contentOf(then));
   });
 
   test("of a version that knew no orders has none", async () => {
-    const db = database(stored("ring-store.sql"));
+    const db = database(RING_STORE);
     db.exec("DROP TABLE orders");
     expect((await openStore(db)).pins()).toStrictEqual(new Map([[KEY_HASH, { ...pin, orderedUntilMs: 0 }]]));
   });
@@ -464,13 +478,24 @@ describe("the database of a ring object", () => {
   });
 
   test("of a version that knew no orders on membership has none", async () => {
-    const db = database(stored("ring-store.sql"));
+    const db = database(RING_STORE);
     db.exec("DROP TABLE members");
     expect((await openStore(db)).members()).toEqual(new Map());
   });
 
-  test("is left as it was by whoever opens it again, a later version's number too", async () => {
+  test("of a version that knew no terms and no leases has none, and what that has written since is not what stands beside it", async () => {
     const db = database(stored("ring-store.sql"));
+    const store = await openStore(db);
+    expect(store.drains()).toStrictEqual(new Map([["weur-2", { ...steps, mode: "move", deadlineMs: undefined, by: "" }]]));
+    expect([...store.members().values()].map(({ leftBy }) => leftBy)).toEqual([undefined, undefined, undefined]);
+    store.setDrain("weur-2", drain);
+    for (const [id, order] of members) store.setMember(id, order);
+    db.exec("UPDATE drains SET ordered_at_ms = ordered_at_ms + 1; UPDATE members SET leaving_at_ms = leaving_at_ms + 1");
+    expect([...store.drains().values(), ...store.members().values()].map((order) => ("by" in order ? order.by : order.leftBy))).toEqual(["", undefined, undefined, undefined]);
+  });
+
+  test("is left as it was by whoever opens it again, a later version's number too", async () => {
+    const db = database(RING_STORE);
     const before = [schemaOf(db), contentOf(db)];
     await openStore(db);
     expect([schemaOf(db), contentOf(db)]).toEqual(before);
@@ -479,9 +504,9 @@ describe("the database of a ring object", () => {
   });
 
   test("forgets what is taken back", async () => {
-    const db = database(stored("ring-store.sql"));
+    const db = database(RING_STORE);
     const store = await openStore(db);
-    const ordered: DrainOrder = { orderedAtMs: 1, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+    const ordered = newDrain(1);
     store.setDrain("weur-2", ordered);
     expect(store.drains()).toStrictEqual(new Map([["weur-2", ordered]]));
     store.setDrain("weur-2", undefined);
@@ -490,6 +515,9 @@ describe("the database of a ring object", () => {
     for (const id of members.keys()) store.setMember(id, undefined);
     for (const id of observed.keys()) store.setObserved(id, undefined);
     expect(store.observed()).toEqual(new Map());
+    for (const id of leases.keys()) store.side.setLease(id, undefined);
+    for (const id of births.keys()) store.side.setBirth(id, undefined);
+    for (const table of SIDE) expect([table, rowsOf(db, `SELECT * FROM ${table}`)]).toEqual([table, []]);
     expect([store.drains(), store.down(), store.pins(), store.members()]).toEqual([new Map(), new Set(), new Map(), new Map()]);
   });
 });

@@ -40,7 +40,12 @@ function makeWorld(regions = ["weur", "enam", "apac"]) {
   const stub = { first: vi.fn((item: Parameters<RingFirsts["homeOf"]>[0]) => firsts.homeOf(item, false)) };
   const platform = { env: { ...env, RING: { idFromName: (name: string) => name, get: () => stub } }, settings: { config, dev: false } };
   return {
-    ...{ pool, kv, told, limit, db, stub },
+    pool,
+    kv,
+    told,
+    limit,
+    db,
+    stub,
     settled: () => Promise.all(background),
     evict: (its?: typeof pool) => (firsts = arbiter(its)),
     decide: (keyHash: string, nearest: string, isHere = false) => firsts.homeOf({ keyHash, nearest, visitor: "v" }, isHere),

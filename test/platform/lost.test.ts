@@ -54,6 +54,36 @@ for (const [name, scenario] of Object.entries(SCENARIOS)) {
   );
 }
 
+test("a drain that lets sessions finish moves nobody before its deadline, at home and abroad, and everybody then", async () => {
+  for (const name of ["a drain that lets sessions finish", "a drain abroad that lets sessions finish"]) {
+    const scenario = SCENARIOS[name];
+    if (!scenario) throw new Error(name);
+    const world = new LostWorld(scenario);
+    const restore = world.clock.install();
+    try {
+      await world.begin();
+      await scenario.prepare?.(world);
+      const owners = (): string[] => world.sessions().map((session) => world.ownerOf(session));
+      const before = owners();
+      const beganAtMs = world.clock.nowMs;
+      const id = await world.ask(Promise.resolve(scenario.act(world)));
+      const region = String(id).split("-")[0] ?? "";
+      while (world.clock.nowMs - beganAtMs < 1_400) {
+        await world.clock.pass(50);
+        expect([name, owners()]).toEqual([name, before]);
+      }
+      const waits = await world.ask(world.ring(region).origin(String(id)));
+      expect([waits?.state, waits?.serving, waits?.drain?.mode]).toEqual(["draining", false, "finish"]);
+      await world.until("all have gone", () => !owners().includes(String(id)), 2_000);
+      await world.clock.pass(3_500);
+      expect((await world.ask(world.ring(region).origin(String(id))))?.state).toBe("drained");
+    } finally {
+      restore();
+      world.close();
+    }
+  }
+});
+
 test("when a carrier is lost and nobody comes back, the counts are exact within its alarm's five seconds", async () => {
   const scenario: Scenario = {
     origins: ["weur-0", "weur-1"],

@@ -1,7 +1,7 @@
 // Limpet's Worker, whose objects can be made to die as by a deploy: at once (`POST /abort/<binding>/<name>`), or when somebody next calls a method
 // of one of them, before it is carried out or after that and before the answer: that object or another
-// (`POST /doom/<binding>/<name>/<method>/<before|after>/<binding>/<name>`). For tests of what is left after it,
-// of one that hangs for a while (`POST /hang/CARRIER/<name>/<ms>`), and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
+// (`POST /doom/<binding>/<name>/<method>/<before|after>/<binding>/<name>`). For tests of what is left after it, of one that hangs for a while
+// (`POST /hang/CARRIER/<name>/<ms>`) or is out of reach, and of what lies in the storage of a carrier: `GET /stored/CARRIER/<name>`.
 
 import limpetConfig from "../../limpet.config.ts";
 import { createLimpet } from "../../src/http/create-limpet.ts";
@@ -20,6 +20,9 @@ interface Doom {
 
 /** What the next call of a method brings; forgotten by an object that dies meanwhile. */
 const dooms = new WeakMap<object, Doom>();
+/** Objects that cannot be reached, by name: what is asked of them fails, or is answered after a minute (`POST /mute/<name>/<throw|hang|no>`). */
+const mute = new Map<string, "throw" | "hang">();
+
 /** Who has died so, as `GET /struck` tells: objects and Worker are one isolate here. */
 const struck: string[] = [];
 
@@ -83,7 +86,10 @@ for (const { prototype } of [RingObject, CarrierObject, ControlObject]) {
   for (const method of methodsOf(Object.getPrototypeOf(prototype) as object)) {
     const own = Reflect.get(prototype, method) as (...values: unknown[]) => unknown;
     Reflect.set(prototype, method, async function (this: RingObject | CarrierObject | ControlObject, ...values: unknown[]) {
-      const { env } = this as unknown as { readonly env: Env };
+      const { env, ctx } = this as unknown as { readonly env: Env; readonly ctx: DurableObjectState };
+      const muted = mute.get(ctx.id.name ?? "");
+      if (muted === "hang") await new Promise((resolve) => setTimeout(resolve, 60_000));
+      if (muted !== undefined) throw new Error("a test's word: out of reach");
       const doom = dooms.get(this);
       const strike = async (when: When): Promise<void> => {
         if (doom?.method !== method || doom.when !== when || !dooms.delete(this)) return;
@@ -126,7 +132,10 @@ export default {
     else if (order === "abort") await kill(env, binding, name);
     else if (order === "doom") await objectOf(env, binding, name).doom({ method, when: when as When, binding: ofBinding, name: ofName });
     else if (order === "hang") await (objectOf(env, binding, name) as unknown as DurableObjectStub<CarrierObject>).hang(Number(method));
-    else if (order === "struck") return Response.json(struck);
+    else if (order === "mute") {
+      if (name === "throw" || name === "hang") mute.set(binding, name);
+      else mute.delete(binding);
+    } else if (order === "struck") return Response.json(struck);
     else return limpet.fetch(request, env, ctx);
     return new Response("done");
   },

@@ -19,7 +19,7 @@ async function settingsWith(pools: object, bindings: object): Promise<{ env: Env
   return { env, settings: new CodeSettings(config).bundled(env) };
 }
 
-/** The sentences of a `SettingsFault`. */
+/** The sentences of a `SettingsFault`, each behind its path. */
 async function faultsWith(pools: object, bindings: object): Promise<string[]> {
   try {
     await settingsWith(pools, bindings);
@@ -27,7 +27,7 @@ async function faultsWith(pools: object, bindings: object): Promise<string[]> {
   } catch (error) {
     const { SettingsFault } = await import("../../src/platform/env.ts"); // of the same isolate
     if (!(error instanceof SettingsFault)) throw error;
-    return error.message.split("\n");
+    return error.message.split("\n").slice(1).map((line) => line.trim());
   }
 }
 
@@ -63,7 +63,7 @@ test("everything that is missing or of no use is said at once, with what to do, 
 
 test("a secret that is not set is asked for by its name; in dev a binding may be absent, but nothing else may stand there", async () => {
   const pools = { web: { signature: { secret: "SIGNING" } } };
-  expect(await faultsWith(pools, {})).toEqual(["SIGNING is not set: run `npx wrangler secret put SIGNING`."]);
+  expect(await faultsWith(pools, {})).toEqual(["pools.web.signature.secret: SIGNING is not set: run `npx wrangler secret put SIGNING`."]);
   const bound = { web: { origins: [origin("a", { binding: "VPC" })] } };
   expect(await faultsWith(bound, { LIMPET_DEV: "1" })).toEqual([]);
   expect(await faultsWith(bound, { LIMPET_DEV: "1", VPC: "a text" })).toHaveLength(1);

@@ -2,13 +2,22 @@
 
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { expect, test } from "vitest";
-import { newDrain } from "../../src/core/lifecycle.ts";
+import { newDrain } from "../../src/core/drain.ts";
 import { LiveSettings } from "../../src/platform/live-settings.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
 import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
-const POLICY = { ...DEFAULT_POLICY, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1, virtualNodes: 8, horizonMs: 1_000 };
+const POLICY = {
+  ...DEFAULT_POLICY,
+  balance: "ring",
+  stickiness: "prefer",
+  hold: true,
+  affinity: "on",
+  rollout: 1,
+  virtualNodes: 8,
+  horizonMs: 1_000,
+};
 
 interface Written {
   readonly revision: number;

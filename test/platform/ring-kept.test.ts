@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { lossOf } from "../../src/core/availability.ts";
 import { decide } from "../../src/core/decide.ts";
 import { keyPoint } from "../../src/core/hash.ts";
-import { newDrain } from "../../src/core/lifecycle.ts";
+import { newDrain } from "../../src/core/drain.ts";
 import { shareAt } from "../../src/core/share.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";

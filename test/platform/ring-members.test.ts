@@ -1,50 +1,11 @@
 // Membership in a ring object: one epoch for each change, on disk before anybody hears of it, and kept whatever a deploy brings.
 
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { expect, test, vi } from "vitest";
-import { newDrain } from "../../src/core/lifecycle.ts";
+import { DatabaseSync } from "node:sqlite";
+import { expect, test } from "vitest";
+import { newDrain } from "../../src/core/drain.ts";
 import { ownerOf } from "../../src/core/ring.ts";
-import { Members, type MemberChange } from "../../src/platform/ring-members.ts";
-import { Upkeep } from "../../src/platform/ring-upkeep.ts";
-import { RingState } from "../../src/platform/ring-state.ts";
-import { RingStore } from "../../src/platform/ring-store.ts";
-import { DEFAULT_POLICY } from "../support/pool-policy.ts";
-
-const NAMES = ["a", "b"];
-const url = (id: string): string => `https://${id}.example.com`;
-
-/** A ring object's state on its database, as a start of the object makes it, with an operator at hand. */
-function startRing(db: DatabaseSync, configured: readonly string[] = NAMES, configRevision = 1) {
-  const exec = (query: string, ...values: SQLInputValue[]): object[] =>
-    values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
-  const origins = configured.map((id) => ({ id, region: "weur", url: url(id), weight: 1, backup: false }));
-  const abroad = { id: "e", region: "enam", url: url("e"), weight: 1, backup: false };
-  const policy = { ...DEFAULT_POLICY, balance: "ring", stickiness: "prefer", hold: true, affinity: "on", rollout: 1 };
-  const pool = { id: "p", ...policy, virtualNodes: 64, origins: [...origins, abroad] };
-  const regions = { weur: { secondary: ["enam"] }, enam: { secondary: [] } };
-  const settings = { dev: false, config: { configRevision, regions, pools: { p: pool }, routes: [] } };
-  const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
-  const [announce, move, leaveLost] = [vi.fn(), vi.fn(async () => 0), vi.fn()];
-  const placing = { pace: { doubt: vi.fn() }, ownVerdict: vi.fn(async () => undefined) };
-  const members = new Members({ state, placing, upkeep: { leaveLost }, journal: { note: vi.fn() }, announce } as never);
-  const upkeep = new Upkeep(state, { move } as never, { complete: true } as never, async (work) => work);
-  const epoch = (): number => state.view.snapshot.epoch;
-  /** Says what came of it, and by how much the epoch grew. */
-  const order = (id: string, change: MemberChange): unknown => {
-    const before = epoch();
-    const outcome = members.change(id, change, "tester");
-    return [outcome.kind === "done" && outcome.joined ? "joined" : outcome.kind, epoch() - before];
-  };
-  const shown = (): unknown => state.view.snapshot.origins.map(({ id, weight, lifecycle }) => `${id} ${weight} ${lifecycle}`);
-  return { state, members, order, shown, announce, move, leaveLost, upkeep, placing };
-}
-
-const put = (id: string, more: { weight?: number; salt?: number; url?: string } = {}): MemberChange => ({
-  kind: "put",
-  origin: { url: url(id), weight: 1, backup: false, ...more },
-});
-const patch = (change: { weight?: number; url?: string }): MemberChange => ({ kind: "patch", change });
-const REMOVE: MemberChange = { kind: "remove" };
+import type { MemberChange } from "../../src/platform/ring-members.ts";
+import { patch, put, REMOVE, startRing, url } from "./member-world.ts";
 
 test("each change is one epoch, which is announced; the same order again is none", () => {
   const { order, shown, announce } = startRing(new DatabaseSync(":memory:"));
@@ -76,19 +37,19 @@ test("after an eviction, and after a deploy, everything is as operators ordered 
   first.order("b", REMOVE);
   const seen = first.state.view.snapshot;
   expect(startRing(db).state.view.snapshot).toEqual({ ...seen, writtenAtMs: expect.any(Number) as number });
-  const deployed = startRing(db, ["a", "b", "d"], 2);
+  const deployed = startRing(db, ["a", "b", "d"], { configRevision: 2 });
   expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 joining", "d 1 joining"]); // neither has answered a check yet
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
-  // What was only changed goes with the configuration; what joined by itself stays by itself.
-  expect(startRing(db, ["d"], 3).shown()).toEqual(["c 1 joining", "d 1 joining"]);
-  expect(startRing(db, ["a", "b", "d"], 4).shown()).toEqual(["a 1 joining", "b 1 joining", "c 1 joining", "d 1 joining"]);
+  // What was only changed is drained and goes with the configuration, and is as that says if it is back before; what joined by itself stays by itself.
+  expect(startRing(db, ["d"], { configRevision: 3 }).shown()).toEqual(["a 2 draining", "b 1 draining", "c 1 joining", "d 1 joining"]);
+  expect(startRing(db, ["a", "b", "d"], { configRevision: 4 }).shown()).toEqual(["a 1 active", "b 1 active", "c 1 joining", "d 1 joining"]);
 });
 
 test("one that joined and is configured later keeps its points, and is the configuration's again once it is put as that says", () => {
   const db = new DatabaseSync(":memory:");
   const first = startRing(db);
   first.order("c", put("c", { salt: 9, weight: 2 }));
-  const deployed = startRing(db, ["a", "b", "c"], 2);
+  const deployed = startRing(db, ["a", "b", "c"], { configRevision: 2 });
   expect(deployed.shown()).toEqual(["a 1 active", "b 1 active", "c 2 joining"]);
   deployed.order("c", put("c"));
   expect(deployed.state.layers.memberOrder("c")).toBeUndefined();

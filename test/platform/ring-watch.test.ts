@@ -4,8 +4,10 @@ import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { READY } from "../../src/core/agent-words.ts";
 import type { Told } from "../../src/core/ejection.ts";
+import { newDrain } from "../../src/core/drain.ts";
 import { ownerOf } from "../../src/core/ring.ts";
 import { shareAt } from "../../src/core/share.ts";
+import { Drains } from "../../src/platform/ring-drains.ts";
 import type { Probed } from "../../src/platform/ring-health.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
@@ -32,7 +34,13 @@ function startRing(
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const origins = ids.map((id) => ({ id, region: "weur", url: `https://${id}.example.com`, weight: 1, backup: false }));
   const policy = { balance: "ring", stickiness: "prefer", hold, affinity: "on", rollout: 1, panicShare: 0.5 };
-  const times = { horizonMs: 20 * S, holdDownMs: 30 * S, slowStart: { windowMs: 40 * S }, health: { rise: 1, fall: 1, timeoutMs: 1 * S } };
+  const times = {
+    drain: { mode: "move", deadlineMs: 60 * S, graceMs: 0 },
+    horizonMs: 20 * S,
+    holdDownMs: 30 * S,
+    slowStart: { windowMs: 40 * S },
+    health: { rise: 1, fall: 1, timeoutMs: 1 * S },
+  };
   const pool = { id: "p", virtualNodes: 64, ...policy, ...times, ejection: { faults: 5, baseMs: 30 * S, maxShare: 0.5 }, origins };
   const settings = { dev: false, config: { configRevision, regions: { weur: { secondary: [] } }, pools: { p: pool }, routes: [] } };
   const state = new RingState(settings as never, { pool: "p", region: "weur", generation: 1 }, new RingStore({ exec } as never));
@@ -40,12 +48,16 @@ function startRing(
   const moves = { move: vi.fn(async () => 0), evacuate: vi.fn(async () => undefined), expel: vi.fn() };
   const upkeep = new Upkeep(state, moves as never, { complete: true } as never, async (work) => work);
   const lookAt = vi.fn();
+  const journal = { note: ({ what, who, origin }: { what: string; who: string; origin?: string }) => void notes.push(`${what} ${origin} ${who}`) };
+  const tables = { completeWithGuests: true };
+  const drained = new Drains({ state, upkeep, journal, tables, publisher: {}, announce: () => undefined } as never);
   const watch = new RingWatch({
     state,
     prober: { lookAt, sweep: async () => undefined } as never,
     journal: {
       note: ({ what, who, origin }: { what: string; who: string; origin?: string }) => void notes.push(`${what} ${origin} ${who}`),
     } as never,
+    drain: (origin, drains) => (drains ? drained.order(origin, "origin") : drained.undo(origin, "origin")),
     leaveLost: () => upkeep.leaveLost(),
     announce: () => upkeep.followRing(),
     goOn: () => undefined,
@@ -64,7 +76,7 @@ function startRing(
       .join(", ");
   const fell = (id: string): void => probed(id, false, { before: "healthy", status: "down" });
   const rose = (id: string): void => probed(id, true, { before: "down", status: "healthy" });
-  return { state, watch, upkeep, notes, shown, probed, fell, rose, lookAt, moves, epoch: () => state.view.snapshot.epoch };
+  return { state, watch, upkeep, notes, shown, probed, fell, rose, lookAt, moves, drained, epoch: () => state.view.snapshot.epoch };
 }
 
 const at = (seconds: number): unknown => vi.setSystemTime(START_MS + seconds * S);
@@ -204,21 +216,21 @@ test("an ejection ends for everybody a check, a horizon and a ramp after it migh
 describe("an origin's word on a drain", () => {
   const DRAIN = { word: { ...READY, drain: true } };
   test("is obeyed once, so that an operator's undrain holds; and taken back where it was its own", () => {
-    const { probed, state, notes } = startRing(new DatabaseSync(":memory:"));
+    const { probed, state, notes, drained } = startRing(new DatabaseSync(":memory:"));
     probed("a", true, DRAIN);
     expect(state.layers.drainOf("a")).toBeDefined();
-    state.layers.setDrain("a", undefined); // an operator
+    drained.undo("a", "ann"); // an operator
     probed("a", true, DRAIN);
     expect(state.layers.drainOf("a")).toBeUndefined();
     probed("a", true);
     probed("a", true, DRAIN);
     probed("a", true);
-    expect([state.layers.drainOf("a"), notes]).toEqual([undefined, ["drain a origin", "drain a origin", "undrain a origin"]]);
+    expect([state.layers.drainOf("a"), notes]).toEqual([undefined, ["drain a origin", "undrain a ann", "drain a origin", "undrain a origin"]]);
   });
 
   test("does not take back an operator's", () => {
     const { probed, state } = startRing(new DatabaseSync(":memory:"));
-    const ordered = { orderedAtMs: START_MS - 1, closedAtMs: undefined, closedEpoch: undefined, publishedAtMs: undefined, drainedAtMs: undefined };
+    const ordered = newDrain(START_MS - 1, { mode: "move", deadlineMs: 60_000, by: "ann" });
     state.layers.setDrain("a", ordered);
     probed("a", true, DRAIN);
     probed("a", true);

@@ -36,6 +36,7 @@ type BundleChange = (config: { readonly configRevision: number; readonly pools: 
 
 export interface LiveRing extends RingView {
   readonly hintsVersion: number;
+  readonly orders: number;
   readonly sessions: number;
   readonly connections: number;
   readonly waiting: number;
@@ -210,6 +211,11 @@ export class LiveStack {
   /** An object dies, and with it everything that it holds in memory. */
   async abort(binding: "RING" | "CARRIER" | "CONTROL", name: string): Promise<void> {
     await this.client.fetch(`/abort/${binding}/${encodeURIComponent(name)}`, { method: "POST" });
+  }
+
+  /** Objects cannot be reached, or can be again. */
+  async mute(how: "throw" | "hang" | "no", ...objects: readonly string[]): Promise<void> {
+    for (const name of objects) await this.client.fetch(`/mute/${encodeURIComponent(name)}/${how}`, { method: "POST" });
   }
 
   /** Until an origin has none of the sessions that are live. */

@@ -317,6 +317,7 @@ function settingsOf(setup: Setup, regions: readonly string[]): Settings {
     closeDeadlineMs: 500,
     horizonMs: 1_600,
     holdDownMs: 600,
+    overprovisioning: 2, // one of two keeps all: where sessions go is what a scenario says
     slowStart: { windowMs: 0 },
     drain: { graceMs: 100 },
     virtualNodes: 32,

@@ -45,6 +45,9 @@ const drain = {
   fault: (world: LostWorld, id: unknown) => notDrained(world, id),
 };
 
+/** Sessions stay for so long, then they go. */
+const FINISH_MS = 1_500;
+
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   "a drain": { ...THREE, ...drain },
   "a drain of sessions that hand their state over": {
@@ -55,6 +58,28 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
   "a drain of sessions that are restarted": { ...THREE, ...drain, resume: { mode: "restart" }, restarts: true },
   "a drain, and who is cut off does not come back": { ...THREE, ...drain, settlesMs: COUNTS_SETTLE_MS, gone: true },
+  "a drain that lets sessions finish": {
+    ...THREE,
+    ...drain,
+    act: async (world) => {
+      const id = world.ownerOf(0);
+      await world.ring().drain(id, "tester", { mode: "finish", deadlineMs: FINISH_MS });
+      return id;
+    },
+    lastsMs: 4_000 + FINISH_MS,
+  },
+  "a drain whose origin dies in the middle": {
+    ...THREE,
+    ...drain,
+    act: async (world) => {
+      const id = world.ownerOf(0);
+      const ordered = world.ring().drain(id, "tester");
+      world.origin(id).dies("close");
+      await ordered;
+      return id;
+    },
+    loses: true,
+  },
   "the death of an origin": {
     ...THREE,
     act: (world) => world.origin(world.ownerOf(0)).dies("close"),
@@ -152,6 +177,19 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       return id;
     },
     lastsMs: 4_000,
+    settlesMs: DRAIN_SETTLES_MS,
+    loses: true,
+    fault: (world, id) => notDrained(world, id),
+  },
+  "a drain abroad that lets sessions finish": {
+    ...TWO_REGIONS,
+    prepare: abroad,
+    act: async (world) => {
+      const id = world.ownerOf(0);
+      await world.ring("enam").drain(id, "tester", { mode: "finish", deadlineMs: FINISH_MS });
+      return id;
+    },
+    lastsMs: 4_000 + FINISH_MS,
     settlesMs: DRAIN_SETTLES_MS,
     loses: true,
     fault: (world, id) => notDrained(world, id),

@@ -1,0 +1,10 @@
+-- What stands beside the tables of ring-store.sql, as this version writes it.
+CREATE TABLE drain_terms (origin TEXT PRIMARY KEY, ordered_at_ms INTEGER NOT NULL, mode TEXT NOT NULL, deadline_ms INTEGER, who TEXT NOT NULL);
+CREATE TABLE departures (origin TEXT PRIMARY KEY, leaving_at_ms INTEGER NOT NULL, who TEXT NOT NULL);
+CREATE TABLE leases (origin TEXT PRIMARY KEY, url TEXT NOT NULL, weight REAL NOT NULL, ttl_ms INTEGER NOT NULL, instance TEXT, who TEXT NOT NULL, lapsed_at_ms INTEGER);
+CREATE TABLE births (origin TEXT PRIMARY KEY, fence INTEGER NOT NULL);
+
+INSERT INTO drain_terms VALUES ('weur-2', 1800000000000, 'finish', 60000, 'ann');
+INSERT INTO departures VALUES ('weur-3', 1800000050000, 'config'), ('weur-4', 1800000000000, 'bob');
+INSERT INTO leases VALUES ('weur-5', 'https://weur-5.example.com', 0.5, 30000, 'pod-7', 'pods', 1800000070000), ('weur-6', 'https://weur-6.example.com', 1.0, 10000, NULL, 'pods', NULL);
+INSERT INTO births VALUES ('weur-5', 460800000000040);
