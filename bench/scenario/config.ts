@@ -22,7 +22,7 @@ export function dayConfig(origins: readonly Placed[]) {
         horizonMs: HORIZON_MS,
         holdDownMs: 2_000,
         health: { intervalMs: 1_000, timeoutMs: 1_000, rise: 2, fall: 3 },
-        ejection: { faults: 5, baseMs: 6_000, maxShare: 0.5 },
+        ejection: { faults: 5, baseMs: 8_000, maxShare: 0.5 },
         slowStart: { windowMs: 4_000 },
         drain: { deadlineMs: 20_000, graceMs: 500 },
         origins: origins.map(({ id, region, url }) => ({ id, region, url, weight: 1 })),
@@ -34,6 +34,7 @@ export function dayConfig(origins: readonly Placed[]) {
         pool: POOL,
         session: [{ path: "session" }],
         home: "session",
+        quietMs: 300, // an origin on a machine as full as this one may take so long to answer
         resume: { mode: "transparent", prelude: { frames: 1, bytes: 1_000, swallow: 0, mute: false } },
       },
       { ...page, path: `${PAGES}keyed/*`, session: [{ header: "x-session-id" }], home: "session" },

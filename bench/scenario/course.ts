@@ -55,6 +55,8 @@ export class Course {
   readonly #beganAtMs = Date.now();
   readonly records: StepRecord[] = [];
   #judgedToMs = Date.now();
+  /** Where each session belonged when the last step was over: what changes by itself until the next (an ejection that ends) is of the next. */
+  #resting: readonly (string | undefined)[] = [];
   #placed: { of: string; places: (string | undefined)[] } = { of: "", places: [] };
 
   constructor(world: World) {
@@ -64,12 +66,13 @@ export class Course {
   /** The fleet as it is to begin with. */
   async begin(shows: Step["shows"]): Promise<void> {
     if ((await this.#shown(shows)) === undefined || (await this.#settled()) === undefined) throw new Error("the fleet did not settle before the day");
+    this.#resting = this.#places(this.#world.lookout.seen);
     await this.#judge(Date.now(), undefined);
   }
 
   async step({ phase, what, regions, kills = [], act, shows }: Step): Promise<void> {
     const { lookout, progress } = this.#world;
-    const before = this.#places(await lookout.next());
+    const before = this.#resting;
     const beganAtMs = Date.now();
     progress(`${this.#clock()} ${phase}: ${what} …`);
     lookout.ramping = regions;
@@ -78,6 +81,7 @@ export class Course {
     const shownAtMs = await this.#shown(shows);
     const settledAtMs = shownAtMs === undefined ? undefined : await this.#settled();
     const after = this.#places(lookout.seen);
+    this.#resting = after;
     if (settledAtMs !== undefined) lookout.ramping = [];
     await pause(STEADY_MS);
     lookout.ramping = [];

@@ -38,6 +38,28 @@ const outcomes = v.object({
   ours: count("It broke in the router."),
 });
 
+const drainState = v.pipe(
+  v.object({
+    by: text("A token's name, `register:<name>`, `origin`, `region` or `config`; empty: an older version took the order."),
+    mode: v.picklist(["move", "finish"]),
+    orderedAtMs: count("When its terms were ordered."),
+    closesAtMs: count("When it is closed at the latest, whoever is left."),
+    closedAtMs: v.optional(count("When pins and claims to it ended.")),
+    drainedAtMs: v.optional(count("Since when its process may end.")),
+  }),
+  v.description("While it is drained."),
+);
+
+const leaseState = v.pipe(
+  v.object({
+    ttlMs: v.number(),
+    instance: v.optional(text("Which life of the origin holds it.")),
+    expiresAtMs: count("When it ends unless it is renewed."),
+    lapsedAtMs: v.optional(count("Since when the origin is down because it was not renewed.")),
+  }),
+  v.description("Of an origin that registers itself."),
+);
+
 export const originShape = named("Origin", {
   id: v.string(),
   url: v.string(),
@@ -50,6 +72,11 @@ export const originShape = named("Origin", {
   maintenance: v.optional(v.pipe(v.literal(true), v.description("It takes no new sessions, by its own word."))),
   share: share("The part of its keys that it takes now."),
   shareEndsAtMs: v.optional(count("While the share changes by a plan: when that has ended.")),
+  serving: flag("It is active and well, and its share is past its ramp."),
+  generation: count("The ring's."),
+  epoch: count("The ring's, when this was told; with the generation it is the `ETag`."),
+  drain: v.optional(drainState),
+  lease: v.optional(leaseState),
   sessions: count("Live sessions that it serves."),
   connections: count("Their connections, of all regions' carriers."),
   outcomes: v.pipe(outcomes, v.description("What became of plain requests to it, since the ring object's start.")),

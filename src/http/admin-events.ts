@@ -150,11 +150,12 @@ function journalsOf(c: Context<Admin>): Noted[] {
   const noted: Noted = {
     name: CONTROL,
     newest: async (limit) => {
-      const rows: readonly AuditRow[] = await control.audit(limit);
-      return rows.map(ofControl);
+      const asked = async (): Promise<readonly AuditRow[]> => control.audit(limit);
+      return (await asked()).map(ofControl);
     },
     since: async (after, limit) => {
-      const { entries, lastSeq }: { readonly entries: readonly AuditRow[]; readonly lastSeq: number } = await control.journal(after, limit);
+      const asked = async (): Promise<{ readonly entries: readonly AuditRow[]; readonly lastSeq: number }> => control.journal(after, limit);
+      const { entries, lastSeq } = await asked();
       return { entries: entries.map(ofControl), lastSeq };
     },
   };

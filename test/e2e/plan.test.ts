@@ -24,9 +24,11 @@ let stack: LiveStack;
 afterEach(() => stack.stop());
 
 const SESSIONS = 40;
-const KEYS = names("key-", 400);
+const KEYS = names("key-", 200);
 /** Nobody falls because this machine is busy. */
 const health = { intervalMs: 1_000, timeoutMs: 900, rise: 1, fall: 10 };
+/** Many questions on a busy machine. */
+const LONG = { timeout: 120_000 };
 const IDS = ["o0", "o1", "o2"];
 
 async function order<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -97,7 +99,8 @@ async function expectAsPlanned(change: object, carryOut: () => Promise<unknown>)
   const TOLERANCE = 4 * Math.sqrt((told.movedShare * (1 - told.movedShare)) / KEYS.length); // four times a sample's deviation
   expect(Math.abs(movedCount / KEYS.length - told.movedShare)).toBeLessThan(TOLERANCE);
   expect(told.movedShare).toBeGreaterThan(0);
-  expect(told.movedShare).toBeLessThan(told.optimumShare * 1.05);
+  // Which keys a region keeps is drawn apart from where they stand: some go to a neighbour while some of its own go abroad.
+  if (told.elsewhere.after === 0) expect(told.movedShare).toBeLessThan(told.optimumShare * 1.05);
   for (const { id, lost, gained } of told.origins) {
     const really = changes(placesBefore, placesNow).find(([each]) => each === id) ?? [id, 0, 0];
     if (lost === 0) expect([id, really[2]]).toEqual([id, 0]);
@@ -105,7 +108,7 @@ async function expectAsPlanned(change: object, carryOut: () => Promise<unknown>)
   }
 }
 
-test("hold: true: a drain moves what was planned, then a removal does", async () => {
+test("hold: true: a drain moves what was planned, then a removal does", LONG, async () => {
   stack = await LiveStack.start({ ids: IDS, pool: { health } });
   await stack.joinAll(names("s", SESSIONS));
   await expectAsPlanned({ drain: "o0" }, () => stack.drain("o0"));
@@ -118,7 +121,7 @@ test("hold: true: a drain moves what was planned, then a removal does", async ()
   await expectAsPlanned({ remove: "o1" }, () => order("DELETE", "rings/live/weur/origins/o1"));
 });
 
-test("hold: false: sessions follow another weight, and one who joins, as planned", async () => {
+test("hold: false: sessions follow another weight, and one who joins, as planned", LONG, async () => {
   stack = await LiveStack.start({ ids: [...IDS, "o3"], pool: { health, hold: false, slowStart: { windowMs: 0 } } });
   await order("DELETE", "rings/live/weur/origins/o3");
   await eventually("o3 is gone", async () => !(await stack.ring()).origins.some(({ id }) => id === "o3"));
@@ -128,7 +131,7 @@ test("hold: false: sessions follow another weight, and one who joins, as planned
   await expectAsPlanned({ put: { id: "o3", url } }, () => order("PUT", "rings/live/weur/origins/o3", { url }));
 });
 
-test("where a region is left with less than it needs, what it would no longer keep goes abroad as planned", async () => {
+test("where a region is left with less than it needs, what it would no longer keep goes abroad as planned", LONG, async () => {
   const regions = { weur: { secondary: ["enam"] }, enam: {} };
   stack = await LiveStack.start({ ids: [...IDS, "enam-1"], regions, pool: { health } });
   await stack.joinAll(names("s", SESSIONS));

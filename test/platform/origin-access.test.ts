@@ -27,7 +27,10 @@ async function faultsWith(pools: object, bindings: object): Promise<string[]> {
   } catch (error) {
     const { SettingsFault } = await import("../../src/platform/env.ts"); // of the same isolate
     if (!(error instanceof SettingsFault)) throw error;
-    return error.message.split("\n").slice(1).map((line) => line.trim());
+    return error.message
+      .split("\n")
+      .slice(1)
+      .map((line) => line.trim());
   }
 }
 

@@ -74,7 +74,19 @@ export class FakeRouter {
 
 export function fakeOrigin(id: string, more: object = {}) {
   const outcomes = { ok: 0, "origin-fault": 0, timeout: 0, "client-gone": 0, ours: 0 };
-  const facts = { weight: 1, salt: 7, backup: false, state: "active" as const, health: "healthy" as const, share: 1, sessions: 0, connections: 0 };
+  const facts = {
+    weight: 1,
+    salt: 7,
+    backup: false,
+    state: "active" as const,
+    health: "healthy" as const,
+    share: 1,
+    serving: true,
+    generation: 1,
+    epoch: 12,
+    sessions: 0,
+    connections: 0,
+  };
   return { id, url: `http://${id}.test`, region: id.split("-")[0] ?? "", ...facts, outcomes, ...more };
 }
 
