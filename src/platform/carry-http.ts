@@ -6,7 +6,7 @@ import { wordOf } from "../core/limpet-field.ts";
 import type { Refused, Routed } from "../core/decision.ts";
 import { outcomeOfStatus, tally, type Detail, type Outcome } from "./outcomes.ts";
 import { decideOn, type PlainRequest } from "./decide-http.ts";
-import { askRing, redirect } from "./ring-words.ts";
+import { askRing, inDoubt, redirect } from "./ring-words.ts";
 import { bodyOf, isSentTwice, mayHaveBody, mayRepeat, NO_BODY, type Body } from "./request-body.ts";
 import { mayTryAgain, startedTraffic } from "./retry-budget.ts";
 import { tryOrigin, type Tried } from "./try-origin.ts";
@@ -158,7 +158,8 @@ async function afterFailure(
   run.replayed = undefined;
   if (word === "down") return undefined;
   if (plain.pool.stickiness !== "prefer") return failed("unreachable");
-  run.excluded.add(origin.id);
+  // Others in doubt are passed by as well: where a whole region has just died, each request would spend the budget of many on its dead.
+  for (const id of [origin.id, ...inDoubt(plain.pool)]) run.excluded.add(id);
   run.passing = true;
   return undefined;
 }

@@ -26,6 +26,13 @@ const SILENT_MS = 1_000;
 const VERDICT_MS = 5_000;
 const silentUntilMs = new Map<string, number>();
 
+/** The pool's origins of which this isolate does not know whether they live: somebody is asking. */
+export function inDoubt({ id }: Pool): string[] {
+  const [prefix, nowMs] = [`${id}/`, Date.now()];
+  const asking = [...heard].filter(([name, { what, untilMs }]) => name.startsWith(prefix) && what === "asking" && nowMs < untilMs);
+  return asking.map(([name]) => name.slice(prefix.length));
+}
+
 /** What the ring object says of an origin: it probes. Its newer snapshot is taken over. Never rejects. */
 export async function askRing(
   { env, settings }: Platform,

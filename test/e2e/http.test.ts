@@ -395,7 +395,7 @@ test("all of a region die at once: whoever finds out first is answered by the ot
   const unwatched = { health: { intervalMs: 60_000 }, overprovisioning: 10 }; // nobody finds out but by asking, and no key spills before
   stack = await startStack((config) => ({ ...config, pools: { collab: { ...config.pools.collab, ...unwatched } } }), [...dying, "enam-1"]);
   try {
-    const visitors = Array.from({ length: 16 }, () => new Visitor());
+    const visitors = Array.from({ length: 40 }, () => new Visitor());
     await Promise.all(visitors.map((visitor) => visitor.count()));
     await Promise.all(dying.map((id) => stack.fleet.kill(id)));
     const after = await Promise.all(visitors.map((visitor) => visitor.count()));
