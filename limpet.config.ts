@@ -13,6 +13,9 @@ export default defineConfig({
   pools: {
     collab: {
       health: { intervalMs: 1_000, timeoutMs: 500, rise: 2, fall: 3 },
+      // Short, so that there is something to see: a server that comes back is trusted after seconds.
+      holdDownMs: 5_000,
+      slowStart: { windowMs: 3_000 },
       origins: [
         { id: "weur-1", region: "weur", url: "http://127.0.0.1:9101" },
         { id: "weur-2", region: "weur", url: "http://127.0.0.1:9102" },

@@ -2,6 +2,7 @@
 // missed is said, and does not fail the command: these are figures, not tests. `--sessions` is for `rehome`.
 
 import { parseArgs } from "node:util";
+import { detectBench } from "./detect/bench.ts";
 import { httpBench } from "./http/bench.ts";
 import { liveBench } from "./live/bench.ts";
 import { rehomeBench } from "./rehome/bench.ts";
@@ -24,6 +25,7 @@ const BENCHMARKS: Readonly<Record<string, (progress: (text: string) => void, opt
   http: httpBench,
   live: liveBench,
   rehome: rehomeBench,
+  detect: detectBench,
 };
 
 const USAGE = `Usage: npm run bench -- NAME [--json FILE] [--sessions N], NAME one of: ${Object.keys(BENCHMARKS).join(", ")}`;

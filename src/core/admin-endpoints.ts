@@ -38,8 +38,6 @@ export interface AdminEndpoint {
   readonly answers: Readonly<Record<number, AdminAnswer>>;
   /** Beside those of every endpoint (`unauthorized`, `forbidden`, `method-not-allowed`, `too-many-failures`). */
   readonly problems: readonly ProblemCode[];
-  /** Agreed on, and not built yet: known to the client's types, in no document. */
-  readonly awaited?: true;
 }
 
 export interface AdminAnswer {
@@ -54,6 +52,7 @@ const ORIGIN = `${RING}/origins/:id` as const;
 const SESSION = "/v1/sessions/:pool/:key";
 
 const text = (what: string) => v.optional(v.pipe(v.string(), v.description(what)));
+const IF_MATCH = v.object({ "if-match": text("`ETag` of the ring or the origin, as it was looked at: the order counts only while that is so.") });
 const aRing = { description: "The ring.", shape: ringShape };
 const anOrigin = { description: "The origin as it is now.", shape: originShape };
 const aSession = { description: "The session as it is now.", shape: sessionShape };
@@ -106,8 +105,9 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["operate"],
     summary: "An origin joins, or becomes what the body says",
     body: wantedOriginShape,
+    headers: IF_MATCH,
     answers: { 200: anOrigin, 201: { description: "It is new in the ring.", shape: originShape } },
-    problems: ["bad-request", "content-too-large", "not-found", "conflict", "ring-unreachable"],
+    problems: ["bad-request", "content-too-large", "not-found", "conflict", "precondition-failed", "ring-unreachable"],
   },
   patchOrigin: {
     method: "patch",
@@ -115,8 +115,9 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["operate"],
     summary: "Another weight, another address, or both",
     body: originChangeShape,
+    headers: IF_MATCH,
     answers: { 200: anOrigin },
-    problems: ["bad-request", "content-too-large", "not-found", "conflict", "ring-unreachable"],
+    problems: ["bad-request", "content-too-large", "not-found", "conflict", "precondition-failed", "ring-unreachable"],
   },
   deleteOrigin: {
     method: "delete",
@@ -124,8 +125,9 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["operate"],
     summary: "An origin leaves",
     description: "It is drained first.",
+    headers: IF_MATCH,
     answers: { 200: { description: "It is gone.", shape: originShape }, 202: { description: "It is being drained.", shape: originShape } },
-    problems: ["not-found", "ring-unreachable"],
+    problems: ["not-found", "conflict", "precondition-failed", "ring-unreachable"],
   },
   drainOrigin: {
     method: "post",
@@ -134,6 +136,7 @@ export const ADMIN_ENDPOINTS = {
     summary: "No new sessions, live ones move away or finish",
     body: drainShape,
     bodyOptional: true,
+    headers: IF_MATCH,
     answers: { 200: anOrigin },
     problems: ["bad-request", "content-too-large", "not-found", "precondition-failed", "ring-unreachable"],
   },
@@ -143,6 +146,7 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["operate", "register"],
     summary: "It takes sessions again",
     description: "Who registers origins may not undrain what an operator, or its region's order, has drained.",
+    headers: IF_MATCH,
     answers: { 200: anOrigin },
     problems: ["not-found", "conflict", "precondition-failed", "ring-unreachable"],
   },
@@ -152,6 +156,7 @@ export const ADMIN_ENDPOINTS = {
     scopes: ["operate", "register"],
     summary: "An origin joins for a while, or renews its stay",
     body: leaseShape,
+    headers: IF_MATCH,
     answers: { 200: anOrigin, 201: { description: "It is new in the ring.", shape: originShape } },
     problems: ["bad-request", "content-too-large", "not-found", "conflict", "precondition-failed", "ring-unreachable"],
   },

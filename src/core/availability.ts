@@ -3,12 +3,12 @@
 
 import type { Snapshot, SnapshotOrigin } from "./snapshot.ts";
 
-export type Unavailable = "gone" | "joining" | "draining" | "drained" | "ejected" | "down" | "excluded";
+export type Unavailable = "gone" | "joining" | "draining" | "drained" | "ejected" | "down" | "excluded" | "maintenance";
 
 /** Why an origin takes no new session now; `undefined` when it does. `excluded`: the asker has just failed to reach it. */
 export function unavailability(origin: SnapshotOrigin, nowMs: number, excluded: ReadonlySet<string>): Unavailable | undefined {
   if (origin.lifecycle !== "active") return origin.lifecycle;
-  return illness(origin, nowMs, excluded);
+  return illness(origin, nowMs, excluded) ?? (origin.maintenance ? "maintenance" : undefined);
 }
 
 /**

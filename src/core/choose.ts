@@ -27,7 +27,7 @@ export interface Course {
 
 /** Why an origin takes no new session in this decision; `undefined` when it does. */
 export function absence({ situation, allWell }: Course, origin: SnapshotOrigin): Unavailable | undefined {
-  if (allWell) return origin.lifecycle === "active" ? undefined : origin.lifecycle;
+  if (allWell) return origin.lifecycle !== "active" ? origin.lifecycle : origin.maintenance ? "maintenance" : undefined;
   return unavailability(origin, situation.nowMs, situation.excluded);
 }
 

@@ -4,7 +4,7 @@
 
 import { hasSomebody, illness, lossOf, unavailability } from "./availability.ts";
 import { absence, BACKUP_RULES, choose, isByRing, passOver, rulesFor, SPILL_RULES, type Course } from "./choose.ts";
-import type { Decision, Reason, Refused, Routed, Trace } from "./decision.ts";
+import type { Decision, Reason, Refused, Routed, Trace, Why } from "./decision.ts";
 import { fraction } from "./hash.ts";
 import { ownerOf, walk } from "./ring.ts";
 import { admits, shareAt } from "./share.ts";
@@ -155,23 +155,32 @@ function* walks({ point }: Course, view: RegionView): Generator<string, void, un
   yield* walk(view.backups, point.position);
 }
 
-/** Nobody is available: better a doubtful origin than none, but not for a strict session. Ejection is ignored first, then down; home first. */
+/**
+ * Nobody is available: better a doubtful origin than none, but not for a strict session. Ejection is ignored first, then down, and last that one has
+ * never answered; home first. Never that an origin wants nobody (maintenance, a drain).
+ */
 function byPanic(course: Course): Routed | undefined {
   if (isStrict(course)) return undefined;
   const { regions, excluded } = course.situation;
-  for (const ignored of ["ejected", "down"] as const) {
+  for (const ignored of ["ejected", "down", "joining"] as const) {
     for (const view of regions) {
       for (const id of walks(course, view)) {
         const origin = view.byId.get(id);
         if (!origin) continue;
-        const why = origin.lifecycle !== "active" ? origin.lifecycle : excluded.has(id) ? "excluded" : undefined;
-        const still = why ?? (ignored === "ejected" && origin.health === "down" ? "down" : undefined);
+        const still = stillAway(origin, ignored) ?? (excluded.has(id) ? "excluded" : undefined);
         course.trace?.({ step: "panic", region: view.snapshot.region, origin: id, outcome: still ?? "taken" });
         if (!still) return routed(course, view, origin, "panic");
       }
     }
   }
   return undefined;
+}
+
+/** Why an origin takes nobody in a panic either. */
+function stillAway({ lifecycle, maintenance, health }: SnapshotOrigin, ignored: "ejected" | "down" | "joining"): Why | undefined {
+  if (lifecycle !== "active" && !(lifecycle === "joining" && ignored === "joining")) return lifecycle;
+  if (maintenance) return "maintenance";
+  return ignored === "ejected" && health === "down" ? "down" : undefined;
 }
 
 function isStrict({ situation, bound }: Course): boolean {

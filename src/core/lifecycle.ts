@@ -2,7 +2,7 @@
 // A deploy changes the first only, so it never loses an operator's drain, nor an origin that joined, was changed or left at run time.
 
 import type { DrainOrder } from "./drain.ts";
-import { FULL_SHARE } from "./share.ts";
+import { NOTHING_OBSERVED, shown, type Observed } from "./observed.ts";
 import type { SnapshotOrigin } from "./snapshot.ts";
 
 export interface ConfiguredOrigin {
@@ -46,17 +46,20 @@ export interface Layers {
   readonly members: ReadonlyMap<string, MemberOrder>;
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly down: ReadonlySet<string>;
+  /** What else was observed; of an origin without a record nothing. */
+  readonly observed?: ReadonlyMap<string, Observed> | undefined;
   /** Of ids that were another origin's before, the fence with which they came back. */
   readonly born?: ReadonlyMap<string, number>;
 }
 
 /** The origins of a ring as its next snapshot shows them, sorted by id. */
-export function mergeLayers({ configured, members, drains, down, born }: Layers): SnapshotOrigin[] {
+export function mergeLayers({ configured, members, drains, down, observed, born }: Layers): SnapshotOrigin[] {
   return membersOf({ configured, members })
     .map(({ id, url, weight, salt, backup }): SnapshotOrigin => {
       const drain = drains.get(id);
       const bornFence = born?.get(id);
-      const lifecycle = !drain ? "active" : drain.drainedAtMs === undefined ? "draining" : "drained";
+      const seen = observed?.get(id) ?? NOTHING_OBSERVED;
+      const lifecycle = !drain ? (seen.joining ? "joining" : "active") : drain.drainedAtMs === undefined ? "draining" : "drained";
       return {
         id,
         url,
@@ -65,9 +68,7 @@ export function mergeLayers({ configured, members, drains, down, born }: Layers)
         backup,
         lifecycle,
         closed: drain?.closedAtMs !== undefined,
-        health: down.has(id) ? "down" : "healthy",
-        ejectedUntilMs: 0,
-        share: FULL_SHARE,
+        ...shown(seen, down.has(id)),
         ...(drain?.mode === "finish" && drain.closedAtMs === undefined && { finishUntilMs: drain.orderedAtMs + (drain.deadlineMs ?? 0) }),
         ...(bornFence !== undefined && { bornFence }),
       };

@@ -51,8 +51,8 @@ type Refusal<E extends AdminEndpoint> = {
 type BodyOf<A> = A extends AdminAnswer & { readonly shape: infer S extends v.GenericSchema } ? v.InferOutput<S> : {};
 
 type Input<E extends AdminEndpoint> = Params<E["path"]> &
-  (E extends { readonly query: infer S extends v.GenericSchema } ? { query: v.InferInput<S> } : {}) &
-  (E extends { readonly headers: infer S extends v.GenericSchema } ? { header: v.InferInput<S> } : {}) &
+  (E extends { readonly query: infer S extends v.GenericSchema } ? { query?: v.InferInput<S> } : {}) &
+  (E extends { readonly headers: infer S extends v.GenericSchema } ? { header?: v.InferInput<S> } : {}) &
   (E extends { readonly body: infer S extends v.GenericSchema } ? { json: v.InferInput<S> } : {});
 
 type Params<Path extends string> = [Names<Path>] extends [never] ? {} : { param: Record<Names<Path>, string> };

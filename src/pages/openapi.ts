@@ -13,14 +13,14 @@ import { PROBLEMS, type ProblemCode } from "../core/problem.ts";
 /** What any endpoint that asks for a token may answer. */
 const COMMON: readonly ProblemCode[] = ["unauthorized", "forbidden", "too-many-failures"];
 
-/** Everything that is built, by its operation's id. */
-export function builtEndpoints(): [name: string, endpoint: AdminEndpoint][] {
-  return Object.entries<AdminEndpoint>(ADMIN_ENDPOINTS).filter(([, endpoint]) => !endpoint.awaited);
+/** By its operation's id. */
+export function endpoints(): [name: string, endpoint: AdminEndpoint][] {
+  return Object.entries<AdminEndpoint>(ADMIN_ENDPOINTS);
 }
 
 export async function openApiDocument(): Promise<OpenAPIV3_1.Document> {
   const app = new Hono();
-  for (const [name, endpoint] of builtEndpoints()) {
+  for (const [name, endpoint] of endpoints()) {
     app.on(endpoint.method, endpoint.path, describeRoute(operationOf(name, endpoint)), (c) => c.body(null));
   }
   const document = await generateSpecs(app, {

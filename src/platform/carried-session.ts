@@ -49,7 +49,8 @@ export class CarriedSession implements ConnectionEvents {
     this.budget = host.budget;
     this.#handover = handover;
     const slow = (placement: Placement): void => void this.#doubt(placement); // never rejects
-    this.#dials = new Dials({ handshakes: host.handshakes, handover, slow });
+    const { handshakes } = host;
+    this.#dials = new Dials({ handshakes, handover, slow, told: (at, outcome, detail) => host.dialled(at, outcome, { ...detail, lot: ref.lot }) });
   }
 
   get placement(): Placement | undefined {

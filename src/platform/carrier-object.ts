@@ -40,6 +40,7 @@ import { Handover } from "./hand-over.ts";
 import { Handshakes, kindOf } from "./handshakes.ts";
 import { AWAKE_MS, delay, ENTERED_WITHIN_MS, HELD_BYTES_MAX_PER_CARRIER, HELD_BYTES_MAX_PER_SESSION, LOOK_EVERY_MS, REPORT_MS } from "./limits.ts";
 import { originFetch, type OriginFetch } from "./origin-fetch.ts";
+import { tally } from "./outcomes.ts";
 import { lifeMs, Parking, type Revived } from "./parking.ts";
 import type { ParkedSession } from "./parking-store.ts";
 import { RingClient, type RingLine } from "./ring-client.ts";
@@ -55,6 +56,7 @@ export class CarrierObject extends DurableObject<Env> {
   readonly #ring: RingLine;
   readonly #settings: CarrierSettings;
   readonly #send: OriginFetch;
+  readonly #dialled: SessionHost["dialled"];
   readonly #budget: Budget = budgetOf(HELD_BYTES_MAX_PER_CARRIER);
   readonly #backlog = new Backlog();
   readonly #streams = new StreamBacklog();
@@ -84,6 +86,8 @@ export class CarrierObject extends DurableObject<Env> {
     ctx.storage.kv.put(STARTED_KEY, startedAtMs);
     this.#settings = new CarrierSettings(source, env, name?.ring.pool ?? "", ctx.storage.sql);
     this.#send = originFetch(env, this.#settings, this.#settings.pool);
+    const { pool } = this.#settings;
+    this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings: this.#settings }, { id: pool }, region, origin, ...what);
     const its = name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 };
     const client = (): RingLine => new RingClient(env, this.#settings, its, startedAtMs);
     this.#ring =
@@ -242,6 +246,7 @@ export class CarrierObject extends DurableObject<Env> {
     const host: SessionHost = {
       handshakes: this.#handshakes,
       budget: budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
+      dialled: this.#dialled,
       place: (item) => this.#ring.place(this.#opening.has(session) ? { ...item, opening: true, visitor } : item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),

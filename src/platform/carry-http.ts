@@ -4,12 +4,12 @@
 
 import { wordOf } from "../core/limpet-field.ts";
 import type { Refused, Routed } from "../core/decision.ts";
-import { tally, type Outcome } from "./outcomes.ts";
+import { outcomeOfStatus, tally, type Detail, type Outcome } from "./outcomes.ts";
 import { decideOn, type PlainRequest } from "./decide-http.ts";
 import { askRing, inDoubt, redirect } from "./ring-words.ts";
 import { bodyOf, isSentTwice, mayHaveBody, mayRepeat, NO_BODY, type Body } from "./request-body.ts";
 import { mayTryAgain, startedTraffic } from "./retry-budget.ts";
-import { tryOrigin } from "./try-origin.ts";
+import { tryOrigin, type Tried } from "./try-origin.ts";
 import type { Platform } from "./env.ts";
 import type { Layer } from "./snapshots.ts";
 
@@ -106,8 +106,8 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
       tally(platform, plain.pool, decision.region, decision.origin.id, "ours");
       throw error;
     });
-    const outcome = tried.kind === "answered" ? outcomeOf(tried.response) : tried.outcome;
-    tally(platform, plain.pool, decision.region, decision.origin.id, outcome);
+    const [outcome, detail] = outcomeOf(tried, run.body);
+    tally(platform, plain.pool, decision.region, decision.origin.id, outcome, { lot: plain.point.lot, ...detail });
     if (tried.kind === "answered") {
       const word = wordOf(tried.response.headers.get("limpet"));
       const answered: Answered = { ...tried, decision, passing: run.passing, ended: word?.end === true };
@@ -119,6 +119,15 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
     const over = await afterFailure(platform, plain, run, decision, tried.outcome);
     if (over) return over;
   }
+}
+
+/** What became of an attempt, and how the origin answered. How long an upload takes says nothing of it. */
+function outcomeOf(tried: Tried, body: Body): [Outcome, Omit<Detail, "lot">] {
+  if (tried.kind === "failed") return [tried.outcome, {}];
+  const { webSocket, status } = tried.response;
+  const outcome = webSocket ? "ok" : outcomeOfStatus(status);
+  if (outcome !== "ok") return [outcome, { isError: true }];
+  return [outcome, body.kind === "streamed" ? {} : { tookMs: tried.originMs }];
 }
 
 /** Whether another attempt follows (`undefined`), and for which origin `run` then says. */
@@ -171,12 +180,6 @@ async function replayTo(
   run.replayed = answer.decision;
   run.failures = 0;
   return undefined;
-}
-
-/** A 5xx speaks against an origin, but for those that speak of the request (501, 505). */
-function outcomeOf({ status, webSocket }: Response): Outcome {
-  if (webSocket) return "ok";
-  return (status >= 500 && status !== 501 && status !== 505) || status < 200 ? "origin-fault" : "ok";
 }
 
 /** An answer that nobody gets. */

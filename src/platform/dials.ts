@@ -7,12 +7,15 @@ import type { Connection, Opening } from "./connection.ts";
 import type { Handover } from "./hand-over.ts";
 import type { Handshakes, Lane } from "./handshakes.ts";
 import { SLOW_HANDSHAKE_MS, TIMED_OUT_MS } from "./limits.ts";
+import { outcomeOfStatus, type Detail, type Outcome } from "./outcomes.ts";
 
 interface Means {
   readonly handshakes: Handshakes;
   readonly handover: Handover | undefined;
   /** It takes long: the ring object may look meanwhile. */
   readonly slow: (placement: Placement) => void;
+  /** What became of it, where that says something of the origin. */
+  readonly told: (placement: Placement, outcome: Outcome, detail: Omit<Detail, "lot">) => void;
 }
 
 /** `full`: too many others wait. `timedOut`: the origin had all of its time, and nobody waits for as long once more. */
@@ -37,7 +40,7 @@ export class Dials {
   }
 
   async dial(connection: Connection, lane: Lane, placement: Placement, deadlineMs: number): Promise<Dialled> {
-    const { handshakes, handover, slow: tell } = this.#means;
+    const { handshakes, handover, slow: tell, told } = this.#means;
     const dial = new AbortController();
     this.#underWay.set(connection, dial);
     const late = setTimeout(() => dial.abort(), Math.max(0, deadlineMs - Date.now()));
@@ -51,7 +54,12 @@ export class Dials {
       const dialledAtMs = Date.now();
       try {
         const opening = await connection.open(placement, dial);
-        return { opening, timedOut: Date.now() - dialledAtMs >= TIMED_OUT_MS };
+        const tookMs = Date.now() - dialledAtMs;
+        const timedOut = tookMs >= TIMED_OUT_MS;
+        const outcome = outcomeOf(opening, timedOut, dial.signal.aborted);
+        // The headers of a stream may take as long as its origin likes.
+        if (outcome) told(placement, outcome, opening.kind === "answered" ? { isError: true } : connection.kind === "socket" ? { tookMs } : {});
+        return { opening, timedOut };
       } finally {
         release();
       }
@@ -61,4 +69,12 @@ export class Dials {
       if (this.#underWay.get(connection) === dial) this.#underWay.delete(connection);
     }
   }
+}
+
+/** `undefined`: it was given up by us. */
+function outcomeOf(opening: Opening, timedOut: boolean, aborted: boolean): Outcome | undefined {
+  if (opening.kind === "open") return "ok";
+  if (opening.kind === "answered") return outcomeOfStatus(opening.response.status);
+  if (timedOut) return "timeout";
+  return aborted ? undefined : "origin-fault";
 }

@@ -188,8 +188,15 @@ export const REBORN_MS = 60_000;
 /** A ring object's wait for its carriers' tables after it started. */
 export const PULL_TIMEOUT_MS = 1_500;
 
-/** Probes under way at once, of the six outgoing handshakes an object has. */
+/** Probes under way at once, of the six outgoing handshakes an object has: of the regular checks, and of those that somebody waits for. */
 export const PROBE_SLOTS = 4;
+export const VERDICT_SLOTS = 1;
+/** Of the regular ones, for origins that are known to be down: those that hang hold up nobody else's check. */
+export const DOWN_SLOTS = PROBE_SLOTS / 2;
+/** Origins that are looked at together when another one has fallen: who asks for a verdict meanwhile waits for no more than these. */
+export const SWEEP_AT_ONCE = 2;
+/** What Workers tell is older by so much: of an origin that has just come back it speaks of the time before. */
+export const TOLD_LATE_MS = 2_500;
 /** Between probes of one verdict that somebody asked for. */
 export const VERDICT_SPACING_MS = 100;
 

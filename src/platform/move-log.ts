@@ -3,7 +3,7 @@
 import type { RingName } from "../core/names.ts";
 
 /** Why sessions move. Only after a loss it is not by plan: the old origin is not there to be waited for. */
-export type MoveReason = "drain" | "lost" | "follow" | "failback" | "ordered";
+export type MoveReason = "drain" | "lost" | "ejected" | "follow" | "failback" | "ordered";
 
 export interface Moved {
   readonly from: string;

@@ -2,6 +2,7 @@
 // left is nobody's fault, nor what broke here: only `origin-fault` and `timeout` speak against an origin.
 
 import type { Pool } from "../core/config-types.ts";
+import { isLate, KEYS_MAX, type Told } from "../core/ejection.ts";
 import type { Platform } from "./env.ts";
 import { delay, within } from "./limits.ts";
 import { ringStub } from "./stubs.ts";
@@ -15,6 +16,11 @@ export type Outcome =
   | "client-gone"
   /** It broke in the router. */
   | "ours";
+
+/** A 5xx speaks against an origin, but for those that speak of the request (501, 505). */
+export function outcomeOfStatus(status: number): "ok" | "origin-fault" {
+  return (status >= 500 && status !== 501 && status !== 505) || status < 200 ? "origin-fault" : "ok";
+}
 
 const NO_OUTCOMES: Outcomes = { ok: 0, "origin-fault": 0, timeout: 0, "client-gone": 0, ours: 0 };
 export type Outcomes = Readonly<Record<Outcome, number>>;
@@ -43,11 +49,27 @@ function summed(a: Outcomes, b: Outcomes): Outcomes {
   };
 }
 
+/** What is known of one request beside what became of it. */
+export interface Detail {
+  /** Of its session's key, or what was drawn for it: whether several are in trouble, or one. */
+  readonly lot: number;
+  /** Until the first byte; absent: nothing was answered, or how long it takes says nothing. */
+  readonly tookMs?: number;
+  /** Answered, with an error of the origin's own. */
+  readonly isError?: boolean;
+}
+
+type Seen = { -readonly [Name in keyof Told]: Told[Name] extends readonly number[] ? number[] : number };
+
 interface Batch {
   readonly byOrigin: Map<string, Record<Outcome, number>>;
   count: number;
+  /** Since the first of them that spoke against an origin: what spoke for them and against them. */
+  readonly window: Map<string, Seen>;
   /** Whether anything of it speaks against an origin. */
   urgent: boolean;
+  /** How long each origin takes, as far as is known. */
+  readonly means: Map<string, number>;
   /** Until then a flush is under way; one that was cut off with its request counts for nothing after. */
   flushingUntilMs: number;
 }
@@ -61,15 +83,17 @@ const FLUSHING_MS = 5_000;
 const batches = new Map<string, Batch>();
 
 /** Counts one; never waits and never throws. */
-export function tally(platform: Platform, pool: Pool, region: string, origin: string, outcome: Outcome): void {
+export function tally(platform: Platform, pool: Pick<Pool, "id">, region: string, origin: string, outcome: Outcome, detail?: Detail): void {
   const name = `${pool.id}/${region}`;
-  const batch = batches.get(name) ?? { byOrigin: new Map(), count: 0, urgent: false, flushingUntilMs: 0 };
+  const batch = batches.get(name) ?? { byOrigin: new Map(), count: 0, window: new Map(), urgent: false, means: new Map(), flushingUntilMs: 0 };
   batches.set(name, batch);
   const counts = batch.byOrigin.get(origin) ?? { ...NO_OUTCOMES };
   counts[outcome]++;
   batch.byOrigin.set(origin, counts);
   batch.count++;
-  batch.urgent ||= outcome === "origin-fault" || outcome === "timeout";
+  const isSlow = isSlowAnswer(batch.means, origin, outcome, detail?.tookMs);
+  batch.urgent ||= outcome === "origin-fault" || outcome === "timeout" || isSlow;
+  if (batch.urgent) see(batch.window, origin, outcome, detail, isSlow);
   if (!batch.urgent && batch.count < BATCH_COUNT) return;
   const nowMs = Date.now();
   if (nowMs < batch.flushingUntilMs) return;
@@ -77,14 +101,43 @@ export function tally(platform: Platform, pool: Pool, region: string, origin: st
   platform.ctx.waitUntil(flush(platform, pool.id, region, batch, batch.urgent ? FAULT_DELAY_MS : 0));
 }
 
+/** Part of the newest in what an origin takes: about the last thirty answers count. */
+const NEWEST_PART = 1 / 32;
+
+/** A late answer is no part of what the origin takes otherwise: else a few of them would make the rest usual. */
+function isSlowAnswer(means: Map<string, number>, origin: string, outcome: Outcome, tookMs: number | undefined): boolean {
+  if (outcome !== "ok" || tookMs === undefined) return false;
+  if (isLate(tookMs, origin, means)) return true;
+  const own = means.get(origin);
+  means.set(origin, own === undefined ? tookMs : own + (tookMs - own) * NEWEST_PART);
+  return false;
+}
+
+function see(window: Map<string, Seen>, origin: string, outcome: Outcome, detail: Detail | undefined, isSlow: boolean): void {
+  if (outcome === "client-gone" || outcome === "ours") return;
+  const seen = window.get(origin) ?? { ok: 0, errors: 0, unreached: 0, slow: 0, keys: [], slowKeys: [] };
+  window.set(origin, seen);
+  const what = outcome === "ok" ? "ok" : detail?.isError ? "errors" : "unreached";
+  seen[what]++;
+  if (isSlow) seen.slow++;
+  if (!detail) return;
+  if (what !== "ok") note(seen.keys, detail.lot);
+  if (isSlow) note(seen.slowKeys, detail.lot);
+}
+
+function note(keys: number[], lot: number): void {
+  if (keys.length < KEYS_MAX && !keys.includes(lot)) keys.push(lot);
+}
+
 async function flush({ env, settings }: Platform, pool: string, region: string, batch: Batch, delayMs: number): Promise<void> {
   if (delayMs > 0) await delay(delayMs);
-  const outcomes = Object.fromEntries(batch.byOrigin);
+  const [outcomes, window] = [Object.fromEntries(batch.byOrigin), Object.fromEntries(batch.window)];
   batch.byOrigin.clear();
+  batch.window.clear();
   batch.count = 0;
   batch.urgent = false;
   try {
-    await within(ringStub(env, settings.config, pool, region).outcomes(outcomes), FLUSHING_MS - FAULT_DELAY_MS, "ring object");
+    await within(ringStub(env, settings.config, pool, region).outcomes(outcomes, window), FLUSHING_MS - FAULT_DELAY_MS, "ring object");
   } catch (error) {
     // Counts of one batch are lost: the next one speaks for itself.
     console.error(JSON.stringify({ limpet: "ring-unreachable", pool, region, error: String(error) }));

@@ -1,17 +1,37 @@
-// Active health checks of one ring: who is probed when, and the verdict somebody asks for. Holds what was observed; what follows from a
-// change (an epoch, moves) is the ring object's.
+// Active health checks of one ring: who is probed when, and the verdict somebody asks for. Holds what was observed in this life; what follows from it
+// (an epoch, moves) is RingWatch's.
+//
+// Until N origins that hang are all known to be down takes at most fall × 1.1 × intervalMs + N × fall × timeoutMs ÷ (PROBE_SLOTS − DOWN_SLOTS):
+// each needs `fall` checks, an interval apart, and those that are known to be down leave so many slots to the others. docs/health.md has it.
 
+import { READY, type AgentWord } from "../core/agent-words.ts";
 import { afterProbe, UNKNOWN_HEALTH, type Health } from "../core/health.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
+import { check } from "./health-check.ts";
 import type { OriginFetch } from "./origin-fetch.ts";
-import { delay, PROBE_SLOTS, VERDICT_SPACING_MS } from "./limits.ts";
+import { delay, DOWN_SLOTS, PROBE_SLOTS, SWEEP_AT_ONCE, VERDICT_SLOTS, VERDICT_SPACING_MS } from "./limits.ts";
 import { Slots } from "./slots.ts";
 
-interface Observed {
+interface Looked {
   health: Health;
   nextAtMs: number;
   probing: boolean;
+  /** When its last good check began, and the first of those that failed since. */
+  goodAtMs: number;
+  failedAtMs: number;
+  /** It is tried again then, whenever its turn would come. */
+  lookAtMs: number;
+}
+
+/** One answer to a check, or none. */
+export interface Probed {
+  readonly ok: boolean;
+  readonly word: AgentWord;
+  readonly beganAtMs: number;
+  /** What the answers so far come to. */
+  readonly status: Health["status"];
+  readonly before: Health["status"];
 }
 
 export interface Verdict {
@@ -22,18 +42,20 @@ export interface Verdict {
 export class Prober {
   readonly #policyNow: () => Pool["health"];
   readonly #send: OriginFetch;
-  readonly #onChange: (originId: string, status: Health["status"]) => void;
-  readonly #observed = new Map<string, Observed>();
+  readonly #told: (originId: string, probed: Probed) => void;
+  readonly #looked = new Map<string, Looked>();
   readonly #verdicts = new Map<string, Promise<Verdict>>();
   #origins: readonly SnapshotOrigin[] = [];
-  #busy = 0;
+  #regular = 0;
+  #regularDown = 0;
+  #sweeping = false;
   /** Of the handshakes that the platform lets an object wait for: a verdict that waits for its turn is better than a healthy origin's check that never went out. */
-  readonly #slots = new Slots(PROBE_SLOTS);
+  readonly #slots = new Slots(PROBE_SLOTS + VERDICT_SLOTS);
 
-  constructor(policy: () => Pool["health"], send: OriginFetch, onChange: (originId: string, status: Health["status"]) => void) {
+  constructor(policy: () => Pool["health"], send: OriginFetch, told: (originId: string, probed: Probed) => void) {
     this.#policyNow = policy;
     this.#send = send;
-    this.#onChange = onChange;
+    this.#told = told;
   }
 
   get #policy(): Pool["health"] {
@@ -44,34 +66,36 @@ export class Prober {
   watch(origins: readonly SnapshotOrigin[]): void {
     this.#origins = origins;
     const ids = new Set(origins.map((origin) => origin.id));
-    for (const id of this.#observed.keys()) if (!ids.has(id)) this.#observed.delete(id);
+    for (const id of this.#looked.keys()) if (!ids.has(id)) this.#looked.delete(id);
     for (const { id, health } of origins) {
-      if (this.#observed.has(id)) continue;
+      if (this.#looked.has(id)) continue;
       const known: Health = health === "down" ? { status: "down", contrary: 0 } : UNKNOWN_HEALTH;
-      this.#observed.set(id, { health: known, nextAtMs: 0, probing: false });
+      this.#looked.set(id, { health: known, nextAtMs: 0, probing: false, goodAtMs: 0, failedAtMs: 0, lookAtMs: 0 });
     }
   }
 
-  /** Infinity without origins. The end of a probe schedules anew; an object that is lost before it must be woken by somebody, too. */
+  /** An origin is tried again at that time. */
+  lookAt(originId: string, atMs: number): void {
+    const looked = this.#looked.get(originId);
+    if (!looked) return;
+    looked.lookAtMs = atMs;
+    looked.nextAtMs = Math.min(looked.nextAtMs, atMs);
+  }
+
+  /** Infinity without origins. The end of a probe begins the next; an object that is lost before it must be woken by somebody, too. */
   nextDueAtMs(): number {
     const nowMs = Date.now();
-    const isFull = this.#busy >= PROBE_SLOTS;
-    const dueAtMs = [...this.#observed.values()].map(({ probing, nextAtMs }) =>
-      (probing || isFull) && nextAtMs <= nowMs ? nowMs + this.#policy.intervalMs : nextAtMs,
+    const dueAtMs = [...this.#looked.values()].map((looked) =>
+      looked.nextAtMs <= nowMs && (looked.probing || !this.#hasSlot(looked)) ? nowMs + this.#policy.intervalMs : looked.nextAtMs,
     );
     return Math.min(...dueAtMs, Infinity);
   }
 
-  /** Starts the probes that are due, failing origins first, as far as slots are free. Resolves when those it started are done. */
-  async probeDue(nowMs: number): Promise<void> {
-    const due = this.#origins
-      .flatMap((origin) => {
-        const observed = this.#observed.get(origin.id);
-        return observed && !observed.probing && observed.nextAtMs <= nowMs ? [{ origin, observed }] : [];
-      })
-      .toSorted((a, b) => b.observed.health.contrary - a.observed.health.contrary || a.observed.nextAtMs - b.observed.nextAtMs)
-      .slice(0, Math.max(0, PROBE_SLOTS - this.#busy));
-    await Promise.all(due.map(({ origin }) => this.#probe(origin)));
+  /** Begins the probes that are due, failing origins first, and goes on as long as some are. Resolves when none is. */
+  async probeDue(): Promise<void> {
+    const lanes: Promise<void>[] = [];
+    for (let next = this.#claim(); next; next = this.#claim()) lanes.push(this.#lane(next));
+    await Promise.all(lanes);
   }
 
   /** Probes at once, up to `fall` times: somebody failed to reach this origin. Askers share one verdict. */
@@ -83,44 +107,88 @@ export class Prober {
     return verdict;
   }
 
+  /**
+   * What took one origin may have taken others: those are asked that have not answered since it began to fail. One look at a time, a few origins
+   * together, so that a fleet of which half hangs is not held up by it.
+   */
+  async sweep(fallen: string): Promise<void> {
+    const sinceMs = this.#looked.get(fallen)?.failedAtMs ?? Date.now();
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    const others = this.#origins.filter(({ id }) => {
+      const looked = this.#looked.get(id);
+      return id !== fallen && looked?.health.status === "healthy" && looked.goodAtMs < sinceMs;
+    });
+    const lane = async (): Promise<void> => {
+      for (let next = others.shift(); next; next = others.shift()) await this.ask(next.id);
+    };
+    try {
+      await Promise.all(Array.from({ length: SWEEP_AT_ONCE }, lane));
+    } finally {
+      this.#sweeping = false;
+    }
+  }
+
   async #judge(originId: string): Promise<Verdict> {
     const origin = this.#origins.find((each) => each.id === originId);
-    const observed = this.#observed.get(originId);
-    if (!origin || !observed) return { healthy: false, atMs: Date.now() };
-    if (observed.health.status === "down") return { healthy: false, atMs: Date.now() };
+    const looked = this.#looked.get(originId);
+    if (!origin || !looked) return { healthy: false, atMs: Date.now() };
+    if (looked.health.status === "down") return { healthy: false, atMs: Date.now() };
     for (let attempt = 0; attempt < this.#policy.fall; attempt++) {
       if (attempt > 0) await delay(VERDICT_SPACING_MS);
-      if (await this.#probe(origin)) return { healthy: true, atMs: Date.now() };
-      if (this.#observed.get(originId)?.health.status === "down") break;
+      if (await this.#probe(origin, looked)) return { healthy: true, atMs: Date.now() };
+      if (this.#looked.get(originId)?.health.status === "down") break;
     }
-    return { healthy: this.#observed.get(originId)?.health.status === "healthy", atMs: Date.now() };
+    return { healthy: this.#looked.get(originId)?.health.status === "healthy", atMs: Date.now() };
   }
 
-  async #probe(origin: SnapshotOrigin): Promise<boolean> {
-    const observed = this.#observed.get(origin.id);
-    if (!observed) return false;
-    observed.probing = true;
+  /** Who is due and may have a slot: failing ones first, and those that begin to answer again; then who has waited longest. */
+  #claim(): { readonly origin: SnapshotOrigin; readonly looked: Looked } | undefined {
+    const nowMs = Date.now();
+    const [first] = this.#origins
+      .flatMap((origin) => {
+        const looked = this.#looked.get(origin.id);
+        return looked && !looked.probing && looked.nextAtMs <= nowMs && this.#hasSlot(looked) ? [{ origin, looked }] : [];
+      })
+      .toSorted((a, b) => b.looked.health.contrary - a.looked.health.contrary || a.looked.nextAtMs - b.looked.nextAtMs);
+    if (first) first.looked.probing = true;
+    return first;
+  }
+
+  #hasSlot({ health }: Looked): boolean {
+    return this.#regular < PROBE_SLOTS && (health.status !== "down" || this.#regularDown < DOWN_SLOTS);
+  }
+
+  async #lane(first: { readonly origin: SnapshotOrigin; readonly looked: Looked }): Promise<void> {
+    for (let next: typeof first | undefined = first; next; next = this.#claim()) {
+      const down = next.looked.health.status === "down" ? 1 : 0;
+      this.#regular++;
+      this.#regularDown += down;
+      await this.#probe(next.origin, next.looked);
+      this.#regular--;
+      this.#regularDown -= down;
+    }
+  }
+
+  async #probe(origin: SnapshotOrigin, looked: Looked): Promise<boolean> {
+    looked.probing = true;
     const JITTER = 0.1; // a share of the interval, so that a fleet's probes do not fall together
-    observed.nextAtMs = Math.ceil(Date.now() + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
-    this.#busy++;
-    const ok = await this.#slots.use(() => this.#answersWell(origin));
-    this.#busy--;
-    observed.probing = false;
-    const before = observed.health.status;
-    observed.health = afterProbe(observed.health, ok, this.#policy);
-    if (observed.health.status !== before) this.#onChange(origin.id, observed.health.status);
+    const nowMs = Date.now();
+    const nextAtMs = Math.ceil(nowMs + this.#policy.intervalMs * (1 + JITTER * (Math.random() * 2 - 1)));
+    looked.nextAtMs = looked.lookAtMs > nowMs ? Math.min(nextAtMs, looked.lookAtMs) : nextAtMs;
+    let beganAtMs = nowMs;
+    const answer = await this.#slots.use(() => {
+      beganAtMs = Date.now();
+      return check(this.#send, origin, this.#policy);
+    });
+    looked.probing = false;
+    const word = answer ?? READY;
+    const ok = answer !== undefined && !word.down;
+    if (ok) looked.goodAtMs = beganAtMs;
+    else if (looked.failedAtMs <= looked.goodAtMs) looked.failedAtMs = beganAtMs;
+    const before = looked.health.status;
+    looked.health = afterProbe(looked.health, ok, this.#policy);
+    if (this.#looked.get(origin.id) === looked) this.#told(origin.id, { ok, word, beganAtMs, before, status: looked.health.status });
     return ok;
-  }
-
-  async #answersWell({ id, url }: SnapshotOrigin): Promise<boolean> {
-    const { path, timeoutMs } = this.#policy;
-    const headers = { "user-agent": "limpet-health" };
-    try {
-      const response = await this.#send(id, url + path, { redirect: "manual", signal: AbortSignal.timeout(timeoutMs), headers });
-      await response.body?.cancel();
-      return response.ok;
-    } catch {
-      return false; // refused, reset or late: all are the answer "no"
-    }
   }
 }

@@ -39,7 +39,7 @@ export class RingLayers {
     this.#store = store;
     this.#changed = changed;
     this.#pool = pool;
-    this.observed = new RingObserved(store);
+    this.observed = new RingObserved(store, pool);
     this.#members = store.members();
     this.#drains = store.drains();
     this.#leases = store.side.leases();
@@ -95,11 +95,13 @@ export class RingLayers {
 
   /** What is ordered of an origin's membership, with what goes with it: one epoch. Of one that is gone nothing else is remembered. */
   setMember(origin: string, order: MemberOrder | undefined, { drain, lease, bornFence }: Beside): void {
+    const before = this.#ids();
     this.#writeMember(origin, order);
     this.#writeDrain(origin, drain);
     this.#writeLease(origin, lease);
     if (bornFence !== undefined) this.#writeBirth(origin, bornFence);
     if (order?.goneAtMs !== undefined || bornFence !== undefined) this.observed.forget(origin);
+    this.#join(before);
     this.#forget();
     this.#changed();
   }
@@ -110,21 +112,27 @@ export class RingLayers {
 
   /** What is known of a lease beside its origin; the ring's snapshot shows of it whether it has lapsed. */
   setLease(origin: string, lease: Lease): void {
-    const before = this.#leases.get(origin);
+    const wasAway = this.#leases.get(origin)?.lapsedAtMs !== undefined;
+    const isAway = lease.lapsedAtMs !== undefined;
     this.#writeLease(origin, lease);
-    if ((before?.lapsedAtMs === undefined) !== (lease.lapsedAtMs === undefined)) this.#changed();
+    if (wasAway === isAway) return;
+    if (isAway) this.observed.fell(origin, Date.now());
+    else this.observed.restart(origin, this.merged(), Date.now());
+    this.#changed();
   }
 
-  setDown(origin: string, down: boolean): void {
-    this.observed.setDown(origin, down);
+  /** What was observed, all that goes together: one epoch. */
+  observe(write: (observed: RingObserved) => void): void {
+    write(this.observed);
     this.#changed();
   }
 
   /** The origins as the next snapshot shows them. */
   merged(): SnapshotOrigin[] {
     const { configured, members } = this.membership;
+    const { down, observed } = this.observed.layer;
     const lapsed = [...this.#leases].flatMap(([id, { lapsedAtMs }]) => (lapsedAtMs === undefined ? [] : [id]));
-    return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...this.observed.down, ...lapsed]), born: this.#births });
+    return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...down, ...lapsed]), observed, born: this.#births });
   }
 
   /** The origins as they would be by another configuration. */
@@ -132,7 +140,7 @@ export class RingLayers {
     const { configured, members } = this.membership;
     const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
     const written = due?.origins ?? configured;
-    return mergeLayers({ configured: written, members, drains: this.#drains, down: this.observed.down, born: this.#births });
+    return mergeLayers({ configured: written, members, drains: this.#drains, ...this.observed.layer, born: this.#births });
   }
 
   get configRevision(): number {
@@ -145,8 +153,10 @@ export class RingLayers {
    */
   takeConfig(settings: Pick<Settings, "config" | "dev">, region: string, bear: (origin: string) => number): boolean {
     const pool = this.#pool();
-    const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
+    const former = this.#store.config();
+    const due = dueConfig({ region, pool, settings }, former, this.membership);
     if (!due) return false;
+    const before = this.#ids();
     const known = { ...this.membership, drains: this.#drains, leases: this.#leases };
     const steps = configSteps(known, due.origins, pool.drain, Date.now());
     this.#store.setConfig(due);
@@ -156,13 +166,24 @@ export class RingLayers {
       this.#writeDrain(id, drain);
       this.#writeLease(id, undefined);
       if (isAnother) this.#writeBirth(id, bear(id));
+      if (isAnother) this.observed.forget(id);
       if (what) this.#unnoted.push({ what, who: "config", origin: id, why: `revision ${due.revision}` });
     }
     this.#forget();
-    const kept = new Set(membersOf(this.membership).map((origin) => origin.id));
+    if (former) this.#join(before); // the first fleet of a ring is there to be served by
+    const kept = this.#ids();
     this.observed.keepOnly(kept);
     for (const id of this.#drains.keys()) if (!kept.has(id)) this.#writeDrain(id, undefined);
     return true;
+  }
+
+  #ids(): Set<string> {
+    return new Set(membersOf(this.membership).map(({ id }) => id));
+  }
+
+  /** Who was not among them takes nothing before it has answered a check. */
+  #join(before: ReadonlySet<string>): void {
+    for (const id of this.#ids()) if (!before.has(id)) this.observed.change(id, { joining: true });
   }
 
   /** For the journal, once the epoch is made: what configurations have changed since this was asked last. */
@@ -179,7 +200,10 @@ export class RingLayers {
     for (const id of this.#births.keys()) if (!known.has(id)) this.#writeBirth(id, undefined);
   }
 
+  /** Who comes back after a closing epoch takes more and more; before that nobody was sent elsewhere for good. */
   #writeDrain(id: string, drain: DrainOrder | undefined): void {
+    const closed = this.#drains.get(id)?.closedAtMs !== undefined;
+    if (!drain && closed && this.#ids().has(id)) this.observed.restart(id, this.merged(), Date.now());
     if (drain) this.#drains.set(id, drain);
     else this.#drains.delete(id);
     this.#store.setDrain(id, drain);

@@ -128,7 +128,7 @@ export class Leases {
    */
   #counts(id: string, nowMs: number): boolean {
     const { view, layers, pool } = this.#state;
-    if (layers.observed.down.has(id)) return true;
+    if (layers.observed.isDown(id)) return true;
     if (view.byId.get(id)?.lifecycle === "draining") return false;
     const leased = [...layers.leases()].flatMap(([other, { lapsedAtMs }]) => {
       const origin = view.byId.get(other);

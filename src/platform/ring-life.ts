@@ -30,6 +30,7 @@ import { RingFirsts } from "./ring-firsts.ts";
 import { Journal } from "./ring-journal.ts";
 import { StandIns } from "./ring-stand-ins.ts";
 import { RingStore } from "./ring-store.ts";
+import { RingWatch } from "./ring-watch.ts";
 import type { ConfigPlan } from "./ring-config.ts";
 import { carrierStub, controlStub, ringStub } from "./stubs.ts";
 
@@ -51,6 +52,7 @@ export class RingLife {
   readonly publisher: Publisher;
   readonly callers = new Callers();
   readonly upkeep: Upkeep;
+  readonly watch: RingWatch;
   readonly tables: RingTables;
   readonly members: Members;
   readonly drains: Drains;
@@ -83,7 +85,7 @@ export class RingLife {
     this.prober = new Prober(
       () => this.state.pool.health,
       originFetch(env, this.#settings, name.pool),
-      (origin, status) => this.#onHealth(origin, status === "down"),
+      (origin, probed) => this.watch.probed(origin, probed),
     );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
     this.firsts = new RingFirsts(ctx, env, this.state);
@@ -102,6 +104,15 @@ export class RingLife {
       return done;
     };
     this.upkeep = new Upkeep(this.state, this.moves, this.tables, goOn);
+    this.watch = new RingWatch({
+      state: this.state,
+      prober: this.prober,
+      journal: this.journal,
+      drain: (origin, drains) => (drains ? this.drains.order(origin, "origin") : this.drains.undo(origin, "origin")),
+      leaveLost: () => this.upkeep.leaveLost(),
+      announce: () => this.announce(),
+      goOn: (work) => this.#ctx.waitUntil(work.then(() => this.#schedule())),
+    });
     const host = { env, settings: this.#settings, journal: this.journal, announce: () => this.announce(), goOn };
     const parts = { state: this.state, tables: this.tables, placing: this.placing, upkeep: this.upkeep, moves: this.moves };
     this.members = new Members({ ...host, ...parts });
@@ -159,7 +170,7 @@ export class RingLife {
     this.#alarmAtMs = Infinity;
     await this.#read();
     const nowMs = Date.now();
-    this.#ctx.waitUntil(this.prober.probeDue(nowMs).then(() => this.#schedule()));
+    this.#ctx.waitUntil(this.prober.probeDue().then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
     this.leases.run(nowMs);
@@ -167,19 +178,6 @@ export class RingLife {
     this.drains.advance(nowMs);
     await this.publisher.run(nowMs);
     this.#schedule();
-  }
-
-  #onHealth(origin: string, down: boolean): void {
-    this.state.layers.setDown(origin, down);
-    this.journal.note({ what: down ? "down" : "healthy", who: "limpet", origin });
-    const { pool, region, epoch } = this.state.view.snapshot;
-    console.log(JSON.stringify({ limpet: "health", pool, region, origin, health: down ? "down" : "healthy", epoch }));
-    this.announce();
-    if (!down) return;
-    this.upkeep.leaveLost();
-    // What took this origin may have taken the others: sessions must not be walked from one dead origin to the next.
-    const others = this.state.view.snapshot.origins.filter((each) => each.id !== origin && each.health !== "down");
-    this.#ctx.waitUntil(Promise.all(others.map((each) => this.prober.ask(each.id))).then(() => this.#schedule()));
   }
 
   /** While we serve other rings' sessions: are they still theirs, and do they know what became of our origins? */
@@ -197,6 +195,7 @@ export class RingLife {
     if (version === this.#announced) return;
     this.#announced = version;
     this.placing.pace.keep((origin) => this.state.view.byId.has(origin));
+    this.watch.keep((origin) => this.state.view.byId.has(origin));
     this.upkeep.followRing();
     this.prober.watch(this.state.view.snapshot.origins);
     this.upkeep.followAddresses();

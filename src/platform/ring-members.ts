@@ -136,7 +136,7 @@ export class Members {
     const views = this.#state.views();
     const seen = new Set(views.map(({ snapshot }) => snapshot.region));
     const told = views.flatMap(({ snapshot: { region, origins } }) =>
-      origins.map(({ id, url, lifecycle }) => ({ id, region, url, active: lifecycle === "active" })),
+      origins.map(({ id, url, lifecycle }) => ({ id, region, url, active: lifecycle === "active" || lifecycle === "joining" })),
     );
     const written = pool.origins.filter(({ region }) => !seen.has(region)).map(({ id, region, url }) => ({ id, region, url, active: true }));
     return { pool: [...told, ...written], region: name.region };

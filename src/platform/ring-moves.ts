@@ -96,7 +96,7 @@ export class Moves {
    * Moves our sessions off an origin, ours or another region's. Guests are moved by their home rings, which hear of it by our snapshot.
    * Done when each has moved or stayed.
    */
-  async evacuate(origin: string, order: Pick<MoveOrder, "still" | "unpaced"> & { readonly why: "drain" | "lost" }): Promise<void> {
+  async evacuate(origin: string, order: Pick<MoveOrder, "still" | "unpaced"> & { readonly why: "drain" | "lost" | "ejected" }): Promise<void> {
     // A key that the origin itself has issued no other knows: such a session is left to end by itself, until the drain is over.
     const rows = this.#state.live.rows((row) => row.origin === origin && !(order.why === "drain" && row.learned));
     await this.move(rows, { ...order, excluded: new Set([origin]) });
@@ -128,7 +128,7 @@ export class Moves {
 
   /** Whether it takes sessions along that wait for another move. */
   #goesFirst({ why, unpaced }: MoveOrder): boolean {
-    return why === "ordered" || unpaced === true;
+    return why === "ordered" || why === "ejected" || unpaced === true;
   }
 
   // — by plan —
@@ -308,7 +308,7 @@ export class Moves {
     const coming = { keyHash, fence, origin: "" };
     this.#state.coming.set(coming);
     const planned = order.why !== "lost";
-    const tokens = order.unpaced ? undefined : { count: connections, urgent: !planned };
+    const tokens = order.unpaced ? undefined : { count: connections, urgent: !planned || order.why === "ejected" };
     const choice = await this.#placing.choose(
       { keyHash, position, lot, keyed, claim, excluded: order.excluded, fence, leaving: planned, from: order.anew ? undefined : from.origin, tokens },
       true,

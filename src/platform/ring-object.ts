@@ -22,6 +22,7 @@ import type {
   RedirectItem,
   Tally,
 } from "../core/protocol.ts";
+import type { Told } from "../core/ejection.ts";
 import type { PlannedChange } from "../core/plan-body.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { Env, SettingsSource } from "./env.ts";
@@ -154,10 +155,11 @@ export class RingObject extends DurableObject<Env> {
     this.#life.announce();
   }
 
-  /** What became of requests to our origins, as one isolate has counted it. */
-  async outcomes(byOrigin: Readonly<Record<string, Outcomes>>): Promise<void> {
+  /** What became of requests to our origins, as one isolate has counted it; and, where something speaks against them, what it has seen since that began. */
+  async outcomes(byOrigin: Readonly<Record<string, Outcomes>>, window: Readonly<Record<string, Told>> = {}): Promise<void> {
     this.#life.wake();
     this.#life.outcomes.add(byOrigin, this.#life.state.view.byId);
+    this.#life.watch.told(window);
   }
 
   // — asked by other ring objects of the pool —

@@ -49,7 +49,7 @@ interface Ring {
 export function planOf({ state, members: orders }: Ring, changes: readonly PlannedChange[]): PlanAnswer {
   const { configured, members, virtualNodes } = state.layers.membership;
   const draft: Draft = { configured, virtualNodes, members: new Map(members), drains: new Map(state.layers.drains()) };
-  const down = new Set(state.layers.observed.down);
+  const down = new Set(state.layers.observed.layer.down);
   for (const change of changes) {
     const fault = make(draft, down, change, orders.surroundings());
     if (fault) return fault;

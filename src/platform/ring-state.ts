@@ -11,6 +11,7 @@ import type { DrainOrder } from "../core/drain.ts";
 import { GENERATION, type RingName } from "../core/names.ts";
 import type { KeyPoint } from "../core/hash.ts";
 import type { LivePlacement, SessionRef } from "../core/protocol.ts";
+import { isAlwaysAt } from "../core/motion.ts";
 import { PLACEMENT } from "../core/ring.ts";
 import type { Holding } from "../core/situation.ts";
 import { bootstrapView, isNewer, viewOf, type Hints, type RegionView, type Snapshot } from "../core/snapshot.ts";
@@ -325,20 +326,13 @@ export class RingState {
     const { balance } = this.pool;
     if (row.learned && row.movedFrom === undefined && row.reason === "claim") return true;
     if ((balance !== "ring" && balance !== "bounded-ring") || this.#mayBeElsewhere(row)) return false;
-    return this.ringPlaceOf(row) === row.origin;
+    return isAlwaysAt(this.#view, row, (atMs) => this.ringPlaceOf(row, atMs), Date.now());
   }
 
-  /** Where the ring alone says that a key belongs now, without regard to load; `undefined`: nowhere. */
-  ringPlaceOf(key: KeyPoint): string | undefined {
-    const decision = decide({
-      key,
-      keyed: true,
-      regions: this.views(),
-      excluded: new Set(),
-      policy: { ...this.pool, stickiness: "prefer" },
-      balance: { kind: "ring" },
-      nowMs: Date.now(),
-    });
+  /** Where the ring alone says that a key belongs, now or at another time, without regard to load; `undefined`: nowhere. */
+  ringPlaceOf(key: KeyPoint, nowMs = Date.now()): string | undefined {
+    const policy = { ...this.pool, stickiness: "prefer" as const };
+    const decision = decide({ key, keyed: true, regions: this.views(), excluded: new Set(), policy, balance: { kind: "ring" }, nowMs });
     return decision.kind === "routed" ? decision.origin.id : undefined;
   }
 

@@ -2,6 +2,7 @@
 
 import type { DrainOrder } from "../core/drain.ts";
 import type { ConfiguredOrigin, MemberOrder } from "../core/lifecycle.ts";
+import type { Observed } from "../core/observed.ts";
 import type { SessionRef } from "../core/protocol.ts";
 import { RingSideStore } from "./ring-side-store.ts";
 
@@ -54,6 +55,8 @@ export class RingStore {
     sql.exec(
       "CREATE TABLE IF NOT EXISTS members (origin TEXT PRIMARY KEY, url TEXT, weight REAL, salt INTEGER, backup INTEGER, leaving_at_ms INTEGER, gone_at_ms INTEGER)",
     );
+    // Beside `down`, which a version before it goes on reading and writing. An origin without a row is active, and has its full share.
+    sql.exec("CREATE TABLE IF NOT EXISTS observed (origin TEXT PRIMARY KEY, facts TEXT NOT NULL)");
     this.side = new RingSideStore(sql);
     if (this.text("schema") === undefined) this.set("schema", SCHEMA);
   }
@@ -156,6 +159,16 @@ export class RingStore {
 
   setDown(origin: string, down: boolean): void {
     this.#sql.exec(down ? "INSERT OR IGNORE INTO down VALUES (?)" : "DELETE FROM down WHERE origin = ?", origin);
+  }
+
+  observed(): Map<string, Observed> {
+    const rows = this.#sql.exec<{ origin: string; facts: string }>("SELECT * FROM observed");
+    return new Map([...rows].map(({ origin, facts }) => [origin, JSON.parse(facts) as Observed])); // written by setObserved alone
+  }
+
+  setObserved(origin: string, facts: Observed | undefined): void {
+    if (!facts) this.#sql.exec("DELETE FROM observed WHERE origin = ?", origin);
+    else this.#sql.exec("INSERT OR REPLACE INTO observed VALUES (?, ?)", origin, JSON.stringify(facts));
   }
 
   quarantined(): Map<string, Quarantined> {

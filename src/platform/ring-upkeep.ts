@@ -3,6 +3,7 @@
 
 import { illness } from "../core/availability.ts";
 import { hasAffinity } from "../core/decide.ts";
+import { settlesAtMs } from "../core/motion.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { comesHome } from "../core/spill.ts";
 import { EVACUATE_AGAIN_MS, FOLLOW_AGAIN_MS, ORPHAN_PIN_MS, SWEEP_ORDERS_MS } from "./limits.ts";
@@ -10,6 +11,9 @@ import type { Moves } from "./ring-moves.ts";
 import type { RingState } from "./ring-state.ts";
 import type { LiveRow } from "./ring-table.ts";
 import type { RingTables } from "./ring-tables.ts";
+
+/** An origin that is ejected still answers: who is there leaves as by plan, at once. */
+type Leave = "drain" | "lost" | "ejected";
 
 export class Upkeep {
   readonly #state: RingState;
@@ -27,6 +31,8 @@ export class Upkeep {
   /** Origins whose sessions are being taken to their new address. */
   readonly #readdressing = new Set<string>();
   #sweepOrdersAtMs = 0;
+  /** Shares were on their way at the last look. */
+  #unsettled = false;
 
   constructor(state: RingState, moves: Moves, tables: RingTables, goOn: (work: Promise<void>) => Promise<void>) {
     this.#state = state;
@@ -38,6 +44,7 @@ export class Upkeep {
   /** At each tick of the ring object's clock. */
   run(nowMs: number): void {
     if (nowMs >= this.#state.kept.dueAtMs) this.#state.keptIsDue();
+    this.#settle(nowMs);
     this.leaveLost();
     this.#failBack(nowMs);
     if (nowMs >= this.#followAgainAtMs) {
@@ -53,8 +60,24 @@ export class Upkeep {
   /** When there is something to do beside what the next tick brings; Infinity: nothing. */
   nextDueAtMs(nowMs: number): number {
     const orders = this.#state.orderCount > 0 ? Math.max(nowMs, this.#sweepOrdersAtMs) : Infinity;
+    const endsAtMs = this.#settlesAtMs(nowMs) ?? (this.#unsettled ? nowMs : Infinity);
+    const settling = this.#state.pool.hold || !this.#unsettled ? endsAtMs : Math.min(endsAtMs, nowMs + FOLLOW_AGAIN_MS);
     const kept = Math.max(nowMs, this.#state.kept.dueAtMs);
-    return Math.min(orders, kept, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
+    return Math.min(orders, kept, settling, Math.max(nowMs, Math.min(this.#followAgainAtMs, this.#addressesAgainAtMs)));
+  }
+
+  #settlesAtMs(nowMs: number): number | undefined {
+    return settlesAtMs(this.#state.view.snapshot.origins, nowMs);
+  }
+
+  /** The ring moves by the clock while shares are on their way: looked at once more when the last is there. */
+  #settle(nowMs: number): void {
+    const isMoving = this.#settlesAtMs(nowMs) !== undefined;
+    if (this.#unsettled && !isMoving) {
+      this.#state.reconcilePins(this.#state.live.rows());
+      this.#followedEpoch = 0;
+    }
+    this.#unsettled = isMoving;
   }
 
   /** Moves sessions that are where they must not be. Repeated each tick: a carrier could not be told, or nobody could take them. */
@@ -65,11 +88,13 @@ export class Upkeep {
     }
   }
 
-  /** `hold: false`: sessions of ours that the ring has elsewhere in our region go there, once after each change. */
+  /** `hold: false`: sessions of ours that the ring has elsewhere in our region go there: once after each change, and while shares are on their way. */
   followRing(): void {
     const { pool, live, name } = this.#state;
     const { epoch } = this.#state.view.snapshot;
-    if (pool.hold || this.#following || this.#followedEpoch === epoch || !this.#tables.complete) return;
+    const isMoving = this.#settlesAtMs(Date.now()) !== undefined; // then the ring changes without an epoch
+    this.#unsettled ||= isMoving;
+    if (pool.hold || this.#following || (this.#followedEpoch === epoch && !isMoving) || !this.#tables.complete) return;
     this.#followedEpoch = epoch;
     this.#followAgainAtMs = Infinity;
     const still = (row: LiveRow): boolean => {
@@ -109,7 +134,7 @@ export class Upkeep {
   }
 
   /** Moves all sessions off an origin; those that stay at the end of its drain are told to come back. */
-  #evacuate(origin: string, why: "drain" | "lost"): void {
+  #evacuate(origin: string, why: Leave): void {
     const isOver = (): boolean => this.#originOf(origin)?.closed ?? false;
     const over = isOver();
     const turn = `${why}/${over ? "over/" : ""}${origin}`; // neither a loss nor a deadline waits for the end of what is under way
@@ -123,10 +148,12 @@ export class Upkeep {
     void this.#goOn(work).finally(() => this.#evacuateNotBeforeMs.set(turn, Date.now() + EVACUATE_AGAIN_MS)); // the host waits for it
   }
 
-  #whyLeave(id: string): "drain" | "lost" | undefined {
+  #whyLeave(id: string): Leave | undefined {
     const origin = this.#originOf(id);
-    if (!origin || illness(origin, Date.now(), new Set())) return "lost";
-    return origin.lifecycle === "active" || isFinishing(origin, Date.now()) ? undefined : "drain";
+    const ill = origin ? illness(origin, Date.now(), new Set()) : "gone";
+    if (ill) return ill === "ejected" ? "ejected" : "lost";
+    const leaves = origin?.lifecycle === "draining" || origin?.lifecycle === "drained";
+    return leaves && !isFinishing(origin, Date.now()) ? "drain" : undefined;
   }
 
   #originOf(id: string): SnapshotOrigin | undefined {
@@ -155,7 +182,10 @@ export class Upkeep {
     return this.#state
       .views()
       .some(({ snapshot }) =>
-        snapshot.origins.some(({ id, health, lifecycle }) => (health === "down" || lifecycle !== "active") && this.#state.live.countOf(id) > 0),
+        snapshot.origins.some(
+          ({ id, health, lifecycle }) =>
+            (health !== "healthy" || lifecycle === "draining" || lifecycle === "drained") && this.#state.live.countOf(id) > 0,
+        ),
       );
   }
 

@@ -3,6 +3,7 @@
 import type { PlaceAnswer, PlaceItem, Placement, SessionRef } from "../core/protocol.ts";
 import type { Budget, Connection, KeptConnection } from "./connection.ts";
 import type { Handshakes } from "./handshakes.ts";
+import type { Detail, Outcome } from "./outcomes.ts";
 
 /** Keeps the visitors of a session that has no origin's legs for a while. */
 export interface Keeper {
@@ -15,6 +16,8 @@ export interface SessionHost {
   readonly handshakes: Handshakes;
   /** Of what this session may hold back. */
   readonly budget: Budget;
+  /** What became of a handshake, where that says something of its origin. */
+  dialled(placement: Placement, outcome: Outcome, detail: Detail): void;
   place(item: PlaceItem): Promise<PlaceAnswer>;
   /** The last connection is over; `fence` is that of its placement, if it had one. */
   emptied(ref: SessionRef, fence: number | undefined): void;

@@ -29,6 +29,8 @@ describe("at 1000 ms an origin takes a session, or keeps one", () => {
     ["active, down", ACTIVE, DOWN, "down", "down"],
     ["active, ejected until 1001", ACTIVE, EJECTED, "ejected", "ejected"],
     ["active, ejected until 1000: no longer", ACTIVE, BACK, undefined, undefined],
+    ["in maintenance: what it holds it keeps", { maintenance: true }, WELL, "maintenance", undefined],
+    ["in maintenance and down: the illness is unplanned", { maintenance: true }, DOWN, "down", "down"],
     ["draining, well: what it holds it keeps", DRAINING, WELL, "draining", undefined],
     ["draining, down", DRAINING, DOWN, "draining", "down"],
     ["draining, ejected", DRAINING, EJECTED, "draining", "ejected"],

@@ -32,6 +32,7 @@ const anyOrigin = fc.record({
   backup: mostly(false, true),
   lifecycle: mostly("active" as const, "joining" as const, "draining" as const, "drained" as const),
   closed: fc.boolean(),
+  maintenance: fc.constantFrom(undefined, undefined, undefined, true as const),
   health: mostly("healthy" as const, "ejected" as const, "down" as const),
   ejectedUntilMs: anyTime,
   share: anyPlan,
@@ -96,6 +97,10 @@ test("among the situations that are tried here is every reason and every refusal
   expect([...seen.keys()].toSorted()).toEqual([...REASONS.filter((reason) => reason !== "replay"), "no-origin", "owner-lost"].toSorted());
 });
 
+/** Whatever its health: it was not ordered away, wants sessions, and has not just failed. */
+const mayPanic = ({ id, lifecycle, maintenance }: SnapshotOrigin, excluded: ReadonlySet<string>): boolean =>
+  (lifecycle === "active" || lifecycle === "joining") && !maintenance && !excluded.has(id);
+
 test("any situation has an answer, and outside panic never an origin that cannot serve", () => {
   fc.assert(
     fc.property(anySituation, (situation) => {
@@ -105,7 +110,7 @@ test("any situation has an answer, and outside panic never an origin that cannot
         const strict = policy.stickiness === "strict" && situation.keyed;
         if (decision.why === "owner-lost") expect(strict).toBe(true);
         else if (strict && hasAffinity(policy, situation.key.lot)) expect(onRings(situation).filter((origin) => !unavailability(origin, nowMs, excluded))).toEqual([]);
-        else expect(onRings(situation).filter((origin) => origin.lifecycle === "active" && !excluded.has(origin.id))).toEqual([]);
+        else expect(onRings(situation).filter((origin) => mayPanic(origin, excluded))).toEqual([]);
         return;
       }
       const { origin, reason } = decision;
@@ -114,7 +119,9 @@ test("any situation has an answer, and outside panic never an origin that cannot
         expect(situation[reason]?.origin).toBe(origin.id);
         expect(lossOf(origin, nowMs, excluded)).toBeUndefined();
       } else if (reason === "panic") {
-        expect([origin.lifecycle, excluded.has(origin.id)]).toEqual(["active", false]);
+        expect(mayPanic(origin, excluded)).toBe(true);
+        // One that has never answered only where nobody else may be asked.
+        if (origin.lifecycle === "joining") expect(onRings(situation).filter((each) => each.lifecycle === "active" && mayPanic(each, excluded))).toEqual([]);
         expect(onRings(situation).filter((each) => !unavailability(each, nowMs, excluded))).toEqual([]);
       } else {
         expect(unavailability(origin, nowMs, excluded)).toBeUndefined();

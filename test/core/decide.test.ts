@@ -164,6 +164,9 @@ const TABLES: Record<string, readonly Row[]> = {
     ["but behind its region's origins", { ...all(DOWN, "a", "b", "x", "y", "w"), ...all(EJECTED, "c", "z") }, {}, "panic c"],
     ["a backup that is down, when nobody else may be asked", { ...all(DRAINED, "a", "b", "c", "x", "y"), ...all(DOWN, "z", "w") }, {}, "panic z"],
     ["the last backup of all", { ...all(DRAINED, "a", "b", "c", "x", "y"), w: DOWN }, excluding("z"), "panic w"],
+    ["last one that has never answered, at home", { ...all(DRAINED, "a", "c", "z", "x", "y", "w"), b: { lifecycle: "joining" } }, {}, "panic b"],
+    ["behind whoever is down abroad", { ...all(DRAINED, "a", "c", "z", "x", "y"), b: { lifecycle: "joining" }, w: DOWN }, {}, "panic w"],
+    ["never one in maintenance", { ...all(DOWN, "c", "z", "x", "y", "w", "b"), a: { maintenance: true } }, {}, "panic b"],
     ["never an origin that was ordered away, or not reached", { ...all(DOWN, "c", "z", "x", "y", "w"), a: DRAINING }, excluding("b"), "panic c"],
   ],
   "refusal, when there is nobody at all": [

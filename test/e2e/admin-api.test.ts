@@ -8,7 +8,7 @@ import * as v from "valibot";
 import { ADMIN_ENDPOINTS, type AdminEndpoint } from "../../src/core/admin-endpoints.ts";
 import { problemShape } from "../../src/core/admin-shapes.ts";
 import { adminPage } from "../../src/pages/admin-docs.ts";
-import { builtEndpoints, openApiDocument } from "../../src/pages/openapi.ts";
+import { endpoints, openApiDocument } from "../../src/pages/openapi.ts";
 import { openEditor, type Editor } from "../support/editor.ts";
 import { eventually, startStack, type Stack } from "../support/stack.ts";
 
@@ -31,7 +31,7 @@ const NOT_API = ["GET /_limpet/dev.json"];
 test("every endpoint of the router is in the document, and every one of the document is the router's", async () => {
   const { admin } = (await import(ADMIN)) as { admin: { routes: readonly { method: string; path: string }[] } };
   const routed = new Set(admin.routes.filter(({ method }) => method !== "ALL").map(({ method, path }) => `${method} ${path}`));
-  const described = builtEndpoints().map(([, { method, path }]) => `${method.toUpperCase()} /_limpet${path}`);
+  const described = endpoints().map(([, { method, path }]) => `${method.toUpperCase()} /_limpet${path}`);
   const assets = ["GET /_limpet/openapi.json"];
   expect([...routed].filter((each) => !NOT_API.includes(each)).toSorted()).toEqual(described.filter((each) => !assets.includes(each)).toSorted());
   const { paths } = await openApiDocument();
@@ -88,6 +88,7 @@ describe("a real stack", () => {
     ["undrainOrigin", { ...RING, id: "enam-2" }, 200],
     ["leaseOrigin", { ...RING, id: "enam-8" }, 201, { url: "http://127.0.0.1:9998", ttlMs: 60_000 }],
     ["leaseOrigin", { ...RING, id: "enam-8" }, 200, { url: "http://127.0.0.1:9998", ttlMs: 60_000 }],
+    ["drainOrigin", { ...RING, id: "enam-8" }, 200, { mode: "finish", deadlineMs: 1_000 }],
     ["deleteOrigin", { ...RING, id: "enam-8" }, 202],
     ["planRing", RING, 200, { changes: [{ drain: "enam-1" }, { put: { id: "enam-7" } }, { reweight: { id: "enam-2", weight: 3 } }] }],
     ["planRing", { pool: "collab", region: "weur" }, 200, { changes: [{ down: true }] }],
@@ -230,7 +231,7 @@ describe("a real stack", () => {
   });
 
   test("who shows no token, or a wrong one, gets nothing from any endpoint but the document", async () => {
-    for (const [, { method, path, scopes }] of builtEndpoints()) {
+    for (const [, { method, path, scopes }] of endpoints()) {
       for (const headers of [{}, { authorization: "Bearer wrong" }]) {
         const response = await stack.fetch(`/_limpet${path.replaceAll(/:(\w+)/g, "x")}`, {
           method: method.toUpperCase(),

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Applying, withPool, type RawConfig } from "../support/applying.ts";
-import { LiveStack, names } from "../support/live-stack.ts";
+import { LiveStack, names, type LiveRing } from "../support/live-stack.ts";
 import { LiveOrigin } from "../support/live-origin.ts";
 import { eventually } from "../support/stack.ts";
 import { visit } from "../support/visitor.ts";
@@ -159,7 +159,7 @@ describe("while sockets are open", () => {
 
 describe("pools that come and go", () => {
   beforeEach(async () => {
-    stack = await LiveStack.start({ ids: IDS });
+    stack = await LiveStack.start({ ids: IDS, pool: { drain: { deadlineMs: 3_000, graceMs: 100 } } });
     applying = new Applying(() => stack.router.url);
   });
   afterEach(() => stack.stop());
@@ -183,6 +183,9 @@ describe("pools that come and go", () => {
 
   test("the ring of a pool that is dropped is found until it is empty, and the pool may come back", async () => {
     await applying.apply(withFresh);
+    const visitor = await eventually("somebody is there", () =>
+      visit(`${stack.router.url.replace("http", "ws")}/fresh/doc?a`).catch(() => undefined),
+    );
     const { configRevision: _, pools, ...config } = (await applying.config()).config;
     const { fresh: _fresh, ...others } = pools;
     const dropped = await applying.ask<{ revision: number }>("PUT", "config", { ...config, pools: others, routes: config.routes.slice(0, 1) });
@@ -191,8 +194,10 @@ describe("pools that come and go", () => {
     const { retired, rings } = await applying.config();
     expect(retired).toEqual([{ pool: "fresh", region: "weur" }]);
     expect(rings.find(({ pool }) => pool === "fresh")).toMatchObject({ retired: true, revision: 3 });
-    const ring = await eventually("the Worker finds it all the same", () => stack.client.admin<object>("rings/fresh/weur").catch(() => undefined));
-    expect(ring).toMatchObject({ pool: "fresh", origins: [] });
+    const ring = await eventually("the Worker finds it all the same", () => stack.client.admin<LiveRing>("rings/fresh/weur").catch(() => undefined));
+    const its = ring.origins.find(({ sessions }) => sessions === 1);
+    expect([ring.sessions, its?.state]).toEqual([1, "draining"]);
+    expect((await visitor.closed).code).toBe(1012); // when the drain's time is over: nobody else can take it
     await eventually("nobody is there any more", async () => (await applying.config()).retired.length === 0, 25_000);
     await applying.apply(withFresh);
     expect(await applying.config()).toMatchObject({ retired: [], revision: 4 });

@@ -96,6 +96,8 @@ beforeAll(async () => {
           health: { intervalMs: 200, timeoutMs: 400, rise: 1, fall: 2 },
           closeDeadlineMs: 500,
           horizonMs: 400,
+          holdDownMs: 500,
+          slowStart: { windowMs: 0 },
           headers: { "x-edge": "limpet" },
           origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
         },
@@ -121,6 +123,11 @@ afterEach(async () => {
     each.headers = [];
     await client.admin(`rings/p/weur/origins/${each.id}/undrain`, "POST");
   }
+  // Whoever was drained gets its share a horizon later.
+  await eventually("all have their share", async () => {
+    const ring = await client.admin<{ origins: readonly { share: number }[] }>("rings/p/weur");
+    return ring.origins.every(({ share }) => share === 1);
+  });
 });
 
 afterAll(async () => {

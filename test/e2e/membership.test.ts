@@ -85,10 +85,13 @@ test("an origin that joins gets its share of what is new, and nobody who is ther
   const joined = await send("weur/origins/weur-3", "PUT", { url: url("weur-3"), weight: 1 });
   expect(joined).toMatchObject({
     status: 201,
-    body: { id: "weur-3", region: "weur", url: url("weur-3"), weight: 1, backup: false, state: "active" },
+    body: { id: "weur-3", region: "weur", url: url("weur-3"), weight: 1, backup: false, state: "joining", share: 0 },
   });
-  const after = await ring("weur");
-  expect(after.epoch).toBe(before.epoch + 1);
+  const after = await eventually("it has answered its first check", async () => {
+    const now = await ring("weur");
+    return now.origins.every(({ state }) => state === "active") && now;
+  });
+  expect(after.epoch).toBe(before.epoch + 2); // it joined, and it is active
   expect(saltsOf(after)).toEqual({ ...saltsOf(before), "weur-3": joined.body["salt"] });
 
   await openAt("weur-3");
@@ -143,7 +146,7 @@ test("one that is drained already is gone at once, though it is configured, unti
   await stack.admin("rings/collab/weur/origins/weur-2?waitFor=drained&timeoutMs=20000");
   expect(await send("weur/origins/weur-2", "DELETE")).toMatchObject({ status: 200, body: { state: "gone" } });
   expect(saltsOf(await ring("weur"))).toEqual({ "weur-1": expect.any(Number) as number });
-  expect(await send("weur/origins/weur-2", "PUT", { url: url("weur-2") })).toMatchObject({ status: 201, body: { state: "active" } });
+  expect(await send("weur/origins/weur-2", "PUT", { url: url("weur-2") })).toMatchObject({ status: 201, body: { state: "joining" } });
   expect(saltsOf(await ring("weur"))).toEqual(before); // with the points it had
 });
 

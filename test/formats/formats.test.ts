@@ -11,7 +11,9 @@ import { markFor, nextFence } from "../../src/core/fence.ts";
 import { keyPoint } from "../../src/core/hash.ts";
 import { cookieIn } from "../../src/core/identity.ts";
 import { newDrain, type DrainOrder } from "../../src/core/drain.ts";
+import type { Told } from "../../src/core/ejection.ts";
 import { mergeLayers, type Lease, type MemberOrder } from "../../src/core/lifecycle.ts";
+import type { Observed } from "../../src/core/observed.ts";
 import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } from "../../src/core/limpet-field.ts";
 import { carrierObjectName, firstKvKey, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
@@ -305,6 +307,7 @@ describe("carrier and ring object", () => {
     readonly firstItem: Complete<FirstItem>;
     readonly firstAnswers: Complete<readonly FirstAnswer[]>;
     readonly redirectItem: Complete<RedirectItem>;
+    readonly told: Complete<Told>;
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
     envelope: { version: PROTOCOL_VERSION, slice: 3, incarnation: "001800000000000-1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", seq: 17 },
@@ -338,6 +341,7 @@ describe("carrier and ring object", () => {
     firstItem: { keyHash: KEY_HASH, nearest: "weur", visitor: "8a5edab282632443219e051e4ade2d1d" },
     firstAnswers: [{ kind: "region", region: "weur" }, { kind: "too-many-sessions" }],
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
+    told: { ok: 7, errors: 2, unreached: 5, slow: 1, keys: [POINT.lot, 17], slowKeys: [4] },
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
   const samples = sample<Record<string, unknown>>("protocol.json");
@@ -385,6 +389,8 @@ describe("the database of a ring object", () => {
     setMember(origin: string, order: MemberOrder | undefined): void;
     down(): Set<string>;
     setDown(origin: string, down: boolean): void;
+    observed(): Map<string, Observed>;
+    setObserved(origin: string, facts: Observed | undefined): void;
     readonly side: { leases(): Map<string, Lease>; setLease(id: string, lease: Lease | undefined): void; births(): Map<string, number>; setBirth(id: string, fence: number | undefined): void };
     pins(): Map<string, unknown>;
     setPin(pin: object): void;
@@ -404,7 +410,7 @@ describe("the database of a ring object", () => {
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
   const SIDE = ["drain_terms", "departures", "leases", "births"];
-  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "pins", "orders", ...SIDE].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
+  const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders", ...SIDE].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
   const RING_STORE = stored("ring-store.sql") + stored("ring-side-store.sql");
   const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]' };
@@ -418,6 +424,12 @@ describe("the database of a ring object", () => {
     ["weur-3", { ...unsaid, url: "https://weur-3.example.com", weight: 0.5, salt: 4_294_967_295, backup: true, leavingAtMs: 1_800_000_050_000, leftBy: "config" }],
     ["weur-4", { ...unsaid, backup: false, leavingAtMs: 1_800_000_000_000, goneAtMs: 1_800_000_040_000, leftBy: "bob" }],
   ]);
+  const whole: { readonly [Fact in keyof Observed]-?: NonNullable<Observed[Fact]> } = {
+    joining: true, fellAtMs: 1_800_000_000_000, share: { from: 0, to: 0.75, startAtMs: 1_800_000_120_000, endAtMs: 1_800_000_150_000 },
+    ejection: { why: "errors", times: 2, untilMs: 1_800_000_060_000, boundAtMs: 1_800_000_211_000, endedAtMs: 1_800_000_060_100 },
+    word: { down: false, maintenance: true, drain: true, share: 0.75 },
+  };
+  const observed = new Map<string, Observed>([["weur-1", whole], ["weur-3", { joining: true }]]);
   const leases = new Map<string, Lease>([
     ["weur-5", { url: "https://weur-5.example.com", weight: 0.5, ttlMs: 30_000, instance: "pod-7", by: "pods", lapsedAtMs: 1_800_000_070_000 }],
     ["weur-6", { url: "https://weur-6.example.com", weight: 1, ttlMs: 10_000, instance: undefined, by: "pods", lapsedAtMs: undefined }],
@@ -431,6 +443,7 @@ describe("the database of a ring object", () => {
     expect(store.config()).toStrictEqual(config);
     expect(store.drains()).toStrictEqual(new Map([["weur-2", drain]]));
     expect(store.down()).toEqual(new Set(["weur-2"]));
+    expect(store.observed()).toStrictEqual(observed);
     expect(store.members()).toStrictEqual(members);
     expect([store.side.leases(), store.side.births()]).toStrictEqual([leases, births]);
     expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
@@ -444,6 +457,7 @@ describe("the database of a ring object", () => {
     store.setConfig(config);
     store.setDrain("weur-2", drain);
     store.setDown("weur-2", true);
+    for (const [id, facts] of observed) store.setObserved(id, facts);
     for (const [id, order] of members) store.setMember(id, order);
     for (const [id, lease] of leases) store.side.setLease(id, lease);
     for (const [id, fence] of births) store.side.setBirth(id, fence);
@@ -455,6 +469,12 @@ describe("the database of a ring object", () => {
     const db = database(RING_STORE);
     db.exec("DROP TABLE orders");
     expect((await openStore(db)).pins()).toStrictEqual(new Map([[KEY_HASH, { ...pin, orderedUntilMs: 0 }]]));
+  });
+
+  test("of a version that observed no more than who is down has every origin active, with its full share", async () => {
+    const db = database(stored("ring-store.sql"));
+    db.exec("DROP TABLE observed");
+    expect((await openStore(db)).observed()).toEqual(new Map());
   });
 
   test("of a version that knew no orders on membership has none", async () => {
@@ -493,6 +513,8 @@ describe("the database of a ring object", () => {
     store.setDown("weur-2", false);
     store.deletePin(KEY_HASH);
     for (const id of members.keys()) store.setMember(id, undefined);
+    for (const id of observed.keys()) store.setObserved(id, undefined);
+    expect(store.observed()).toEqual(new Map());
     for (const id of leases.keys()) store.side.setLease(id, undefined);
     for (const id of births.keys()) store.side.setBirth(id, undefined);
     for (const table of SIDE) expect([table, rowsOf(db, `SELECT * FROM ${table}`)]).toEqual([table, []]);

@@ -115,14 +115,14 @@ test("drain against a configuration's change: who is dropped is drained and gone
   const db = fresh();
   startRing(db).operators.drain("b", "ann", {}, {});
   const dropped = startRing(db, ["c"], { configRevision: 2 });
-  expect(dropped.shown()).toEqual(["a 1 draining", "b 1 draining", "c 1 active"]);
+  expect(dropped.shown()).toEqual(["a 1 draining", "b 1 draining", "c 1 joining"]);
   const back = startRing(db, ["a", "b", "c"], { configRevision: 3 });
-  expect(back.shown()).toEqual(["a 1 active", "b 1 draining", "c 1 active"]);
+  expect(back.shown()).toEqual(["a 1 active", "b 1 draining", "c 1 joining"]);
   const again = startRing(db, ["c"], { configRevision: 4 });
   finish(again);
-  expect(again.shown()).toEqual(["c 1 active"]);
+  expect(again.shown()).toEqual(["c 1 joining"]);
   expect(again.operators.origin("a")?.state).toBe("gone");
-  expect(startRing(db, ["a", "b", "c"], { configRevision: 5 }).shown()).toEqual(["a 1 active", "b 1 active", "c 1 active"]);
+  expect(startRing(db, ["a", "b", "c"], { configRevision: 5 }).shown()).toEqual(["a 1 joining", "b 1 joining", "c 1 joining"]);
   expect(again.noted()).toEqual([
     "config config",
     "drain ann b",

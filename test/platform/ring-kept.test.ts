@@ -45,9 +45,9 @@ test("a loss is in the very epoch that tells of it; what comes back waits, and t
   let ring = startRing("weur", db);
   expect([keptNow(ring), ring.kept.dueAtMs]).toEqual([1, Infinity]);
   const { epoch } = ring.view.snapshot;
-  ring.layers.setDown("weur-1", true);
+  ring.layers.observe((observed) => observed.setDown("weur-1", true, Date.now()));
   expect([ring.view.snapshot.epoch, keptNow(ring)]).toEqual([epoch + 1, 0.7]);
-  ring.layers.setDown("weur-1", false);
+  ring.layers.observe((observed) => observed.setDown("weur-1", false, Date.now()));
   expect([keptNow(ring), ring.kept.dueAtMs - Date.now()]).toEqual([0.7, 70 * S]);
   vi.advanceTimersByTime(30 * S);
   ring = startRing("weur", db);
@@ -64,10 +64,10 @@ test("a loss is in the very epoch that tells of it; what comes back waits, and t
 
 test("what comes back while a share grows has its own turn, when that is due", () => {
   const ring = startRing("weur");
-  for (const id of ["weur-1", "weur-2"]) ring.layers.setDown(id, true);
-  ring.layers.setDown("weur-1", false);
+  for (const id of ["weur-1", "weur-2"]) ring.layers.observe((observed) => observed.setDown(id, true, Date.now()));
+  ring.layers.observe((observed) => observed.setDown("weur-1", false, Date.now()));
   vi.advanceTimersByTime(40 * S);
-  ring.layers.setDown("weur-2", false);
+  ring.layers.observe((observed) => observed.setDown("weur-2", false, Date.now()));
   vi.advanceTimersByTime(30 * S);
   expect([keptNow(ring), Date.now() >= ring.kept.dueAtMs]).toEqual([0.7, true]);
   ring.keptIsDue();
@@ -82,19 +82,19 @@ test("a region that is alone keeps everybody, whoever is lost", () => {
     {},
     ORIGINS.filter(({ region }) => region === "weur"),
   );
-  for (const id of ["weur-1", "weur-2"]) alone.layers.setDown(id, true);
+  for (const id of ["weur-1", "weur-2"]) alone.layers.observe((observed) => observed.setDown(id, true, Date.now()));
   expect([keptNow(alone), alone.kept.dueAtMs]).toEqual([1, Infinity]);
 });
 
 test("a session that stays where its key is not kept, because nobody abroad takes it, is pinned before somebody does", () => {
   const origins = ORIGINS.filter(({ backup }) => !backup);
   const [weur, enam] = [startRing("weur", undefined, {}, origins), startRing("enam", undefined, {}, origins)];
-  for (const id of ["enam-1", "enam-2"]) enam.layers.setDown(id, true);
+  for (const id of ["enam-1", "enam-2"]) enam.layers.observe((observed) => observed.setDown(id, true, Date.now()));
   weur.takeNeighbour(enam.view.snapshot);
   const keys = Array.from({ length: 40 }, (_, n) => `doc-${n}`);
   for (const key of keys) join(weur, key);
   weur.layers.setDrain("weur-1", newDrain(Date.now()));
-  for (const id of ["enam-1", "enam-2"]) enam.layers.setDown(id, false);
+  for (const id of ["enam-1", "enam-2"]) enam.layers.observe((observed) => observed.setDown(id, false, Date.now()));
   vi.advanceTimersByTime(70 * S); // abroad they are taken again from here on
   const spilled = keys.filter((key) => plainRequest(weur, enam, key, false) !== weur.live.get(key)?.origin);
   expect(spilled.length).toBeGreaterThan(0); // without the hints they would be at two origins
@@ -126,7 +126,7 @@ test("whatever happens to two regions, plain requests go to the origin of their 
         else if (event.what === "hear") weur.takeNeighbour(enam.view.snapshot);
         else if (event.what === "wait") vi.setSystemTime(Date.now() + event.ms);
         else if (event.what === "lost" || event.what === "back")
-          for (const id of ["enam-1", "enam-2"]) enam.layers.setDown(id, event.what === "lost");
+          for (const id of ["enam-1", "enam-2"]) enam.layers.observe((observed) => observed.setDown(id, event.what === "lost", Date.now()));
         else if ("origin" in event) change(rings[event.origin.slice(0, 4) as "weur" | "enam"], event);
         if (event.what === "tick") for (const ring of [weur, enam]) if (Date.now() >= ring.kept.dueAtMs) ring.keptIsDue();
         leaveLost(weur);
@@ -144,7 +144,7 @@ const NOBODY: ReadonlySet<string> = new Set();
 
 function change(ring: RingState, { what, origin }: Extract<Event, { origin: string }>): void {
   const drain = ring.layers.drainOf(origin);
-  if (what === "down" || what === "up") ring.layers.setDown(origin, what === "down");
+  if (what === "down" || what === "up") ring.layers.observe((observed) => observed.setDown(origin, what === "down", Date.now()));
   else if (what === "drain" && !drain) ring.layers.setDrain(origin, newDrain(Date.now()));
   else if (what === "close" && drain) ring.layers.setDrain(origin, { ...drain, closedAtMs: Date.now(), closedEpoch: ring.view.snapshot.epoch + 1 });
   else if (what === "undrain" && drain) ring.layers.setDrain(origin, undefined);

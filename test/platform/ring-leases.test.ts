@@ -64,16 +64,16 @@ describe("an origin that does not renew", () => {
     lease("q");
     lease("r");
     pass(1);
-    expect(states()).toEqual(["p active down", "q active healthy", "r active healthy"]);
+    expect(states()).toEqual(["p joining down", "q joining healthy", "r joining healthy"]);
     expect(leaveLost).toHaveBeenCalledTimes(1);
     expect(lease("p")).toEqual(["done", 1]);
-    expect(states()).toEqual(["p active healthy", "q active healthy", "r active healthy"]);
+    expect(states()).toEqual(["p joining healthy", "q joining healthy", "r joining healthy"]);
     live(TTL_MS, "q", "r");
-    expect(states()).toEqual(["p active down", "q active healthy", "r active healthy"]);
+    expect(states()).toEqual(["p joining down", "q joining healthy", "r joining healthy"]);
     live(GONE_MS - 1, "q", "r");
-    expect(states()).toEqual(["p active down", "q active healthy", "r active healthy"]);
+    expect(states()).toEqual(["p joining down", "q joining healthy", "r joining healthy"]);
     live(1, "q", "r");
-    expect(states()).toEqual(["p gone down", "q active healthy", "r active healthy"]);
+    expect(states()).toEqual(["p gone down", "q joining healthy", "r joining healthy"]);
     expect(lease("p")).toEqual(["joined", 1]);
     expect(noted()).toEqual([
       "config config",
@@ -92,17 +92,17 @@ describe("an origin that does not renew", () => {
     const { lease, pass, states, state } = start();
     for (const id of ["p", "q", "r"]) lease(id);
     pass(TTL_MS);
-    expect(states()).toEqual(["p active healthy", "q active healthy", "r active healthy"]);
-    state.layers.setDown("q", true);
+    expect(states()).toEqual(["p joining healthy", "q joining healthy", "r joining healthy"]);
+    state.layers.observe((observed) => observed.setDown("q", true, Date.now()));
     pass(1);
     expect(state.layers.leaseOf("q")?.lapsedAtMs).toBe(Date.now());
     lease("p");
     pass(1);
-    expect(states()).toEqual(["p active healthy", "q active down", "r active healthy"]); // one of three has renewed
-    state.layers.setDown("q", false);
+    expect(states()).toEqual(["p joining healthy", "q joining down", "r joining healthy"]); // one of three has renewed
+    state.layers.observe((observed) => observed.setDown("q", false, Date.now()));
     lease("q");
     pass(1);
-    expect(states()).toEqual(["p active healthy", "q active healthy", "r active down"]); // two of three
+    expect(states()).toEqual(["p joining healthy", "q joining healthy", "r joining down"]); // two of three
   });
 
   test("has a whole lease again when the object starts, but what has lapsed stays so", () => {
@@ -116,9 +116,9 @@ describe("an origin that does not renew", () => {
     vi.advanceTimersByTime(TTL_MS - 1);
     const second = start(db);
     second.pass(TTL_MS - 1);
-    expect(second.states()).toEqual(["p active down", "q active healthy", "r active healthy"]);
+    expect(second.states()).toEqual(["p joining down", "q joining healthy", "r joining healthy"]);
     second.live(GONE_MS - 2 * TTL_MS + 1, "q", "r");
-    expect(second.states()[0]).toBe("p active down");
+    expect(second.states()[0]).toBe("p joining down");
     second.live(1, "q", "r");
     expect(second.states()[0]).toBe("p gone down");
   });
@@ -130,11 +130,11 @@ describe("an origin that does not renew", () => {
     pass(TTL_MS - 1);
     lease("q");
     pass(2);
-    expect(states()).toEqual(["p draining healthy", "q active healthy"]);
+    expect(states()).toEqual(["p draining healthy", "q joining healthy"]);
     const drain = state.layers.drainOf("p");
     if (drain) state.layers.setDrain("p", { ...drain, closedAtMs: 1, closedEpoch: 2, publishedAtMs: 3, drainedAtMs: 4 });
     pass(1);
-    expect(states()).toEqual(["p drained down", "q active healthy"]);
+    expect(states()).toEqual(["p drained down", "q joining healthy"]);
   });
 });
 
@@ -170,8 +170,8 @@ describe("who may have a lease, and what it is told", () => {
     ]);
     expect(lease("p")).toEqual(says("removed by ann"));
     operators.undrain("p", "ann", {});
-    expect([state.view.byId.get("p")?.lifecycle, lease("p")]).toEqual(["active", ["done", 0]]);
-    state.layers.setDown("p", true);
+    expect([state.view.byId.get("p")?.lifecycle, lease("p")]).toEqual(["joining", ["done", 0]]);
+    state.layers.observe((observed) => observed.setDown("p", true, Date.now()));
     pass(TTL_MS);
     pass(GONE_MS);
     expect(operators.origin("p")?.state).toBe("gone");
@@ -183,7 +183,7 @@ describe("who may have a lease, and what it is told", () => {
     const { lease, order, state, pass, leases } = start();
     lease("p");
     order("p", REMOVE, "ann");
-    state.layers.setDown("p", true);
+    state.layers.observe((observed) => observed.setDown("p", true, Date.now()));
     expect(leases.nextDueAtMs(Date.now())).toBe(Infinity);
     pass(TTL_MS);
     pass(GONE_MS);
@@ -206,7 +206,7 @@ describe("who may have a lease, and what it is told", () => {
     expect(lease("p", { instance: "two", url: url("two") })).toEqual(says("for 30 s more"));
     expect(lease("p", { instance: "one", url: url("moved") })).toEqual(["done", 1]);
     expect(lease("p", { instance: "two", url: url("moved") })).toEqual(["done", 0]); // restarted where it was
-    state.layers.setDown("p", true);
+    state.layers.observe((observed) => observed.setDown("p", true, Date.now()));
     pass(TTL_MS);
     expect(lease("p", { instance: "three", url: url("three") })).toEqual(["done", 1]);
     expect(state.view.byId.get("p")).toMatchObject({ url: url("three"), health: "down" }); // its own check has not answered yet
@@ -218,10 +218,10 @@ describe("who may have a lease, and what it is told", () => {
     lease("p", { instance: "one" });
     operators.drain("p", "pods", {}, { registers: true });
     expect([lease("p", { instance: "one" }), lifecycle()]).toEqual([["done", 0], "draining"]);
-    expect([lease("p", { instance: "two" }), lifecycle()]).toEqual([["done", 1], "active"]);
+    expect([lease("p", { instance: "two" }), lifecycle()]).toEqual([["done", 1], "joining"]);
     drains.order("p", "origin");
     expect([lease("p"), lifecycle()]).toEqual([["done", 0], "draining"]); // it does not say that it is new
-    expect([lease("p", { instance: "three" }), lifecycle()]).toEqual([["done", 1], "active"]);
+    expect([lease("p", { instance: "three" }), lifecycle()]).toEqual([["done", 1], "joining"]);
     operators.drain("p", "ann", {}, {});
     expect([lease("p", { instance: "four" }), lifecycle()]).toEqual([["done", 0], "draining"]);
   });
@@ -239,6 +239,6 @@ test("a lease that the configuration makes its own counts no more", () => {
   const db = fresh();
   start(db).lease("p", { weight: 4 });
   const named = startRing(db, ["a", "p"], { configRevision: 2 });
-  expect(named.shown()).toEqual(["a 1 active", "p 1 active"]);
+  expect(named.shown()).toEqual(["a 1 active", "p 1 joining"]);
   expect(named.operators.lease("p", { url: url("p"), weight: 4 }, "pods", {}).kind).toBe("conflict");
 });

@@ -38,11 +38,11 @@ test("after an eviction, and after a deploy, everything is as operators ordered 
   const seen = first.state.view.snapshot;
   expect(startRing(db).state.view.snapshot).toEqual({ ...seen, writtenAtMs: expect.any(Number) as number });
   const deployed = startRing(db, ["a", "b", "d"], { configRevision: 2 });
-  expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 active", "d 1 active"]);
+  expect(deployed.shown()).toEqual(["a 2 active", "b 1 draining", "c 1 joining", "d 1 joining"]); // neither has answered a check yet
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
   // What was only changed is drained and goes with the configuration, and is as that says if it is back before; what joined by itself stays by itself.
-  expect(startRing(db, ["d"], { configRevision: 3 }).shown()).toEqual(["a 2 draining", "b 1 draining", "c 1 active", "d 1 active"]);
-  expect(startRing(db, ["a", "b", "d"], { configRevision: 4 }).shown()).toEqual(["a 1 active", "b 1 active", "c 1 active", "d 1 active"]);
+  expect(startRing(db, ["d"], { configRevision: 3 }).shown()).toEqual(["a 2 draining", "b 1 draining", "c 1 joining", "d 1 joining"]);
+  expect(startRing(db, ["a", "b", "d"], { configRevision: 4 }).shown()).toEqual(["a 1 active", "b 1 active", "c 1 joining", "d 1 joining"]);
 });
 
 test("one that joined and is configured later keeps its points, and is the configuration's again once it is put as that says", () => {
@@ -50,7 +50,7 @@ test("one that joined and is configured later keeps its points, and is the confi
   const first = startRing(db);
   first.order("c", put("c", { salt: 9, weight: 2 }));
   const deployed = startRing(db, ["a", "b", "c"], { configRevision: 2 });
-  expect(deployed.shown()).toEqual(["a 1 active", "b 1 active", "c 2 active"]);
+  expect(deployed.shown()).toEqual(["a 1 active", "b 1 active", "c 2 joining"]);
   deployed.order("c", put("c"));
   expect(deployed.state.layers.memberOrder("c")).toBeUndefined();
   expect(deployed.state.view.byId.get("c")?.salt).toBe(9);
@@ -69,7 +69,7 @@ test("who leaves is drained first, and gone with the epoch in which it is; nothi
   const { state, order, shown, leaveLost } = startRing(db);
   order("b", REMOVE);
   expect(leaveLost).toHaveBeenCalledTimes(1);
-  state.layers.setDown("b", true);
+  state.layers.observe((observed) => observed.setDown("b", true, Date.now()));
   const { epoch } = state.view.snapshot;
   state.layers.setDrain("b", { ...newDrain(1), closedAtMs: 2, closedEpoch: epoch, publishedAtMs: 3, drainedAtMs: 4 });
   expect([shown(), state.view.snapshot.epoch]).toEqual([["a 1 active"], epoch + 1]);
@@ -77,7 +77,7 @@ test("who leaves is drained first, and gone with the epoch in which it is; nothi
   expect(startRing(db).shown()).toEqual(["a 1 active"]);
   expect(order("b", REMOVE)).toEqual(["done", 0]);
   expect(order("b", put("b"))).toEqual(["joined", 1]);
-  expect(startRing(db).shown()).toEqual(["a 1 active", "b 1 active"]);
+  expect(startRing(db).shown()).toEqual(["a 1 active", "b 1 joining"]);
 });
 
 test("an operator's drain and a removal are two orders: a PUT ends the removal alone", () => {
@@ -101,6 +101,10 @@ test("live sessions that a joiner would own are pinned where they are, before an
   const pinned: string[] = [];
   announce.mockImplementation(() => pinned.push(...state.pinnedKeys()));
   order("c", put("c", { weight: 2 }));
+  expect(pinned).toEqual([]); // it takes nobody yet, wherever its points are
+  const share = { from: 0, to: 1, startAtMs: Date.now() + 1_000, endAtMs: Date.now() + 2_000 };
+  state.layers.observe((observed) => observed.change("c", { joining: undefined, share }));
+  announce();
   const taken = positions.flatMap((position, n) => (ownerOf(state.view.ring, position) === "c" ? [`k${n}`] : []));
   expect(taken.length).toBeGreaterThan(5);
   expect(pinned).toEqual(taken);

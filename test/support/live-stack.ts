@@ -102,6 +102,8 @@ export class LiveStack {
           health: { intervalMs: 200, timeoutMs: 400, rise: 1, fall: 2 },
           closeDeadlineMs: 500,
           horizonMs: 400,
+          holdDownMs: 500,
+          slowStart: { windowMs: 0 },
           origins: origins.map(({ id, url }, index) => ({ id, region: regionOf(id), url: doors[index]?.url ?? url, ...origin[id] })),
           ...pool,
         },

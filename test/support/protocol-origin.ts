@@ -55,6 +55,7 @@ export async function startLive<Origin extends LiveOrigin>(
       live: {
         health: { intervalMs: 200, timeoutMs: 200, rise: 1, fall: 2 },
         closeDeadlineMs: 500,
+        slowStart: { windowMs: 0 },
         ...pool,
         origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
       },

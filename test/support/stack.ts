@@ -121,6 +121,7 @@ export function collabConfig(fleet: Fleet) {
     pools: {
       collab: {
         health: { intervalMs: 500, timeoutMs: 500, rise: 2, fall: 3 },
+        slowStart: { windowMs: 0 },
         origins: fleet.report().map(({ id, region, url }) => ({ id, region, url })),
       },
     },

@@ -153,6 +153,8 @@ export class StreamStack {
         live: {
           health: { intervalMs: 200, timeoutMs: 400, rise: 1, fall: 2 },
           horizonMs: 400,
+          holdDownMs: 500,
+          slowStart: { windowMs: 0 },
           origins: origins.map(({ id, url }) => ({ id, region: "weur", url })),
           ...pool,
         },

@@ -34,6 +34,7 @@ export function limpetConfig(origins: readonly Placed[], hold: boolean) {
         hold,
         holdDownMs: 1_000,
         health: { intervalMs: 500, timeoutMs: 500, rise: 2, fall: 3 },
+        slowStart: { windowMs: 0 },
         origins: origins.map(({ id, region, url }) => ({ id, region, url, weight: 1 })),
       },
     },

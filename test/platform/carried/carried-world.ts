@@ -18,6 +18,7 @@ export class CarriedWorld extends PlayedWorld {
   session: CarriedSession | undefined;
   /** Sessions that began; how often they said that they were empty, and how many asks were answered after that: each of those is told, too. */
   begunCount = 0;
+  readonly outcomes: string[] = [];
   emptiedCount = 0;
   lateCount = 0;
   heldBytes = 0;
@@ -67,6 +68,7 @@ export class CarriedWorld extends PlayedWorld {
     let gone = false;
     const host: SessionHost = {
       handshakes: this.handshakes,
+      dialled: (_, outcome) => void this.outcomes.push(outcome),
       place: async (item) => {
         const answer = await this.ring.place(item);
         if (gone && (answer.kind === "placed" || (answer.kind === "refused" && item.live))) this.lateCount++;
