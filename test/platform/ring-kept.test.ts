@@ -201,3 +201,15 @@ test("a region that is taken out is one epoch, outlives its object, and gives ba
   expect([...ring.layers.drains().keys()].toSorted()).toEqual(["weur-1", "weur-2"]);
   expect(startRing("weur", db).regionDown.isDown).toBe(false);
 });
+
+test("whoever joins a region that is out is drained, under the name of one that has left too", () => {
+  const db = new DatabaseSync(":memory:");
+  const ring = startRing("weur", db);
+  ring.regionDown.down(Date.now());
+  const order = { url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false, leavingAtMs: 1, goneAtMs: undefined, leftBy: "origin" };
+  ring.layers.setGone("weur-1", order, Date.now());
+  ring.regionDown.follow(Date.now());
+  ring.layers.setMember("weur-1", { ...order, leavingAtMs: undefined, leftBy: undefined }, {});
+  startRing("weur", db).regionDown.follow(Date.now()); // though the object is another since
+  expect(startRing("weur", db).layers.drainOf("weur-1")?.by).toBe("region");
+});
