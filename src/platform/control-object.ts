@@ -23,6 +23,8 @@ const RETRY_MAX_MS = 30_000;
 const KV_EVERY_MS = 1_000;
 const TELL_AT_ONCE = 50;
 const LOOK_AT_RETIRED_MS = 10_000;
+/** Of those that somebody gives: a slip of the pen must leave larger ones for whatever comes after it. */
+const GIVEN_REVISION_MAX = 2 ** 52;
 /** The outbox's name of KV; a ring's is `pool@region`. */
 const KV = "kv";
 
@@ -165,11 +167,16 @@ export class ControlObject extends DurableObject<Env> {
     const next = this.#nextRevision();
     const seeded = withSeedsOf(known, given);
     const isRecord = typeof seeded === "object" && seeded !== null && !Array.isArray(seeded);
-    const raw = isRecord && !("configRevision" in seeded) ? { configRevision: next, ...seeded } : seeded;
+    const isNumbered = isRecord && "configRevision" in seeded;
+    const raw = isRecord && !isNumbered ? { configRevision: next, ...seeded } : seeded;
     const text = JSON.stringify(raw);
     try {
       const { config } = this.#source.read(text, this.env);
-      const why = config.configRevision < next ? `configRevision must be at least ${next}, or left out.` : this.#refusal(config, present);
+      const isTooLarge = isNumbered && config.configRevision > GIVEN_REVISION_MAX;
+      const isPossible = config.configRevision >= next && !isTooLarge;
+      const why = isPossible
+        ? this.#refusal(config, present)
+        : `configRevision must be at least ${next} and at most ${GIVEN_REVISION_MAX}, or left out.`;
       if (why !== undefined) return { kind: "conflict", why };
       return { text, revision: config.configRevision, config, changes: changesBetween(known, raw) };
     } catch (error) {
@@ -179,9 +186,14 @@ export class ControlObject extends DurableObject<Env> {
     }
   }
 
-  /** What cannot change while sessions are live: which carrier a key is at, and where it stands. */
-  #refusal({ pools }: Config, present: Revision): string | undefined {
-    for (const before of Object.values(this.#source.read(present.text, this.env).config.pools)) {
+  /** What cannot change while sessions are live: which objects a region has, which carrier a key is at, and where it stands. */
+  #refusal({ pools, regions }: Config, present: Revision): string | undefined {
+    const { config } = this.#source.read(present.text, this.env);
+    for (const { region } of [...ringsOf(config), ...this.#store.retired()]) {
+      if (regions[region]?.jurisdiction !== config.regions[region]?.jurisdiction)
+        return `regions.${region}.jurisdiction cannot change while the region has rings: they would be other objects, which know nothing. Drop its origins first, and go on when \`retired\` names none of its rings.`;
+    }
+    for (const before of Object.values(config.pools)) {
       const after = Object.hasOwn(pools, before.id) ? pools[before.id] : undefined;
       if (!after) continue;
       if (after.carriers !== before.carriers)

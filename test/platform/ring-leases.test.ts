@@ -252,3 +252,15 @@ test("a configuration that changes nothing is planned to move nothing, though a 
   const config = { ...state.config, configRevision: 2 };
   expect(state.planned({ config, dev: false })).toMatchObject({ movedShare: 0, optimumShare: 0 });
 });
+
+test("a ring of which nothing is written any more is joined by nobody", () => {
+  const db = fresh();
+  const { lease } = start(db);
+  lease("p");
+  const { operators, shown } = startRing(db, [], { configRevision: 2 });
+  expect(shown()).toEqual(["a 1 draining", "p 1 draining"]);
+  expect(operators.lease("q", { url: url("q"), weight: 1 }, "pods", {})).toMatchObject({
+    kind: "conflict",
+    why: expect.stringMatching(/nobody joins/) as string,
+  });
+});
