@@ -167,16 +167,15 @@ export class ControlObject extends DurableObject<Env> {
     const next = this.#nextRevision();
     const seeded = withSeedsOf(known, given);
     const isRecord = typeof seeded === "object" && seeded !== null && !Array.isArray(seeded);
-    const isNumbered = isRecord && "configRevision" in seeded;
-    const raw = isRecord && !isNumbered ? { configRevision: next, ...seeded } : seeded;
+    const raw = isRecord ? { configRevision: next, ...seeded } : seeded;
     const text = JSON.stringify(raw);
     try {
       const { config } = this.#source.read(text, this.env);
-      const isTooLarge = isNumbered && config.configRevision > GIVEN_REVISION_MAX;
-      const isPossible = config.configRevision >= next && !isTooLarge;
-      const why = isPossible
-        ? this.#refusal(config, present)
-        : `configRevision must be at least ${next} and at most ${GIVEN_REVISION_MAX}, or left out.`;
+      const { configRevision: given } = config;
+      const why =
+        given === next || (given > next && given <= GIVEN_REVISION_MAX)
+          ? this.#refusal(config, present)
+          : `configRevision must be at least ${next} and at most ${GIVEN_REVISION_MAX}, or left out.`;
       if (why !== undefined) return { kind: "conflict", why };
       return { text, revision: config.configRevision, config, changes: changesBetween(known, raw) };
     } catch (error) {
