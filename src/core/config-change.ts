@@ -10,8 +10,6 @@ interface Known {
   readonly members: ReadonlyMap<string, MemberOrder>;
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly leases: ReadonlyMap<string, Lease>;
-  /** The pool has left the region: so does everybody who is there. */
-  readonly isRetired?: boolean;
 }
 
 /** What is to be remembered of one origin from now on. */
@@ -25,26 +23,25 @@ export interface ConfigStep {
   readonly isAnother?: boolean;
 }
 
+/** A ring of which nobody is written is given up: then who was put, or holds a lease, leaves too. */
 export function configSteps(known: Known, written: readonly ConfiguredOrigin[], terms: Omit<DrainTerms, "by">, nowMs: number): ConfigStep[] {
   const before = new Map(known.configured.map((origin) => [origin.id, origin]));
   const after = new Map(written.map((origin) => [origin.id, origin]));
   return [...new Set([...before.keys(), ...known.members.keys()])].flatMap((id) => {
     const now = after.get(id);
     if (now) return writtenAgain(known, now) ?? [];
-    return (before.has(id) || known.isRetired ? dropped(known, id, terms, nowMs) : alone(known, id)) ?? [];
+    const order = known.members.get(id);
+    const isPut = order !== undefined && isWhole(order) && order.leavingAtMs === undefined;
+    const leaves = isPut ? written.length === 0 : before.has(id);
+    return (leaves ? dropped(known, id, terms, nowMs) : alone(known, id)) ?? [];
   });
 }
 
-/** Its configuration does not name it any more. Who was put, or holds a lease, is there without one. */
-function dropped(
-  { configured, members, drains, isRetired }: Known,
-  id: string,
-  terms: Omit<DrainTerms, "by">,
-  nowMs: number,
-): ConfigStep | undefined {
+/** Its configuration does not name it any more. */
+function dropped({ configured, members, drains }: Known, id: string, terms: Omit<DrainTerms, "by">, nowMs: number): ConfigStep | undefined {
   const order = members.get(id);
   const origin = originOf(id, { configured, members });
-  if (!origin || (!isRetired && order && isWhole(order) && order.leavingAtMs === undefined)) return undefined;
+  if (!origin) return undefined;
   const { url, weight, salt, backup } = origin;
   const leavingAtMs = order?.leavingAtMs ?? nowMs;
   const whole = { url, weight, salt, backup, leavingAtMs, goneAtMs: order?.goneAtMs, leftBy: "config" };

@@ -94,10 +94,20 @@ export async function jsonOf(c: Context<Admin>, mostBytes = BODY_MAX_BYTES): Pro
   if (!bytes) return problem(c, "content-too-large", `A body has at most ${mostBytes} bytes here.`);
   if (bytes.byteLength === 0) return { value: undefined };
   try {
-    return { value: JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown };
+    const value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes)) as unknown;
+    if (!isDeeper(value, DEPTH_MAX)) return { value };
+    return problem(c, "bad-request", `The body has more than ${DEPTH_MAX} lists and objects in each other.`);
   } catch {
     return problem(c, "bad-request", "The body is no JSON in UTF-8."); // what the parser says of it names the engine's own places
   }
+}
+
+/** Far more than anything that is sent here has; the parser takes what nobody who comes after it could walk through or write again. */
+const DEPTH_MAX = 32;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((each) => isDeeper(each, levels - 1));
 }
 
 /** `undefined`: there are more. What is not read is not waited for. */

@@ -121,9 +121,9 @@ async function attempts(platform: Platform, plain: PlainRequest, run: Run): Prom
   }
 }
 
-/** What became of an attempt, and how the origin answered. How long an upload takes says nothing of it. */
+/** What became of an attempt, and how the origin answered. How long an upload takes says nothing of it, nor that it broke off. */
 function outcomeOf(tried: Tried, body: Body): [Outcome, Omit<Detail, "lot">] {
-  if (tried.kind === "failed") return [tried.outcome, {}];
+  if (tried.kind === "failed") return [tried.outcome, { isUnclear: body.kind === "streamed" && tried.outcome === "origin-fault" }];
   const { webSocket, status } = tried.response;
   const outcome = webSocket ? "ok" : outcomeOfStatus(status);
   if (outcome !== "ok") return [outcome, { isError: true }];

@@ -23,6 +23,8 @@ const RETRY_MAX_MS = 30_000;
 const KV_EVERY_MS = 1_000;
 const TELL_AT_ONCE = 50;
 const LOOK_AT_RETIRED_MS = 10_000;
+/** Of those that somebody gives: a slip of the pen must leave larger ones for whatever comes after it. */
+const GIVEN_REVISION_MAX = 2 ** 52;
 /** The outbox's name of KV; a ring's is `pool@region`. */
 const KV = "kv";
 
@@ -165,11 +167,15 @@ export class ControlObject extends DurableObject<Env> {
     const next = this.#nextRevision();
     const seeded = withSeedsOf(known, given);
     const isRecord = typeof seeded === "object" && seeded !== null && !Array.isArray(seeded);
-    const raw = isRecord && !("configRevision" in seeded) ? { configRevision: next, ...seeded } : seeded;
+    const raw = isRecord ? { configRevision: next, ...seeded } : seeded;
     const text = JSON.stringify(raw);
     try {
       const { config } = this.#source.read(text, this.env);
-      const why = config.configRevision < next ? `configRevision must be at least ${next}, or left out.` : this.#refusal(config, present);
+      const { configRevision: given } = config;
+      const why =
+        given === next || (given > next && given <= GIVEN_REVISION_MAX)
+          ? this.#refusal(config, present)
+          : `configRevision must be at least ${next} and at most ${GIVEN_REVISION_MAX}, or left out.`;
       if (why !== undefined) return { kind: "conflict", why };
       return { text, revision: config.configRevision, config, changes: changesBetween(known, raw) };
     } catch (error) {

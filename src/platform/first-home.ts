@@ -54,7 +54,7 @@ export async function firstHome(platform: Platform, question: FirstQuestion): Pr
   }
 }
 
-/** No longer than KV has it. */
+/** As long as KV may have it once more: the arbiter remembers three lives. */
 function remembered({ session }: Pool, name: string, region: string, untilMs = Date.now() + session.maxLifeMs): FirstAnswer {
   held.delete(name);
   held.set(name, { region, untilMs });

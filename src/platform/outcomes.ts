@@ -57,6 +57,8 @@ export interface Detail {
   readonly tookMs?: number;
   /** Answered, with an error of the origin's own. */
   readonly isError?: boolean;
+  /** It broke off while the visitor was sending: which end did that nobody knows, and a visitor must not speak against an origin. */
+  readonly isUnclear?: boolean;
 }
 
 type Seen = { -readonly [Name in keyof Told]: Told[Name] extends readonly number[] ? number[] : number };
@@ -92,7 +94,8 @@ export function tally(platform: Platform, pool: Pick<Pool, "id">, region: string
   batch.byOrigin.set(origin, counts);
   batch.count++;
   const isSlow = isSlowAnswer(batch.means, origin, outcome, detail?.tookMs);
-  batch.urgent ||= outcome === "origin-fault" || outcome === "timeout" || isSlow;
+  const isFault = outcome === "origin-fault" || outcome === "timeout";
+  batch.urgent ||= (isFault && !detail?.isUnclear) || isSlow;
   if (batch.urgent) see(batch.window, origin, outcome, detail, isSlow);
   if (!batch.urgent && batch.count < BATCH_COUNT) return;
   const nowMs = Date.now();
@@ -114,7 +117,7 @@ function isSlowAnswer(means: Map<string, number>, origin: string, outcome: Outco
 }
 
 function see(window: Map<string, Seen>, origin: string, outcome: Outcome, detail: Detail | undefined, isSlow: boolean): void {
-  if (outcome === "client-gone" || outcome === "ours") return;
+  if (outcome === "client-gone" || outcome === "ours" || detail?.isUnclear) return;
   const seen = window.get(origin) ?? { ok: 0, errors: 0, unreached: 0, slow: 0, keys: [], slowKeys: [] };
   window.set(origin, seen);
   const what = outcome === "ok" ? "ok" : detail?.isError ? "errors" : "unreached";

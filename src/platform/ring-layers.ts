@@ -4,7 +4,7 @@
 import { configSteps } from "../core/config-change.ts";
 import type { Pool } from "../core/config-types.ts";
 import type { DrainOrder } from "../core/drain.ts";
-import { membersOf, mergeLayers, type Lease, type MemberOrder } from "../core/lifecycle.ts";
+import { membersOf, mergeLayers, type ConfiguredOrigin, type Lease, type MemberOrder } from "../core/lifecycle.ts";
 import { forgotten, goneOrder, type Membership } from "../core/membership.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import type { Settings } from "./env.ts";
@@ -129,18 +129,20 @@ export class RingLayers {
 
   /** The origins as the next snapshot shows them. */
   merged(): SnapshotOrigin[] {
-    const { configured, members } = this.membership;
-    const { down, observed } = this.observed.layer;
-    const lapsed = [...this.#leases].flatMap(([id, { lapsedAtMs }]) => (lapsedAtMs === undefined ? [] : [id]));
-    return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...down, ...lapsed]), observed, born: this.#births });
+    return this.#merged(this.membership.configured);
   }
 
   /** The origins as they would be by another configuration. */
   planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
-    const { configured, members } = this.membership;
     const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
-    const written = due?.origins ?? configured;
-    return mergeLayers({ configured: written, members, drains: this.#drains, ...this.observed.layer, born: this.#births });
+    return this.#merged(due?.origins ?? this.membership.configured);
+  }
+
+  #merged(configured: readonly ConfiguredOrigin[]): SnapshotOrigin[] {
+    const { down, observed } = this.observed.layer;
+    const lapsed = [...this.#leases].flatMap(([id, { lapsedAtMs }]) => (lapsedAtMs === undefined ? [] : [id]));
+    const members = this.#members;
+    return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...down, ...lapsed]), observed, born: this.#births });
   }
 
   get configRevision(): number {
@@ -157,8 +159,7 @@ export class RingLayers {
     const due = dueConfig({ region, pool, settings }, former, this.membership);
     if (!due) return false;
     const before = this.#ids();
-    const isRetired = due.origins.length === 0;
-    const known = { ...this.membership, drains: this.#drains, leases: this.#leases, isRetired };
+    const known = { ...this.membership, drains: this.#drains, leases: this.#leases };
     const steps = configSteps(known, due.origins, pool.drain, Date.now());
     this.#store.setConfig(due);
     this.#unnoted.push({ what: "config", who: "config", why: `revision ${due.revision}` });

@@ -77,6 +77,7 @@ export class Leases {
   #refusalOf(id: string, { url, instance }: WantedLease): string | undefined {
     const { layers } = this.#state;
     const order = layers.memberOrder(id);
+    if (layers.membership.configured.length === 0) return "The configuration has no origin in this ring any more: nobody joins it.";
     if (layers.membership.configured.some((origin) => origin.id === id))
       return `${quoted(id)} is an origin of the configuration, and needs no lease.`;
     if (order?.leavingAtMs !== undefined || order?.goneAtMs !== undefined) return absenceOf(id, order);

@@ -34,10 +34,13 @@ export class RegionDown {
     return true;
   }
 
-  /** Whoever has joined while the region is down is drained too. */
+  /** Whoever has joined while the region is down is drained too, also under the name of one that was and has left. */
   follow(nowMs: number): void {
-    const known = this.#orderedAtMs;
-    if (known && membersOf(this.#layers.membership).some(({ id }) => !known.has(id) && !this.#layers.drainOf(id))) this.#drainOthers(nowMs);
+    if (!this.#orderedAtMs) return;
+    const ids = new Set(membersOf(this.#layers.membership).map(({ id }) => id));
+    const known = new Map([...this.#orderedAtMs].filter(([id]) => ids.has(id)));
+    if (known.size < this.#orderedAtMs.size) this.#remember(known);
+    if ([...ids].some((id) => !known.has(id) && !this.#layers.drainOf(id))) this.#drainOthers(nowMs);
   }
 
   /** Those stay that somebody has ordered to be drained or to leave, before or since. `false`: it was not down. */
@@ -56,8 +59,12 @@ export class RegionDown {
 
   #drainOthers(nowMs: number): void {
     const ids = membersOf(this.#layers.membership).flatMap(({ id }) => (this.#layers.drainOf(id) || this.#orderedAtMs?.has(id) ? [] : [id]));
-    this.#orderedAtMs = new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]);
-    this.#store.set("regionDown", JSON.stringify([...this.#orderedAtMs]));
+    this.#remember(new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]));
     this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
+  }
+
+  #remember(orderedAtMs: ReadonlyMap<string, number>): void {
+    this.#orderedAtMs = orderedAtMs;
+    this.#store.set("regionDown", JSON.stringify([...orderedAtMs]));
   }
 }

@@ -20,15 +20,17 @@ interface Before {
   readonly lease?: Lease;
 }
 
-/** `undefined`: everything stays as it is. */
-function after(before: Before, was: ConfiguredOrigin | undefined, is: ConfiguredOrigin | undefined): unknown {
+const BESIDE: ConfiguredOrigin = { ...written("https://b.example.com"), id: "b" };
+
+/** `undefined`: everything stays as it is. `beside`: who is written before and after. */
+function after(before: Before, was: ConfiguredOrigin | undefined, is: ConfiguredOrigin | undefined, beside = [BESIDE]): unknown {
   const known = {
-    configured: was ? [was] : [],
+    configured: was ? [...beside, was] : beside,
     members: new Map(before.order && [["a", before.order]]),
     drains: new Map(before.drain && [["a", before.drain]]),
     leases: new Map(before.lease && [["a", before.lease]]),
   };
-  const [step, more] = configSteps(known, is ? [is] : [], { mode: "move", deadlineMs: 60 }, 100);
+  const [step, more] = configSteps(known, is ? [...beside, is] : beside, { mode: "move", deadlineMs: 60 }, 100);
   expect(more).toBeUndefined();
   if (!step) return undefined;
   const { order, drain: drained, what, isAnother } = step;
@@ -81,4 +83,17 @@ describe("an origin that a later configuration names", () => {
 test("of an origin that no configuration names a part of an order speaks of nobody, all of one of it", () => {
   expect(after({ order: { ...UNCHANGED, weight: 7 } }, undefined, undefined)).toEqual(["as written", undefined, undefined, undefined, false]);
   for (const order of [WHOLE, LEAVING, GONE]) expect(after({ order }, undefined, undefined)).toBeUndefined();
+});
+
+describe("of a ring of which nobody is written any more", () => {
+  test.each<[what: string, before: Before, was: ConfiguredOrigin | undefined, after: unknown]>([
+    ["who was put leaves", { order: WHOLE }, undefined, ["leaving", "config", "config", "remove", false]],
+    ["and who holds a lease", { order: WHOLE, lease: LEASE }, undefined, ["leaving", "config", "config", "remove", false]],
+    ["and who was written and put", { order: WHOLE }, written(), ["leaving", "config", "config", "remove", false]],
+    ["and who was drained is gone", { order: WHOLE, drain: drain("ann", DRAINED) }, undefined, ["gone", "config", undefined, "gone", false]],
+    ["who leaves by an operator's order goes on leaving", { order: LEAVING, drain: drain("ann") }, undefined, undefined],
+    ["and who is gone stays so", { order: GONE }, undefined, undefined],
+  ])("%s", (_, before, was, expected) => {
+    expect(after(before, was, undefined, [])).toEqual(expected);
+  });
 });

@@ -3,7 +3,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
+import { connectRaw } from "../support/raw-client.ts";
 import { LiveStack, names } from "../support/live-stack.ts";
 import { eventually, startDev } from "../support/stack.ts";
 
@@ -159,6 +161,20 @@ describe("an origin that answers errors while its checks are well", () => {
     }
     expect((await view("a")).health).toBe("healthy");
   });
+});
+
+test("uploads that visitors break off, however many, eject nobody: which end broke is not known", async () => {
+  const { router, view } = await startPlain(["a", "b", "c"], {});
+  const upload = async (key: string, framing: string): Promise<void> => {
+    const socket = await connectRaw(router.url);
+    socket.end(`POST /d/${key}/x HTTP/1.1\r\nhost: ${new URL(router.url).host}\r\n${framing}`);
+    stops.push(() => socket.destroy());
+  };
+  const torn = ["content-length: 1000\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\nno size\r\n"];
+  for (const framing of torn) await Promise.all(KEYS.map((key) => upload(key, framing)));
+  const TOLD_MS = 1_500; // faults are told after a second
+  await delay(TOLD_MS);
+  expect(await Promise.all(["a", "b", "c"].map(async (id) => (await view(id)).health))).toEqual(["healthy", "healthy", "healthy"]);
 });
 
 test("live sessions leave an ejected origin as by plan: nobody is disconnected, nothing is lost, and nobody is blamed", async () => {

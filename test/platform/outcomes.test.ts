@@ -1,7 +1,7 @@
 // What isolates tell ring objects of their requests: gathered, after the answer, and never one call a request.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { BATCH_COUNT, OutcomeSums, tally, type Outcome, type Outcomes } from "../../src/platform/outcomes.ts";
+import { BATCH_COUNT, OutcomeSums, tally, type Detail, type Outcome, type Outcomes } from "../../src/platform/outcomes.ts";
 
 type Told = Readonly<Record<string, Outcomes>>;
 
@@ -13,14 +13,14 @@ let world: ReturnType<typeof makeWorld>;
 /** A ring object that is told, and an isolate whose background work can be cut off. */
 function makeWorld() {
   const pool = { id: `p${poolNumber++}` };
-  const calls: { region: string; told: Told }[] = [];
+  const calls: { region: string; told: Told; window: object }[] = [];
   const state = { answer: async (): Promise<void> => undefined, most: 0, under: 0 };
   const env = {
     RING: {
       idFromName: (name: string) => name,
       get: (name: string) => ({
-        outcomes: async (told: Told) => {
-          calls.push({ region: /@(\w+)#/.exec(name)?.[1] ?? "", told: structuredClone(told) });
+        outcomes: async (told: Told, window: object) => {
+          calls.push({ region: /@(\w+)#/.exec(name)?.[1] ?? "", told: structuredClone(told), window });
           state.most = Math.max(state.most, ++state.under);
           await state.answer().finally(() => state.under--);
         },
@@ -30,8 +30,8 @@ function makeWorld() {
   const background: Promise<unknown>[] = [];
   const ctx = { waitUntil: (work: Promise<unknown>) => void background.push(work) };
   const settings = { config: { regions: { weur: {}, enam: {} } } };
-  const count = (outcome: Outcome, times = 1, origin = "o1", region = "weur"): void => {
-    for (let n = 0; n < times; n++) tally({ env, ctx, settings } as never, pool as never, region, origin, outcome);
+  const count = (outcome: Outcome, times = 1, origin = "o1", region = "weur", detail?: Detail): void => {
+    for (let n = 0; n < times; n++) tally({ env, ctx, settings } as never, pool as never, region, origin, outcome, detail);
   };
   return { state, calls, background, count };
 }
@@ -83,6 +83,17 @@ test.each(["client-gone", "ours", "ok"] as const)("%s speaks against nobody: it 
   world.count(outcome, 10);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(world.calls).toEqual([]);
+});
+
+test("what broke off while its visitor was sending is counted, and speaks against nobody", async () => {
+  const detail = { lot: 1, isUnclear: true };
+  world.count("origin-fault", 10, "o1", "weur", detail);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(world.calls).toEqual([]);
+  world.count("origin-fault", 1, "o2", "weur", { lot: 2 });
+  world.count("origin-fault", 10, "o1", "weur", detail);
+  await vi.advanceTimersByTimeAsync(FAULT_DELAY_MS);
+  expect([sumsOf(world.calls[0]?.told), Object.keys(world.calls[0]?.window ?? {})]).toEqual([{ "origin-fault": 20 }, ["o2"]]);
 });
 
 test("nothing waits for it: a call that hangs holds up no request, and is a background's", () => {

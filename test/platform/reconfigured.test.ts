@@ -60,7 +60,7 @@ test("other settings are taken as a whole: policy, neighbours and origins, in on
   becomes({ revision: 2, origins: ["a", "b", "c"], abroad: ["apac"], hold: false });
   expect([ring.pool.hold, regions(), ring.neighbourRegions()]).toEqual([false, ["weur", "apac"], ["apac"]]);
   expect(ring.view.snapshot).toMatchObject({ epoch: epoch + 1, configRevision: 2 });
-  expect(ring.view.snapshot.origins.map(({ id, lifecycle }) => `${id} ${lifecycle}`)).toEqual(["a draining", "b active", "c active"]);
+  expect(ring.view.snapshot.origins.map(({ id, lifecycle }) => `${id} ${lifecycle}`)).toEqual(["a draining", "b active", "c joining"]);
 });
 
 test("what a neighbour has told of itself is not forgotten by other settings", () => {

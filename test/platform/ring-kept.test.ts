@@ -204,6 +204,18 @@ test("a region that is taken out is one epoch, outlives its object, and gives ba
   expect(startRing("weur", db).regionDown.isDown).toBe(false);
 });
 
+test("whoever joins a region that is out is drained, under the name of one that has left too", () => {
+  const db = new DatabaseSync(":memory:");
+  const ring = startRing("weur", db);
+  ring.regionDown.down(Date.now());
+  const order = { url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false, leavingAtMs: 1, goneAtMs: undefined, leftBy: "origin" };
+  ring.layers.setGone("weur-1", order, Date.now());
+  ring.regionDown.follow(Date.now());
+  ring.layers.setMember("weur-1", { ...order, leavingAtMs: undefined, leftBy: undefined }, {});
+  startRing("weur", db).regionDown.follow(Date.now()); // though the object is another since
+  expect(startRing("weur", db).layers.drainOf("weur-1")?.by).toBe("region");
+});
+
 test("a session that comes home comes once: while its owner takes less than its share yet, it stays where it is served", () => {
   const ring = startRing("weur", undefined, { overprovisioning: 10 });
   const moved: string[][] = [];

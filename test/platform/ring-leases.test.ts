@@ -242,3 +242,25 @@ test("a lease that the configuration makes its own counts no more", () => {
   expect(named.shown()).toEqual(["a 1 active", "p 1 joining"]);
   expect(named.operators.lease("p", { url: url("p"), weight: 4 }, "pods", {}).kind).toBe("conflict");
 });
+
+test("a configuration that changes nothing is planned to move nothing, though a lease has lapsed", () => {
+  const { state, live, states, lease } = start();
+  for (const id of ["p", "q"]) lease(id);
+  for (const id of ["p", "q"]) state.layers.observe((observed) => observed.change(id, { joining: undefined }));
+  live(2 * TTL_MS, "p");
+  expect(states()).toEqual(["p active healthy", "q active down"]);
+  const config = { ...state.config, configRevision: 2 };
+  expect(state.planned({ config, dev: false })).toMatchObject({ movedShare: 0, optimumShare: 0 });
+});
+
+test("a ring of which nothing is written any more is joined by nobody", () => {
+  const db = fresh();
+  const { lease } = start(db);
+  lease("p");
+  const { operators, shown } = startRing(db, [], { configRevision: 2 });
+  expect(shown()).toEqual(["a 1 draining", "p 1 draining"]);
+  expect(operators.lease("q", { url: url("q"), weight: 1 }, "pods", {})).toMatchObject({
+    kind: "conflict",
+    why: expect.stringMatching(/nobody joins/) as string,
+  });
+});

@@ -15,6 +15,7 @@ export interface ConfigBody {
 /** As far as tests look into it. */
 export interface RawConfig {
   readonly configRevision: number;
+  readonly regions: Readonly<Record<string, object>>;
   readonly pools: Readonly<Record<string, { readonly origins: readonly { readonly id: string }[] }>>;
   readonly routes: readonly object[];
 }
