@@ -34,10 +34,17 @@ export class RegionDown {
     return true;
   }
 
-  /** Whoever has joined while the region is down is drained too. */
-  follow(nowMs: number): void {
+  /** Whoever has joined while the region is down is drained too, under an id that was there before as well. Says who that is. */
+  follow(nowMs: number): readonly string[] {
     const known = this.#orderedAtMs;
-    if (known && membersOf(this.#layers.membership).some(({ id }) => !known.has(id) && !this.#layers.drainOf(id))) this.#drainOthers(nowMs);
+    if (!known) return [];
+    const ids = membersOf(this.#layers.membership).map(({ id }) => id);
+    const left = [...known.keys()].filter((id) => !ids.includes(id));
+    const joined = ids.filter((id) => !known.has(id) && !this.#layers.drainOf(id));
+    if (left.length === 0 && joined.length === 0) return [];
+    this.#orderedAtMs = new Map([...known].filter(([id]) => !left.includes(id)));
+    this.#drainOthers(nowMs);
+    return joined;
   }
 
   /** Those stay that somebody has ordered to be drained or to leave, before or since. `false`: it was not down. */
@@ -58,6 +65,6 @@ export class RegionDown {
     const ids = membersOf(this.#layers.membership).flatMap(({ id }) => (this.#layers.drainOf(id) || this.#orderedAtMs?.has(id) ? [] : [id]));
     this.#orderedAtMs = new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]);
     this.#store.set("regionDown", JSON.stringify([...this.#orderedAtMs]));
-    this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
+    if (ids.length > 0) this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
   }
 }

@@ -201,3 +201,26 @@ test("a region that is taken out is one epoch, outlives its object, and gives ba
   expect([...ring.layers.drains().keys()].toSorted()).toEqual(["weur-1", "weur-2"]);
   expect(startRing("weur", db).regionDown.isDown).toBe(false);
 });
+
+test("whoever leaves a region that is out of service and joins it again is drained too", () => {
+  const ring = startRing("weur", new DatabaseSync(":memory:"));
+  const order = {
+    url: "https://weur-3.example.com",
+    weight: 1,
+    salt: 0,
+    backup: false,
+    leavingAtMs: undefined,
+    goneAtMs: undefined,
+    leftBy: undefined,
+  };
+  ring.regionDown.down(Date.now());
+  ring.layers.setGone("weur-3", { ...order, leavingAtMs: Date.now(), leftBy: "ann" }, Date.now());
+  expect(ring.regionDown.follow(Date.now())).toEqual([]);
+  ring.layers.setMember("weur-3", order, {});
+  expect(ring.regionDown.follow(Date.now())).toEqual(["weur-3"]);
+  expect(ring.view.byId.get("weur-3")?.lifecycle).toBe("draining");
+  const { epoch } = ring.view.snapshot;
+  expect([ring.regionDown.follow(Date.now()), ring.view.snapshot.epoch]).toEqual([[], epoch]);
+  ring.regionDown.up();
+  expect([...ring.layers.drains().keys()]).toEqual([]);
+});
