@@ -129,18 +129,20 @@ export class RingLayers {
 
   /** The origins as the next snapshot shows them. */
   merged(): SnapshotOrigin[] {
-    const { configured, members } = this.membership;
-    const { down, observed } = this.observed.layer;
-    const lapsed = [...this.#leases].flatMap(([id, { lapsedAtMs }]) => (lapsedAtMs === undefined ? [] : [id]));
-    return mergeLayers({ configured, members, drains: this.#drains, down: new Set([...down, ...lapsed]), observed, born: this.#births });
+    return this.#mergedWith(this.membership.configured);
   }
 
   /** The origins as they would be by another configuration. */
   planned(settings: Pick<Settings, "config" | "dev">, pool: Pool, region: string): SnapshotOrigin[] {
-    const { configured, members } = this.membership;
     const due = dueConfig({ region, pool, settings }, this.#store.config(), this.membership);
-    const written = due?.origins ?? configured;
-    return mergeLayers({ configured: written, members, drains: this.#drains, ...this.observed.layer, born: this.#births });
+    return this.#mergedWith(due?.origins ?? this.membership.configured);
+  }
+
+  #mergedWith(configured: Membership["configured"]): SnapshotOrigin[] {
+    const { down, observed } = this.observed.layer;
+    const lapsed = [...this.#leases].flatMap(([id, { lapsedAtMs }]) => (lapsedAtMs === undefined ? [] : [id]));
+    const away = new Set([...down, ...lapsed]);
+    return mergeLayers({ configured, members: this.#members, drains: this.#drains, down: away, observed, born: this.#births });
   }
 
   get configRevision(): number {
