@@ -71,12 +71,13 @@ function sessionsOver(samples: readonly Sample[], x: (atMs: number) => number): 
   const y = (sessions: number): number => (1 - sessions / most) * SESSIONS.height;
   const layers = stack<(typeof moments)[number], string>()
     .keys(inOrder)
-    .value(({ counts }, id) => counts.get(id) ?? 0)(moments);
+    .value(({ counts }, id) => counts.get(id) ?? 0)(changes(moments, ({ counts }) => [...counts].join()));
   const shape = area<(typeof layers)[number][number]>()
     .x(({ data }) => x(data.atMs))
     .y0(([from]) => y(from))
     .y1(([, to]) => y(to))
-    .curve(curveStepAfter);
+    .curve(curveStepAfter)
+    .digits(1);
   const areas = layers.map((layer) => {
     const region = REGIONS.find((each) => layer.key.startsWith(each)) ?? REGIONS[0];
     const shade = SHADES[(Number(layer.key.split("-").at(-1)) - 1) % SHADES.length];
@@ -99,14 +100,23 @@ function balanceOver(samples: readonly Sample[], x: (atMs: number) => number): s
       ({ origins }) => y(busiestOverMean(origins)),
     )
       .defined(({ origins }) => busiestOverMean(origins) > 0)
-      .curve(curveStepAfter);
+      .curve(curveStepAfter)
+      .digits(1);
     const shaded = own.flatMap(({ ramping, atMs }, index) => {
       const next = own[index + 1];
       return ramping && next ? [`M${px(x(atMs))} 0H${px(x(next.atMs))}V${BALANCE.height}H${px(x(atMs))}Z`] : [];
     });
-    return `<path d="${shaded.join("")}" fill="${COLOURS[region]}" fill-opacity=".12"/><path d="${curve(own) ?? ""}" fill="none" stroke="${COLOURS[region]}" stroke-width="1.6"/>`;
+    return `<path d="${shaded.join("")}" fill="${COLOURS[region]}" fill-opacity=".12"/><path d="${curve(changes(own, ({ origins }) => String(busiestOverMean(origins)))) ?? ""}" fill="none" stroke="${COLOURS[region]}" stroke-width="1.6"/>`;
   });
   return [...values, ...rings].join("\n");
+}
+
+/** Those that differ from the one before, and the last: of a step's curve nothing else shows. */
+function changes<T>(all: readonly T[], of: (each: T) => string): T[] {
+  return all.filter((each, index) => {
+    const before = all[index - 1];
+    return before === undefined || index === all.length - 1 || of(each) !== of(before);
+  });
 }
 
 function px(value: number): string {

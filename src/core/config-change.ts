@@ -10,6 +10,8 @@ interface Known {
   readonly members: ReadonlyMap<string, MemberOrder>;
   readonly drains: ReadonlyMap<string, DrainOrder>;
   readonly leases: ReadonlyMap<string, Lease>;
+  /** The pool has left the region: so does everybody who is there. */
+  readonly isRetired?: boolean;
 }
 
 /** What is to be remembered of one origin from now on. */
@@ -29,15 +31,20 @@ export function configSteps(known: Known, written: readonly ConfiguredOrigin[], 
   return [...new Set([...before.keys(), ...known.members.keys()])].flatMap((id) => {
     const now = after.get(id);
     if (now) return writtenAgain(known, now) ?? [];
-    return (before.has(id) ? dropped(known, id, terms, nowMs) : alone(known, id)) ?? [];
+    return (before.has(id) || known.isRetired ? dropped(known, id, terms, nowMs) : alone(known, id)) ?? [];
   });
 }
 
 /** Its configuration does not name it any more. Who was put, or holds a lease, is there without one. */
-function dropped({ configured, members, drains }: Known, id: string, terms: Omit<DrainTerms, "by">, nowMs: number): ConfigStep | undefined {
+function dropped(
+  { configured, members, drains, isRetired }: Known,
+  id: string,
+  terms: Omit<DrainTerms, "by">,
+  nowMs: number,
+): ConfigStep | undefined {
   const order = members.get(id);
   const origin = originOf(id, { configured, members });
-  if (!origin || (order && isWhole(order) && order.leavingAtMs === undefined)) return undefined;
+  if (!origin || (!isRetired && order && isWhole(order) && order.leavingAtMs === undefined)) return undefined;
   const { url, weight, salt, backup } = origin;
   const leavingAtMs = order?.leavingAtMs ?? nowMs;
   const whole = { url, weight, salt, backup, leavingAtMs, goneAtMs: order?.goneAtMs, leftBy: "config" };

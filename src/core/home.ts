@@ -79,8 +79,10 @@ function remembered<Of extends object, Value>(all: WeakMap<Of, Map<string, Value
   return value;
 }
 
+export type WeightedRegion = Pick<Region, "id" | "weight">;
+
 /** Weighted rendezvous hash (highest -weight ÷ ln u): removing a region moves only its keys. Ties by id. */
-export function rendezvous(regions: readonly Region[], lot: number): string | undefined {
+export function rendezvous(regions: readonly WeightedRegion[], lot: number): string | undefined {
   let best: { id: string; score: number } | undefined;
   for (const { id, weight } of regions) {
     if (weight <= 0) continue;

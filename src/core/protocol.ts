@@ -31,6 +31,8 @@ export interface SessionRef {
   readonly keyed: boolean;
   /** Its origin issued the key, and everyone of it brings a tag that names the place: no other origin knows the session. */
   readonly learned?: boolean | undefined;
+  /** Its home was drawn by its key: another set of regions is another home. Who says so goes on to another region's carrier where it is told to. */
+  readonly drawn?: boolean | undefined;
 }
 
 /** Carrier → ring: where does this session go? */
@@ -47,6 +49,8 @@ export interface PlaceItem extends SessionRef {
   readonly opening?: boolean | undefined;
   /** Beside `opening`: the visitor's, as in their request. */
   readonly visitor?: string | undefined;
+  /** Beside `opening`: another region's ring has sent it here. It is not sent on again. */
+  readonly sentOn?: boolean | undefined;
 }
 
 export interface LivePlacement {
@@ -88,6 +92,10 @@ export interface FirstItem {
   readonly nearest: string;
   /** The visitor's, as in a `LiveRequest`. */
   readonly visitor?: string | undefined;
+  /** By it an arbiter knows who would have arbitrated before the pool's regions changed. */
+  readonly lot?: number | undefined;
+  /** Asked by another arbiter, which nobody else is asked for. */
+  readonly handedOn?: boolean | undefined;
 }
 
 export type FirstAnswer =
@@ -106,6 +114,8 @@ export type PlaceAnswer =
   | { readonly kind: "placed"; readonly placement: Placement; readonly probedAtMs?: number | undefined }
   /** It is between two origins: `enter` says where. */
   | { readonly kind: "moving"; readonly keyHash: string }
+  /** It lives on at the home that it had before the pool's regions changed; said only where the item says `drawn`. */
+  | { readonly kind: "elsewhere"; readonly keyHash: string; readonly region: string }
   /** `quarantined`: its origins keep dying. `too-many-sessions`: it is new, and too many are; said only of one that is being opened. */
   | {
       readonly kind: "refused";
@@ -146,6 +156,31 @@ export type GuestAnswer =
   /** The origin would take it, but not yet. */
   | { readonly kind: "later" }
   | { readonly kind: "refused" };
+
+/** Ring → ring: may the asker place this session for the first time, or is it yours? */
+export type GivenAnswer =
+  /** It is live there, or about to be. */
+  | { readonly kind: "here" }
+  /** The asker's: it is placed there by nobody meanwhile. Its fence is to be larger than this one. */
+  | { readonly kind: "yours"; readonly fence: number }
+  /** It was given to another region before. */
+  | { readonly kind: "elsewhere"; readonly region: string }
+  /** The asked ring has not read all of its own carriers yet. */
+  | { readonly kind: "unknown" };
+
+/** Ring → ring: a live session of yours whose home is ours by the configuration. */
+export interface Stray {
+  readonly keyHash: string;
+  readonly origin: string;
+  readonly region: string;
+  readonly fence: number;
+}
+
+export interface StrayList {
+  readonly strays: readonly Stray[];
+  /** It has not read all of its own carriers yet: what is missing here need not be over. */
+  readonly partial?: boolean | undefined;
+}
 
 /** One live session of a carrier (`table`), or one guest of a ring (`guests`). */
 export interface TableRow extends SessionRef, LivePlacement {
@@ -224,6 +259,8 @@ export interface LiveRequest extends SessionRef {
   readonly originSilenceMs?: number | undefined;
   /** The session is parked after so long at rest. */
   readonly parkAfterMs?: number | undefined;
+  /** As in a `PlaceItem`. */
+  readonly sentOn?: boolean | undefined;
 }
 
 /** The internal header that carries a `LiveRequest`: JSON as base64url of UTF-8. Set by the Worker after the visitor's own was deleted. */

@@ -1,7 +1,6 @@
 // One live session, as operators see it and move it: by its key, or by the key's hash, as records tell it.
 
 import { Hono, type Context } from "hono";
-import { poolRegions } from "../core/home.ts";
 import { parseKey } from "../core/identity.ts";
 import { parseMove } from "../core/membership.ts";
 import { faultyProblem } from "../core/problem.ts";
@@ -10,7 +9,7 @@ import { MOVE_WAIT_MS, within } from "../platform/limits.ts";
 import type { MoveAnswer } from "../platform/ring-operators.ts";
 import type { SessionStatus } from "../platform/ring-status.ts";
 import { ringStub } from "../platform/stubs.ts";
-import { answered, jsonOf, needs, notFound, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
+import { answered, jsonOf, knownRings, needs, notFound, only, problem, READS, RING_ANSWER_MS, unreachable, type Admin } from "./admin-parts.ts";
 
 /** A session, and the ring object that it has its home at. */
 interface Found {
@@ -93,8 +92,9 @@ async function firstOf<T>(
   const parsed = parseKey(encodeURIComponent(name)); // the router has decoded it
   if (!Object.hasOwn(config.pools, pool) || parsed.kind !== "valid") return undefined;
   const hashes = [await keyedHash(secrets.at(-1) ?? "", pool, parsed.key), ...(/^[0-9a-f]{32}$/.test(name) ? [name] : [])];
-  const asks = poolRegions(config, pool).flatMap((region) =>
-    hashes.map((keyHash) => within(ask(ringStub(env, config, pool, region.id), keyHash), RING_ANSWER_MS, `ring ${pool}@${region.id}`)),
+  const rings = knownRings(settings).filter((ring) => ring.pool === pool);
+  const asks = rings.flatMap(({ region }) =>
+    hashes.map((keyHash) => within(ask(ringStub(env, config, pool, region), keyHash), RING_ANSWER_MS, `ring ${pool}@${region}`)),
   );
   const answers = await Promise.allSettled(asks);
   const found = answers.flatMap((answer) => (answer.status === "fulfilled" ? (answer.value ?? []) : []))[0];

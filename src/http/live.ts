@@ -2,8 +2,9 @@
 
 import { requestProblem } from "../core/problem.ts";
 import { encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION, type LiveRequest } from "../core/protocol.ts";
-import { PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
+import { ELSEWHERE_HEADER, PLACED_HEADER, type Placed } from "../platform/carrier-answers.ts";
 import { askCarrier } from "../platform/reach-carrier.ts";
+import { isAddressable } from "../platform/stubs.ts";
 import { isDrawn, record, type Recorded } from "../platform/record.ts";
 import { handshakeHeaders, isUpgrade, upgraded } from "./handshake.ts";
 import { visitorOf } from "./locate.ts";
@@ -15,7 +16,7 @@ import { tell } from "./tell.ts";
 export async function carryLive(arrival: Arrival, identified: Identified, home: string): Promise<Response> {
   const { settings, request, given, url, requestId } = arrival;
   const {
-    route: { resume, rehomeOn, quietMs, originSilenceMs, park },
+    route: { home: drawing, resume, rehomeOn, quietMs, originSilenceMs, park },
     pool,
     key,
     point,
@@ -30,6 +31,7 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
     keyHash,
     keyed: key !== undefined,
     ...(learned ? { learned } : {}),
+    ...(key !== undefined && drawing.kind === "session" ? { drawn: true } : {}),
     key,
     claim: claim && { origin: claim.origin, fence: claim.fence },
     requestId,
@@ -44,11 +46,18 @@ export async function carryLive(arrival: Arrival, identified: Identified, home: 
   const target = new URL(targetOf(url, identified.route), url);
   // A socket says itself that its visitor has left; a signal would be kept beside it for as long as it lives.
   const gone = isUpgrade(given) ? {} : { signal: request.signal };
-  const asked = (standsIn: boolean): Request => {
-    const said = encodeLiveRequest(standsIn ? { ...live, parkAfterMs: undefined } : live);
+  const asked = (standsIn: boolean, sentOn: boolean): Request => {
+    const said = encodeLiveRequest({ ...live, ...(standsIn && { parkAfterMs: undefined }), ...(sentOn && { sentOn }) });
     return new Request(target, { headers: { ...headers, [LIVE_HEADER]: said }, method: request.method, ...gone, redirect: "manual" });
   };
-  const response = await askCarrier(arrival, { pool, home, lot: point.lot }, asked).catch((error: unknown) => notCarried(error, requestId));
+  const askedAt = (region: string, sentOn: boolean): Promise<Response> =>
+    askCarrier(arrival, { pool, home: region, lot: point.lot }, (standsIn) => asked(standsIn, sentOn)).catch((error: unknown) =>
+      notCarried(error, requestId),
+    );
+  const first = await askedAt(home, false);
+  const elsewhere = first.headers.get(ELSEWHERE_HEADER);
+  // Once: whoever has it there, or had it a moment ago, knows best.
+  const response = elsewhere === null ? first : isAddressable(settings.config, elsewhere) ? await askedAt(elsewhere, true) : notKnown(requestId);
 
   const placed = readPlaced(response.headers.get(PLACED_HEADER));
   const recorded: Recorded = { requestId, pool: pool.id, kind: "live", keyHash, ...placed, status: response.status };
@@ -67,6 +76,11 @@ function notCarried(error: unknown, requestId: string): Response {
   return requestProblem("overloaded", "The carrier of this session cannot take it in this moment. Try again shortly.", requestId, {
     "retry-after": String(1 + Math.floor(Math.random() * BACK_WITHIN_S)), // nothing is known of how many others come back
   });
+}
+
+/** A region that this Worker's configuration does not name yet. */
+function notKnown(requestId: string): Response {
+  return requestProblem("no-origin", "This session is in a region that is not known here yet. Try again shortly.", requestId, { "retry-after": "1" });
 }
 
 /** Written by our own carrier and by nobody else: an origin's header of that name is taken out there. */

@@ -35,7 +35,7 @@ export function locate(arrival: Arrival, identified: Identified): FirstAnswer | 
 async function askFirst(arrival: Arrival, identified: Identified, arbiter: string): Promise<FirstAnswer> {
   const { route, point, pool } = identified;
   const nearest = homeRegion(arrival.settings.config, { ...route, home: NEAREST }, point.lot, () => placeOf(arrival), undefined);
-  return firstHome(arrival, { pool, keyHash: await identified.keyHash(), arbiter, nearest, visitor: await visitorOf(arrival) });
+  return firstHome(arrival, { pool, keyHash: await identified.keyHash(), arbiter, nearest, visitor: await visitorOf(arrival), lot: point.lot });
 }
 
 /** The same for a request that nobody makes: whoever would be first is not made so. */

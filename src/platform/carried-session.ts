@@ -299,7 +299,7 @@ export class CarriedSession implements ConnectionEvents {
       const refusal = await this.#settled(deadlineMs);
       if (connection.over) break;
       const placement = this.#placement;
-      if (refusal && (first || Date.now() >= deadlineMs)) return { kind: "refused", why: refusal.why };
+      if (refusal && (first || Date.now() >= deadlineMs)) return refusal;
       if (this.#pause) {
         if (Date.now() >= deadlineMs) return { kind: "unreachable" }; // it has left its place, and is nowhere yet
         continue;
@@ -331,7 +331,7 @@ export class CarriedSession implements ConnectionEvents {
       discard(opening);
       if (Date.now() >= deadlineMs) return { kind: "unreachable" };
       const doubted = await this.#failed(placement, deadlineMs);
-      if (doubted && first) return { kind: "refused", why: doubted.why };
+      if (doubted && first) return doubted;
       if (this.#placement.fence === placement.fence) await delay(backoff(this.#failures - 1, deadlineMs));
     }
     return { kind: "unreachable" };
@@ -379,7 +379,7 @@ export class CarriedSession implements ConnectionEvents {
       if (answer.kind !== "moving" && fence !== undefined) this.#host.emptied(this.ref, fence);
       return undefined;
     }
-    if (answer.kind === "refused") return answer;
+    if (answer.kind === "refused" || answer.kind === "elsewhere") return answer;
     if (answer.kind === "moving") {
       await Promise.race([entered, delay(ASK_AGAIN_MS)]);
       return undefined;

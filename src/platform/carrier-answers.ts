@@ -12,6 +12,9 @@ import { NEWCOMERS_BACK_WITHIN_S } from "./limits.ts";
 export const PLACED_HEADER = "limpet-placed";
 export type Placed = Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">;
 
+/** Tells the Worker which region's carriers have the session; on no answer of an origin's. */
+export const ELSEWHERE_HEADER = "limpet-elsewhere";
+
 /** Who has arrived, where, and when they may come back if they cannot be served (`Retry-After`). */
 export interface Arrived {
   readonly live: LiveRequest;
@@ -32,6 +35,8 @@ export function answer(outcome: Connected, { live, session, connection, comeBack
     }
     case "refused":
       return refusal(outcome.why, live.requestId, comeBack);
+    case "elsewhere":
+      return new Response(null, { status: 421, headers: { [ELSEWHERE_HEADER]: outcome.region } });
     case "full":
       return overloaded("More connections are being opened here than this carrier can bear. Try again shortly.", live.requestId, comeBack);
     case "unreachable":
@@ -80,6 +85,7 @@ export function tooManySessions(requestId: string): Response {
 function placed(response: Response, placement: Placement | undefined): Response {
   if (placement) {
     const { origin, region, epoch, reason, fence } = placement;
+    response.headers.delete(ELSEWHERE_HEADER);
     response.headers.set(PLACED_HEADER, JSON.stringify({ origin, region, epoch, reason, fence } satisfies Placed));
   }
   return response;

@@ -79,16 +79,15 @@ export class CarrierObject extends DurableObject<Env> {
     super(ctx, env);
     // An alarm may start the object without its name.
     const objectName = ctx.id.name ?? ctx.storage.kv.get<string>(NAME_KEY);
-    const name = parseCarrierObjectName(objectName);
+    const its = parseCarrierObjectName(objectName) ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 };
     if (ctx.id.name !== undefined && ctx.storage.kv.get(NAME_KEY) === undefined) ctx.storage.kv.put(NAME_KEY, ctx.id.name);
     // Lives are told apart by their order: the next one may be on a machine whose clock is behind.
     const startedAtMs = Math.max(Date.now(), (ctx.storage.kv.get<number>(STARTED_KEY) ?? 0) + 1);
     ctx.storage.kv.put(STARTED_KEY, startedAtMs);
-    this.#settings = new CarrierSettings(source, env, name?.ring.pool ?? "", ctx.storage.sql);
+    this.#settings = new CarrierSettings(source, env, its.ring, ctx.storage.sql);
     this.#send = originFetch(env, this.#settings, this.#settings.pool);
     const { pool } = this.#settings;
     this.#dialled = ({ region, origin }, ...what) => tally({ env, ctx, settings: this.#settings }, { id: pool }, region, origin, ...what);
-    const its = name ?? { ring: { pool: "", region: "", generation: 0 }, slice: 0 };
     const client = (): RingLine => new RingClient(env, this.#settings, its, startedAtMs);
     this.#ring =
       its.standIn === undefined ? client() : new StandIn({ env, ctx, settings: this.#settings }, its, (keyHash) => this.#close([keyHash], RESTART));
@@ -242,12 +241,12 @@ export class CarrierObject extends DurableObject<Env> {
   }
 
   #begin(live: LiveRequest): CarriedSession {
-    const { keyHash, position, lot, keyed, learned, claim, visitor } = live;
+    const { keyHash, position, lot, keyed, learned, drawn, claim, visitor, sentOn } = live;
     const host: SessionHost = {
       handshakes: this.#handshakes,
       budget: budgetOf(HELD_BYTES_MAX_PER_SESSION, this.#budget),
       dialled: this.#dialled,
-      place: (item) => this.#ring.place(this.#opening.has(session) ? { ...item, opening: true, visitor } : item),
+      place: (item) => this.#ring.place(this.#opening.has(session) ? { ...item, opening: true, visitor, ...(sentOn && { sentOn }) } : item),
       emptied: (ref, fence) => this.#emptied(session, ref.keyHash, fence),
       changed: () => this.#reportSoon(),
       refused: () => this.#refused(),
@@ -259,7 +258,7 @@ export class CarrierObject extends DurableObject<Env> {
     };
     const means = { key: live.key, send: this.#send, handshakes: this.#handshakes, budget: this.#budget };
     const handover = live.resume.mode === "handover" ? new Handover({ rule: live.resume.handover, ...means }) : undefined;
-    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned }, claim, host, handover);
+    const session: CarriedSession = new CarriedSession({ keyHash, position, lot, keyed, learned, ...(drawn && { drawn }) }, claim, host, handover);
     this.#sessions.set(keyHash, session);
     this.#opening.add(session);
     this.#schedule();

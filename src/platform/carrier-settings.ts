@@ -2,6 +2,7 @@
 
 import type { AppliedConfig } from "../core/applied-config.ts";
 import type { Pool, Route } from "../core/config-types.ts";
+import type { RingName } from "../core/names.ts";
 import { ConfigStore } from "./config-store.ts";
 import type { Env, SettingsSource } from "./env.ts";
 import { HeldSettings } from "./held-settings.ts";
@@ -13,9 +14,9 @@ const NO_POOL = { carrier: { maxConnections: 0 }, closeDeadlineMs: 0, session: {
 export class CarrierSettings extends HeldSettings {
   readonly pool: string;
 
-  constructor(source: SettingsSource, env: Env, pool: string, sql: SqlStorage) {
-    super(source, env, pool, new ConfigStore(sql));
-    this.pool = pool;
+  constructor(source: SettingsSource, env: Env, ring: Pick<RingName, "pool" | "region">, sql: SqlStorage) {
+    super(source, env, ring, new ConfigStore(sql));
+    this.pool = ring.pool;
   }
 
   /** A carrier whose pool came with a configuration that it was not told of asks for that before anything else. */

@@ -151,7 +151,9 @@ async function afterFailure(
     run.excluded.add(origin.id);
     return again ? undefined : failed("unreachable");
   }
-  if (run.failures === 1 && again) return undefined; // the same origin once more
+  const doubtful = inDoubt(plain.pool);
+  // The same origin once more; unless somebody asks about it, who has done so.
+  if (run.failures === 1 && again && !doubtful.includes(origin.id)) return undefined;
   const word = await askRing(platform, plain.pool, { origin, region });
   if (!again) return failed("unreachable");
   if (word === "well") return run.wells++ === 0 ? undefined : failed("unreachable"); // it has just answered the ring object
@@ -159,7 +161,7 @@ async function afterFailure(
   if (word === "down") return undefined;
   if (plain.pool.stickiness !== "prefer") return failed("unreachable");
   // Others in doubt are passed by as well: where a whole region has just died, each request would spend the budget of many on its dead.
-  for (const id of [origin.id, ...inDoubt(plain.pool)]) run.excluded.add(id);
+  for (const id of [origin.id, ...doubtful]) run.excluded.add(id);
   run.passing = true;
   return undefined;
 }

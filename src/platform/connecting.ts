@@ -6,13 +6,15 @@ import type { PlaceAnswer } from "../core/protocol.ts";
 import type { Connection, Opening } from "./connection.ts";
 import { delay, FAILURES_REACHED, FAILURES_UNREACHED, RECONNECT_BACKOFF_MS, RESETS_WINDOW_MS, RESTART_SPREAD_MS } from "./limits.ts";
 
-export type Refusal = Extract<PlaceAnswer, { kind: "refused" }>;
+export type Refusal = Extract<PlaceAnswer, { kind: "refused" | "elsewhere" }>;
 
 /** How an arrival or a reconnection came out. */
 export type Connected =
   | { readonly kind: "connected" }
   | { readonly kind: "answered"; readonly response: Response }
-  | { readonly kind: "refused"; readonly why: Refusal["why"] }
+  | { readonly kind: "refused"; readonly why: Extract<Refusal, { kind: "refused" }>["why"] }
+  /** Another region's carriers have the session. */
+  | { readonly kind: "elsewhere"; readonly region: string }
   /** Too many others wait for a handshake. */
   | { readonly kind: "full" }
   | { readonly kind: "unreachable" };

@@ -180,8 +180,14 @@ export class ControlObject extends DurableObject<Env> {
   }
 
   /** What cannot change while sessions are live: which carrier a key is at, and where it stands. */
-  #refusal({ pools }: Config, present: Revision): string | undefined {
-    for (const before of Object.values(this.#source.read(present.text, this.env).config.pools)) {
+  #refusal({ pools, regions }: Config, present: Revision): string | undefined {
+    const { config: known } = this.#source.read(present.text, this.env);
+    for (const { pool, region } of [...ringsOf(known), ...this.#store.retired()]) {
+      const jurisdiction = known.regions[region]?.jurisdiction;
+      if (jurisdiction !== regions[region]?.jurisdiction)
+        return `regions.${region} cannot get another jurisdiction, or leave with the one that it has, while pool ${pool} has anybody there: its objects are found by it. Take the pool's origins there out first.`;
+    }
+    for (const before of Object.values(known.pools)) {
       const after = Object.hasOwn(pools, before.id) ? pools[before.id] : undefined;
       if (!after) continue;
       if (after.carriers !== before.carriers)

@@ -18,6 +18,7 @@ export interface FirstQuestion {
   /** What is nearest to this visitor: the home, if they are the first. */
   readonly nearest: string;
   readonly visitor?: string | undefined;
+  readonly lot: number;
 }
 
 const KV_TIMEOUT_MS = 500;
@@ -33,7 +34,7 @@ const stored = v.object({ format: v.literal(1), region: v.string() });
 
 export async function firstHome(platform: Platform, question: FirstQuestion): Promise<FirstAnswer> {
   const { env, settings } = platform;
-  const { pool, keyHash, arbiter, nearest, visitor } = question;
+  const { pool, keyHash, arbiter, nearest, visitor, lot } = question;
   const name = firstKvKey(pool.id, keyHash);
   const isRegion = (region: string): boolean => poolRegions(settings.config, pool.id).some(({ id }) => id === region);
   const known = held.get(name);
@@ -43,7 +44,7 @@ export async function firstHome(platform: Platform, question: FirstQuestion): Pr
   const ring = `${pool.id}/${arbiter}`;
   if (Date.now() < (silentUntilMs.get(ring) ?? 0)) return { kind: "region", region: arbiter };
   try {
-    const asked = async (): Promise<FirstAnswer> => ringStub(env, settings.config, pool.id, arbiter).first({ keyHash, nearest, visitor });
+    const asked = async (): Promise<FirstAnswer> => ringStub(env, settings.config, pool.id, arbiter).first({ keyHash, nearest, visitor, lot });
     const answer = await within(asked(), ARBITER_TIMEOUT_MS, "first");
     return answer.kind === "region" && isRegion(answer.region) ? remembered(pool, name, answer.region) : answer;
   } catch (error) {

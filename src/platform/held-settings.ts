@@ -1,8 +1,10 @@
 // Which configuration an object goes by: the bundle's, or the one that was applied and lies on the object's own disk, so that it starts with it
 // although nobody can be asked. One that this code cannot read changes nothing: what held goes on. Whose pool is in no configuration any more keeps
-// the last one that had it, without origins: what is still there ends by that.
+// the last one that had it, without origins: what is still there ends by that. Whose pool has left its region has that region as it was last.
 
 import { isNewerApplied, prevails, type AppliedConfig } from "../core/applied-config.ts";
+import { poolRegions } from "../core/home.ts";
+import type { RingName } from "../core/names.ts";
 import type { ConfigStore } from "./config-store.ts";
 import type { Env, Settings, SettingsSource } from "./env.ts";
 import { LiveSettings } from "./live-settings.ts";
@@ -12,7 +14,7 @@ export interface ConfigStatus {
   readonly source: "bundle" | "applied";
   /** One that was applied and that this code cannot read: what held before still does. */
   readonly unreadable?: { readonly revision: number; readonly why: string } | undefined;
-  /** The pool is in it no more. */
+  /** The ring is in it no more. */
   readonly retired?: true | undefined;
 }
 
@@ -20,15 +22,17 @@ export class HeldSettings extends LiveSettings {
   readonly #source: SettingsSource;
   readonly #env: Env;
   readonly #pool: string;
+  readonly #region: string;
   readonly #store: ConfigStore;
   #applied: AppliedConfig | undefined;
   #status: ConfigStatus;
 
-  constructor(source: SettingsSource, env: Env, pool: string, store: ConfigStore) {
+  constructor(source: SettingsSource, env: Env, { pool, region }: Pick<RingName, "pool" | "region">, store: ConfigStore) {
     super(source.bundled(env));
     this.#source = source;
     this.#env = env;
     this.#pool = pool;
+    this.#region = region;
     this.#store = store;
     this.#applied = store.read("applied");
     const bundle = source.bundle(env);
@@ -76,10 +80,11 @@ export class HeldSettings extends LiveSettings {
 
   #take(settings: Settings, { revision, text }: Pick<AppliedConfig, "revision" | "text">, source: ConfigStatus["source"]): void {
     const { unreadable } = this.#status;
-    const isRetired = !Object.hasOwn(settings.config.pools, this.#pool);
+    const hasPool = Object.hasOwn(settings.config.pools, this.#pool);
+    const isRetired = !poolRegions(settings.config, this.#pool).some(({ id }) => id === this.#region);
     const last = this.#store.read("last");
     if (!isRetired && last?.text !== text) this.#store.write("last", { revision, text, over: 0 });
-    this.swap(isRetired && last ? this.#retired(settings, last) : settings);
+    this.swap(isRetired ? this.#retired(hasPool ? settings : this.#withPool(settings, last), last) : settings);
     this.#status = {
       revision,
       source,
@@ -89,8 +94,8 @@ export class HeldSettings extends LiveSettings {
   }
 
   /** What holds now, with the pool as it was, but for its origins. */
-  #retired(settings: Settings, last: AppliedConfig): Settings {
-    const before = this.#read(last);
+  #withPool(settings: Settings, last: AppliedConfig | undefined): Settings {
+    const before = last && this.#read(last);
     const pool = before?.config.pools[this.#pool];
     const access = before?.access.get(this.#pool);
     if (!pool) return settings;
@@ -99,5 +104,16 @@ export class HeldSettings extends LiveSettings {
       config: { ...settings.config, pools: { ...settings.config.pools, [this.#pool]: { ...pool, origins: [] } } },
       access: access ? new Map([...settings.access, [this.#pool, access]]) : settings.access,
     };
+  }
+
+  /** The region as it is or was, so that whoever is still there can leave: where none of its secondary regions has the pool, for any that has. */
+  #retired(settings: Settings, last: AppliedConfig | undefined): Settings {
+    const { config } = settings;
+    const region = config.regions[this.#region] ?? (last && this.#read(last)?.config.regions[this.#region]);
+    if (!region) return settings;
+    const others = poolRegions(config, this.#pool).filter(({ jurisdiction }) => jurisdiction === region.jurisdiction);
+    const named = region.secondary.filter((id) => others.some((other) => other.id === id));
+    const secondary = named.length > 0 ? named : others.map(({ id }) => id);
+    return { ...settings, config: { ...config, regions: { ...config.regions, [this.#region]: { ...region, secondary } } } };
   }
 }

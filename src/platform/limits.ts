@@ -218,6 +218,14 @@ export const FIRSTS_HELD_MAX = 10_000;
 /** KV may take a minute to be seen elsewhere: who cannot read what is older than that says that it is not there. */
 export const KV_SEEN_MS = 90_000;
 
+/** A former home's longest answer to whether it has a session, and how long one that gave none is not asked again. */
+export const HOME_ANSWER_MS = 2_000;
+export const HOME_SILENT_MS = 5_000;
+/** Sessions that one ring has given to others, for two horizons each; one more, and the oldest is forgotten. About 100 bytes each on disk. */
+export const GIVEN_MAX = 50_000;
+/** Between two questions for the sessions that live on at a former home, and for what a newborn ring has not heard (less where the horizon is shorter). */
+export const STRAYS_EVERY_MS = 10_000;
+
 /** How long guests of one region are gathered into one call. */
 export const GATHER_GUESTS_MS = 2;
 

@@ -5,9 +5,10 @@ import { poolRegions } from "../core/home.ts";
 import { firstKvKey, type RingName } from "../core/names.ts";
 import type { FirstAnswer, FirstItem } from "../core/protocol.ts";
 import type { Env } from "./env.ts";
-import { FIRSTS_MAX, KV_SEEN_MS } from "./limits.ts";
+import { FIRSTS_MAX, HOME_ANSWER_MS, KV_SEEN_MS, within } from "./limits.ts";
 import { Newcomers } from "./newcomers.ts";
 import type { RingState } from "./ring-state.ts";
+import { ringStub } from "./stubs.ts";
 
 type Row = { region: string; asked_at_ms: number; told_at_ms: number };
 
@@ -24,10 +25,20 @@ export class RingFirsts {
   /** As they are at the moment. */
   readonly #ring: Pick<RingState, "config" | "pool">;
   readonly #newcomers: Newcomers;
+  readonly #env: Env;
+  readonly #formerArbiters: (lot: number) => readonly string[];
   #count: number;
 
-  constructor(ctx: Pick<DurableObjectState, "storage" | "waitUntil">, env: Env, ring: Pick<RingState, "config" | "pool" | "name">) {
+  /** `formerArbiters`: other rings that a session was arbitrated by before the pool's regions changed. */
+  constructor(
+    ctx: Pick<DurableObjectState, "storage" | "waitUntil">,
+    env: Env,
+    ring: Pick<RingState, "config" | "pool" | "name">,
+    formerArbiters: (lot: number) => readonly string[] = () => [],
+  ) {
     const { sql } = ctx.storage;
+    this.#env = env;
+    this.#formerArbiters = formerArbiters;
     this.#ctx = ctx;
     this.#sql = sql;
     this.#kv = env.AFFINITY;
@@ -42,14 +53,34 @@ export class RingFirsts {
   }
 
   /** `isHere`: the session has a place by this ring already, whatever is remembered: while nobody could ask us it was placed here. Never rejects. */
-  async homeOf({ keyHash, nearest, visitor }: FirstItem, isHere: boolean): Promise<FirstAnswer> {
+  async homeOf(item: FirstItem, isHere: boolean): Promise<FirstAnswer> {
+    const { keyHash, nearest, visitor, lot, handedOn } = item;
     const known = this.#known(keyHash);
     if (known) return this.#told(keyHash, known);
+    const former = isHere || handedOn || lot === undefined ? [] : this.#formerArbiters(lot);
+    if (former.length > 0) return this.#handOn(item, former);
     const tooMany = isHere ? new Set<string>() : await this.#newcomers.tooMany([{ keyHash, visitor }]);
     const raced = this.#known(keyHash); // whoever came first is first
     if (raced) return this.#told(keyHash, raced);
     if (tooMany.has(keyHash)) return { kind: "too-many-sessions" };
-    const region = isHere || !this.#hasRegion(nearest) ? this.#name.region : nearest;
+    return this.#remember(keyHash, isHere || !this.#hasRegion(nearest) ? this.#name.region : nearest);
+  }
+
+  /** Whoever arbitrated before the pool's regions changed decides once more, the first of them that answers, and is believed from then on. */
+  async #handOn(item: FirstItem, former: readonly string[]): Promise<FirstAnswer> {
+    for (const region of former) {
+      const asked = async (): Promise<FirstAnswer> =>
+        ringStub(this.#env, this.#ring.config, this.#name.pool, region).first({ ...item, handedOn: true });
+      const answer = await within(asked(), HOME_ANSWER_MS / 2, "former arbiter").catch(() => undefined);
+      const known = this.#known(item.keyHash);
+      if (known) return this.#told(item.keyHash, known);
+      if (answer?.kind === "too-many-sessions") return answer;
+      if (answer && this.#hasRegion(answer.region)) return this.#remember(item.keyHash, answer.region);
+    }
+    return { kind: "region", region: this.#name.region }; // for this request: the next one asks again
+  }
+
+  #remember(keyHash: string, region: string): FirstAnswer {
     this.#makeRoom(Date.now());
     const row: Row = { region, asked_at_ms: Date.now(), told_at_ms: 0 };
     this.#sql.exec("INSERT OR REPLACE INTO firsts VALUES (?, ?, ?, ?)", keyHash, row.region, row.asked_at_ms, row.told_at_ms);

@@ -159,7 +159,8 @@ export class RingLayers {
     const due = dueConfig({ region, pool, settings }, former, this.membership);
     if (!due) return false;
     const before = this.#ids();
-    const known = { ...this.membership, drains: this.#drains, leases: this.#leases };
+    const isRetired = due.origins.length === 0;
+    const known = { ...this.membership, drains: this.#drains, leases: this.#leases, isRetired };
     const steps = configSteps(known, due.origins, pool.drain, Date.now());
     this.#store.setConfig(due);
     this.#unnoted.push({ what: "config", who: "config", why: `revision ${due.revision}` });

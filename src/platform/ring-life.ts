@@ -15,6 +15,7 @@ import { originFetch } from "./origin-fetch.ts";
 import { Prober } from "./ring-health.ts";
 import { MoveLog } from "./move-log.ts";
 import { Drains } from "./ring-drains.ts";
+import { Homes } from "./ring-homes.ts";
 import { Leases } from "./ring-leases.ts";
 import { Members } from "./ring-members.ts";
 import { PlaceCounts } from "./ring-metrics.ts";
@@ -62,6 +63,7 @@ export class RingLife {
   readonly quarantine: Quarantine;
   readonly log: MoveLog;
   readonly firsts: RingFirsts;
+  readonly homes: Homes;
   readonly places = new PlaceCounts();
   readonly startedAtMs = Date.now();
   readonly standIns: StandIns;
@@ -77,7 +79,7 @@ export class RingLife {
     const objectName = ctx.id.name ?? store.text("name"); // an alarm may start the object without its name
     const name = parseRingObjectName(objectName);
     if (!name || objectName === undefined) throw new Error(`no such ring in the configuration: ${objectName ?? "(unnamed)"}`);
-    this.#settings = new HeldSettings(source, env, name.pool, new ConfigStore(ctx.storage.sql));
+    this.#settings = new HeldSettings(source, env, name, new ConfigStore(ctx.storage.sql));
     this.#source = source;
     if (!this.#settings.config.pools[name.pool]) throw new UnknownPool(objectName);
     store.set("name", objectName);
@@ -88,12 +90,13 @@ export class RingLife {
       (origin, probed) => this.watch.probed(origin, probed),
     );
     this.journal = new Journal(ctx.storage.sql, () => this.state.view.snapshot.epoch);
-    this.firsts = new RingFirsts(ctx, env, this.state);
+    const homes = (this.homes = new Homes(env, this.state, store));
+    this.firsts = new RingFirsts(ctx, env, this.state, (lot) => homes.formerArbiters(lot));
     const quarantine = (this.quarantine = new Quarantine(() => this.state.pool.faultBudget, store));
     const log = (this.log = new MoveLog(name));
-    this.placing = new Placing(env, this.state, this.prober, quarantine, log);
+    this.placing = new Placing({ env, state: this.state, prober: this.prober, quarantine, homes, log });
     this.standIns = new StandIns(this.state, this.placing);
-    this.tables = new RingTables(env, this.state, this.placing);
+    this.tables = new RingTables(env, this.state, this.placing, () => homes.formerRegions);
     this.moves = new Moves({ env, state: this.state, placing: this.placing, tables: this.tables, quarantine, log });
     this.orders = new Orders(this.state, this.placing, this.moves);
     this.publisher = new Publisher(env.AFFINITY, this.state, store);
@@ -141,6 +144,7 @@ export class RingLife {
     const regions = this.state.neighbourRegions();
     if (this.#settings.apply(applied)) {
       this.state.reconfigured();
+      this.homes.reconfigured();
       this.tables.reconfigured(regions);
       this.#noteConfig();
       this.announce();
@@ -148,16 +152,16 @@ export class RingLife {
     return this.config;
   }
 
-  /** Who missed the telling asks: at each start, and when a neighbour has taken a newer one. */
-  pullConfig(revision = Infinity): void {
+  /** Who missed the telling asks: at each start, and when a neighbour has taken a newer one. Never rejects. */
+  pullConfig(revision = Infinity): Promise<void> {
     const control = controlStub(this.#env);
     const nowMs = Date.now();
-    if (!control || revision <= this.config.revision || nowMs - this.#configAskedAtMs < PULL_CONFIG_EVERY_MS) return;
+    if (!control || revision <= this.config.revision || nowMs - this.#configAskedAtMs < PULL_CONFIG_EVERY_MS) return Promise.resolve();
     this.#configAskedAtMs = nowMs;
     const pulled = within(control.current(), PULL_TIMEOUT_MS, "control object").then((applied) => {
       if (applied) this.applyConfig(applied);
     });
-    this.#ctx.waitUntil(pulled.catch((error: unknown) => console.error(JSON.stringify({ limpet: "control-unreachable", error: String(error) }))));
+    return pulled.catch((error: unknown) => console.error(JSON.stringify({ limpet: "control-unreachable", error: String(error) })));
   }
 
   /** What an applied configuration would change in this ring. */
@@ -173,6 +177,7 @@ export class RingLife {
     this.#ctx.waitUntil(this.prober.probeDue().then(() => this.#schedule()));
     this.#ctx.waitUntil(this.tables.readMissing());
     this.#compareGuests(nowMs);
+    this.#ctx.waitUntil(this.homes.run(nowMs).then(() => this.announce()));
     this.leases.run(nowMs);
     this.upkeep.run(nowMs);
     this.drains.advance(nowMs);
@@ -220,7 +225,9 @@ export class RingLife {
   async #tellNeighbours(): Promise<void> {
     const { name, view } = this.state;
     await Promise.allSettled(
-      this.state.neighbourRegions().map((region) => ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot)),
+      [...new Set([...this.state.neighbourRegions(), ...this.homes.formerRegions])].map((region) =>
+        ringStub(this.#env, this.#settings.config, name.pool, region).neighbour(view.snapshot),
+      ),
     );
   }
 
@@ -230,14 +237,27 @@ export class RingLife {
     await this.#read();
   }
 
+  /** The ring of a session of ours that lives on at the home that it had before: that one has the word. */
+  ringOfStray(keyHash: string): ReturnType<typeof ringStub> | undefined {
+    const stray = this.state.live.get(keyHash) ? undefined : this.state.strays.get(keyHash);
+    return stray && ringStub(this.#env, this.#settings.config, this.state.name.pool, stray.home);
+  }
+
   wake(): void {
     this.#ctx.waitUntil(this.up());
   }
 
   /** Never rejects: what could not be read is read later. */
   #read(): Promise<void> {
-    if (!this.#reading) this.pullConfig();
-    return (this.#reading ??= this.tables.readMissing().then(() => this.announce()));
+    return (this.#reading ??= this.#learn().then(() => this.announce()));
+  }
+
+  /** Before a newborn ring places anybody it has the newest configuration, and knows of the time before. */
+  async #learn(): Promise<void> {
+    const pulled = this.pullConfig();
+    const heard = this.homes.hasToHear ? pulled.then(() => this.homes.hear()) : Promise.resolve();
+    this.#ctx.waitUntil(pulled);
+    await Promise.all([this.tables.readMissing(), heard]);
   }
 
   once<T>(envelope: Envelope, work: (late: boolean) => Promise<T>): Promise<T> {
@@ -275,6 +295,7 @@ export class RingLife {
       this.publisher.nextDueAtMs(),
       this.upkeep.nextDueAtMs(nowMs),
       this.leases.nextDueAtMs(nowMs),
+      Math.max(nowMs, this.homes.nextDueAtMs),
       this.tables.hasDoubts ? Math.max(nowMs, this.#compareAtMs) : Infinity,
       busy ? nowMs + TICK_MS : Infinity,
     );

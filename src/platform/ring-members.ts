@@ -87,6 +87,7 @@ export class Members {
     if (conflict !== undefined) return { kind: "conflict", why: conflict };
     const before = this.#state.view.byId.get(origin.id);
     if (before && isSame(before, origin) && !back) return DONE;
+    if (this.#state.isRetired) return { kind: "conflict", why: "The pool has no configured origin in this region: nobody joins here." };
     const former = layers.memberOrder(origin.id);
     const isAnother = former?.goneAtMs !== undefined && former.url !== undefined && former.url !== origin.url;
     layers.setMember(origin.id, order, isAnother ? { ...beside, bornFence: this.#state.bear(origin.id) } : beside);

@@ -302,7 +302,7 @@ export class Moves {
 
   /** Where a session goes. It stays where nobody else can take it (or only in panic, which a plan never uses). */
   async #target(from: LiveRow, order: MoveOrder, connections: number): Promise<Move | "stays" | "later"> {
-    const { keyHash, position, lot, keyed, learned } = from;
+    const { keyHash, position, lot, keyed, learned, drawn } = from;
     const fence = this.#state.fence(from.fence);
     const claim: Claim | undefined = order.to === undefined ? undefined : { origin: order.to, fence, from: "connection" };
     const coming = { keyHash, fence, origin: "" };
@@ -326,7 +326,7 @@ export class Moves {
     this.#state.coming.set({ ...coming, origin });
     const url = this.#placing.urlOf(region, origin);
     const movedFrom = origin === from.origin ? from.movedFrom : from.origin; // it may only have another address
-    const to: LiveRow = { keyHash, position, lot, keyed, learned, origin, region, url, epoch, reason, fence, movedFrom };
+    const to: LiveRow = { keyHash, position, lot, keyed, learned, drawn, origin, region, url, epoch, reason, fence, movedFrom };
     return { from, to: planned ? to : { ...to, rehomedAtMs: Date.now() }, connections, tokens: tokens?.count ?? 0, waitMs: choice.waitMs };
   }
 

@@ -14,17 +14,20 @@ import type {
   FindItem,
   FirstAnswer,
   FirstItem,
+  GivenAnswer,
   GuestAnswer,
   GuestItem,
   PlaceAnswer,
   PlaceItem,
   RedirectAnswer,
   RedirectItem,
+  StrayList,
   Tally,
 } from "../core/protocol.ts";
 import type { Told } from "../core/ejection.ts";
 import type { PlannedChange } from "../core/plan-body.ts";
 import type { Snapshot } from "../core/snapshot.ts";
+import type { RegionSet, Transition } from "../core/transition.ts";
 import type { Env, SettingsSource } from "./env.ts";
 import type { GuestList } from "./ring-tables.ts";
 import type { Verdict } from "./ring-health.ts";
@@ -141,16 +144,20 @@ export class RingObject extends DurableObject<Env> {
   }
 
   /** An origin has answered that a session belongs to another. */
-  async redirect(item: RedirectItem): Promise<RedirectAnswer> {
+  async redirect(item: RedirectItem, handedOn = false): Promise<RedirectAnswer> {
     await this.#life.up();
+    const home = handedOn ? undefined : this.#life.ringOfStray(item.keyHash);
+    if (home) return home.redirect(item, true);
     const answer = await this.#life.orders.redirect(item);
     this.#life.announce();
     return answer;
   }
 
   /** The origin `from` has said that a session is over: what was ordered for it is forgotten, and while the session is there its connections are closed. */
-  async endOrder(item: EndedItem, from?: string): Promise<void> {
+  async endOrder(item: EndedItem, from?: string, handedOn = false): Promise<void> {
     await this.#life.up();
+    const home = handedOn ? undefined : this.#life.ringOfStray(item.keyHash);
+    if (home) return home.endOrder(item, from, true);
     await this.#life.operators.end(item.keyHash, item.fence, from ?? "").catch(() => undefined); // its origin says it again
     this.#life.announce();
   }
@@ -167,7 +174,7 @@ export class RingObject extends DurableObject<Env> {
   /** A neighbour's newest snapshot. */
   async neighbour(snapshot: Snapshot): Promise<void> {
     this.#life.wake();
-    this.#life.pullConfig(snapshot.configRevision);
+    this.ctx.waitUntil(this.#life.pullConfig(snapshot.configRevision));
     if (!this.#life.state.takeNeighbour(snapshot)) return;
     this.#life.tables.doubtGuests(snapshot.region);
     this.#life.announce();
@@ -193,6 +200,24 @@ export class RingObject extends DurableObject<Env> {
       .rows((row) => row.region === region)
       .map(({ keyHash, position, lot, keyed, origin, fence }) => ({ keyHash, position, lot, keyed, origin, fence }));
     return { rows, coming: coming.rows().map(guestId), ...(!this.#life.tables.complete && { partial: true }) };
+  }
+
+  /** May the asker place these sessions for the first time, or are they ours? Those that are not are given to it. */
+  async given(keyHashes: readonly string[], asker: string): Promise<GivenAnswer[]> {
+    await this.#life.up();
+    return this.#life.homes.give(keyHashes, asker, this.#life.tables.complete);
+  }
+
+  /** Our live sessions whose home another region is by those regions. */
+  async strays(region: string, regions: RegionSet): Promise<StrayList> {
+    await this.#life.up();
+    return this.#life.homes.straysOf(region, regions, this.#life.tables.complete);
+  }
+
+  /** The pool's regions, as they are and were. Does not wait for anybody: two that are born together ask each other. */
+  async regions(): Promise<Pick<Transition, "now" | "before">> {
+    this.#life.wake();
+    return this.#life.homes.told;
   }
 
   // — asked by the control object, and by Workers about it —

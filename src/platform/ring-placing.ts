@@ -15,6 +15,7 @@ import type { MoveLog } from "./move-log.ts";
 import { Newcomers } from "./newcomers.ts";
 import { Pace } from "./pace.ts";
 import type { Prober, Verdict } from "./ring-health.ts";
+import type { Homes, Owner } from "./ring-homes.ts";
 import type { Quarantine } from "./ring-quarantine.ts";
 import type { RingState } from "./ring-state.ts";
 import { guestId, type LiveRow } from "./ring-table.ts";
@@ -46,6 +47,15 @@ export interface Wish extends SessionRef {
   readonly tokens?: Tokens | undefined;
 }
 
+interface Beside {
+  readonly env: Env;
+  readonly state: RingState;
+  readonly prober: Prober;
+  readonly quarantine: Quarantine;
+  readonly homes: Homes;
+  readonly log: MoveLog;
+}
+
 export class Placing {
   readonly #env: Env;
   readonly #state: RingState;
@@ -57,6 +67,7 @@ export class Placing {
   /** Of moves to our origins. */
   readonly pace: Pace;
   readonly #quarantine: Quarantine;
+  readonly #homes: Homes;
   readonly #log: MoveLog;
   readonly #newcomers: Newcomers;
   /** Until then nobody is new. */
@@ -65,11 +76,12 @@ export class Placing {
   /** Arrivals that are being placed. */
   #arrivingCount = 0;
 
-  constructor(env: Env, state: RingState, prober: Prober, quarantine: Quarantine, log: MoveLog) {
+  constructor({ env, state, prober, quarantine, homes, log }: Beside) {
     this.#env = env;
     this.#state = state;
     this.#prober = prober;
     this.#quarantine = quarantine;
+    this.#homes = homes;
     this.#log = log;
     this.pace = new Pace(() => state.pool.pace.perOriginPerSecond);
     this.#newcomers = new Newcomers(`${state.name.pool}@${state.name.region}`, env.NEW_SESSIONS);
@@ -79,6 +91,24 @@ export class Placing {
 
   /** Places for a carrier's sessions, in their order; not for those that are new and too many. `complete`: the live table is. */
   async placeAll(items: readonly PlaceItem[], complete: boolean): Promise<PlaceAnswer[]> {
+    const owners = await this.#homes.owners(items);
+    const ours = items.filter((_, index) => owners[index]?.kind === "ours");
+    try {
+      const answers = await this.#placeOurs(ours, complete);
+      const placed = new Map(ours.map((item, index) => [item, answers[index]]));
+      return items.map((item, index) => placed.get(item) ?? this.#notOurs(item, owners[index]));
+    } finally {
+      this.#homes.placed(ours);
+    }
+  }
+
+  #notOurs({ keyHash, sentOn }: PlaceItem, owner: Owner | undefined): PlaceAnswer {
+    const { epoch } = this.#state.view.snapshot;
+    if (owner?.kind !== "elsewhere") return { kind: "refused", keyHash, why: "owner-lost", epoch };
+    return sentOn ? { kind: "refused", keyHash, why: "no-origin", epoch } : { kind: "elsewhere", keyHash, region: owner.region };
+  }
+
+  async #placeOurs(items: readonly PlaceItem[], complete: boolean): Promise<PlaceAnswer[]> {
     const isKnowing = complete && Date.now() >= this.#knowsNobodyUntilMs;
     const isNew = ({ keyHash, opening, live }: PlaceItem): boolean => opening === true && live === undefined && this.#state.isNew(keyHash);
     const tooMany = await this.#newcomers.tooMany(isKnowing ? items.filter(isNew) : []);
@@ -154,9 +184,13 @@ export class Placing {
     await this.moving.get(item.keyHash);
     const row = this.#state.live.get(item.keyHash);
     const live: Claim | undefined = row && { origin: row.origin, fence: row.fence, from: "connection" };
-    const wish = { ...item, claim: live ?? claimOf(item), pin: live ? undefined : this.#state.pinOf(item.keyHash), excluded: new Set(item.excluded) };
+    const wish = { ...item, claim: live ?? claimOf(item), pin: live ? undefined : this.#heldFor(item.keyHash), excluded: new Set(item.excluded) };
     const decision = this.#decideOn(this.#state.views(), wish, { kind: "ring" });
     return row && decision.kind === "routed" && decision.origin.id === row.origin ? { ...decision, reason: row.reason } : decision;
+  }
+
+  #heldFor(keyHash: string): Holding | undefined {
+    return this.#state.pinOf(keyHash) ?? this.#state.strays.get(keyHash);
   }
 
   placementOf(row: LiveRow): Placement {
@@ -211,8 +245,8 @@ export class Placing {
     const { live } = item;
     if (!live || !this.#state.viewOfRegion(live.region)?.byId.has(live.origin)) return undefined;
     if ((this.#state.pinOf(item.keyHash)?.fence ?? 0) > live.fence) return undefined;
-    const { keyHash, position, lot, keyed, learned, opening } = item;
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, opening, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
+    const { keyHash, position, lot, keyed, learned, drawn, opening } = item;
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, drawn, opening, ...live, epoch: this.#state.view.snapshot.epoch, reason: "claim" };
     this.#state.fence(live.fence);
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
@@ -243,7 +277,7 @@ export class Placing {
   }
 
   async #placeComing(item: PlaceItem, old: LiveRow | undefined, fence: number, bounded: boolean): Promise<PlaceAnswer> {
-    const { keyHash, position, lot, keyed, learned } = item;
+    const { keyHash, position, lot, keyed, learned, drawn } = item;
     const claim = old ? undefined : claimOf(item); // it speaks of the time before the placement that was lost
     const excluded = new Set(old ? [old.origin, ...item.excluded] : item.excluded);
     const choice = await this.choose({ keyHash, position, lot, keyed, claim, excluded, fence }, bounded);
@@ -264,7 +298,7 @@ export class Placing {
     const moved = old && { movedFrom: old.origin, rehomedAtMs: Date.now() };
     const url = this.urlOf(region, origin);
     const { opening } = raced ?? item; // it may have been accepted where it was, meanwhile
-    const row: LiveRow = { keyHash, position, lot, keyed, learned, opening, origin, region, url, epoch, reason, fence, ...moved };
+    const row: LiveRow = { keyHash, position, lot, keyed, learned, drawn, opening, origin, region, url, epoch, reason, fence, ...moved };
     this.#state.live.set(row);
     this.#state.reconcilePins([row]);
     if (old) {

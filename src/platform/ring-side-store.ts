@@ -3,6 +3,7 @@
 
 import { FORMER_TERMS, type DrainTerms } from "../core/drain.ts";
 import type { Lease } from "../core/lifecycle.ts";
+import type { Stray } from "../core/protocol.ts";
 
 export class RingSideStore {
   readonly #sql: SqlStorage;
@@ -17,6 +18,10 @@ export class RingSideStore {
       "CREATE TABLE IF NOT EXISTS leases (origin TEXT PRIMARY KEY, url TEXT NOT NULL, weight REAL NOT NULL, ttl_ms INTEGER NOT NULL, instance TEXT, who TEXT NOT NULL, lapsed_at_ms INTEGER)",
     );
     sql.exec("CREATE TABLE IF NOT EXISTS births (origin TEXT PRIMARY KEY, fence INTEGER NOT NULL)");
+    sql.exec("CREATE TABLE IF NOT EXISTS given (key_hash TEXT PRIMARY KEY, region TEXT NOT NULL, until_ms INTEGER NOT NULL)");
+    sql.exec(
+      "CREATE TABLE IF NOT EXISTS strays (key_hash TEXT PRIMARY KEY, home TEXT NOT NULL, origin TEXT NOT NULL, region TEXT NOT NULL, fence INTEGER NOT NULL)",
+    );
   }
 
   /** The terms of the drain that was ordered then. */
@@ -90,5 +95,32 @@ export class RingSideStore {
   setBirth(origin: string, fence: number | undefined): void {
     if (fence === undefined) this.#sql.exec("DELETE FROM births WHERE origin = ?", origin);
     else this.#sql.exec("INSERT OR REPLACE INTO births VALUES (?, ?)", origin, fence);
+  }
+
+  /** Sessions that were given to other regions, those whose time is over first. */
+  given(): Map<string, { readonly region: string; readonly untilMs: number }> {
+    const rows = this.#sql.exec<{ key_hash: string; region: string; until_ms: number }>("SELECT * FROM given ORDER BY until_ms");
+    return new Map([...rows].map(({ key_hash: keyHash, region, until_ms: untilMs }) => [keyHash, { region, untilMs }]));
+  }
+
+  setGiven(keyHash: string, given: { readonly region: string; readonly untilMs: number } | undefined): void {
+    if (!given) this.#sql.exec("DELETE FROM given WHERE key_hash = ?", keyHash);
+    else this.#sql.exec("INSERT OR REPLACE INTO given VALUES (?, ?, ?)", keyHash, given.region, given.untilMs);
+  }
+
+  /** Sessions that are at home here and live on at another home. */
+  strays(): Map<string, Stray & { readonly home: string }> {
+    type Row = { key_hash: string; home: string; origin: string; region: string; fence: number };
+    return new Map(
+      [...this.#sql.exec<Row>("SELECT * FROM strays")].map(({ key_hash: keyHash, ...row }): [string, Stray & { readonly home: string }] => [
+        keyHash,
+        { keyHash, ...row },
+      ]),
+    );
+  }
+
+  setStray(keyHash: string, stray: (Stray & { readonly home: string }) | undefined): void {
+    if (!stray) this.#sql.exec("DELETE FROM strays WHERE key_hash = ?", keyHash);
+    else this.#sql.exec("INSERT OR REPLACE INTO strays VALUES (?, ?, ?, ?, ?)", keyHash, stray.home, stray.origin, stray.region, stray.fence);
   }
 }

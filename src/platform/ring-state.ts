@@ -20,11 +20,13 @@ import type { Settings } from "./env.ts";
 import { differenceOf, settle } from "../core/move.ts";
 import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
-import { HINTS_MAX, ORDERS_MAX } from "./limits.ts";
+import { ORDERS_MAX } from "./limits.ts";
+import { hintsOf } from "./ring-hints.ts";
 import { RingKept, settledKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
 import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
+import { Strays } from "./ring-strays.ts";
 import { guestId, SessionTable, type Coming, type GuestRow, type LiveRow } from "./ring-table.ts";
 
 type LiveConfig = Pick<Settings, "config" | "dev">;
@@ -43,7 +45,8 @@ export class RingState {
   readonly guests = new SessionTable<GuestRow>(guestId);
   /** Sessions of ours that are on their way, and the origin that was chosen for each, once it is: they count there already. */
   readonly coming = new SessionTable<Coming>(guestId);
-  /** Whether this ring has lived before: then it has forgotten everybody. */
+  readonly strays: Strays;
+  /** It has lived before, and forgotten everybody. */
   readonly isReborn: boolean;
   readonly #lately = new Lately();
   readonly #settings: LiveConfig;
@@ -66,6 +69,7 @@ export class RingState {
     this.isReborn = store.number("epoch") > 0;
     this.kept = new RingKept(store);
     this.#pins = store.pins();
+    this.strays = new Strays(store.side, () => this.#bumpHints());
     this.#orders = new Set([...this.#pins.values()].filter((pin) => pin.orderedUntilMs > 0).map((pin) => pin.keyHash));
     this.#nameNeighbours();
     this.layers = new RingLayers(
@@ -90,6 +94,10 @@ export class RingState {
   /** Other regions in which the pool has configured origins: each has a ring of its own. */
   neighbourRegions(): string[] {
     return neighbourRegions(this.#pool, this.name.region);
+  }
+
+  get isRetired(): boolean {
+    return !this.#pool.origins.some(({ region }) => region === this.name.region);
   }
 
   /** The settings say something else: the pool, the neighbours and the origins are as they say now, in one step and one epoch. */
@@ -206,12 +214,9 @@ export class RingState {
     return this.#orders.has(keyHash);
   }
 
-  /** Sessions that are not where the ring says, and those that are kept where they are by an order. */
   get pinCount(): number {
     return this.#pins.size;
   }
-
-  /** Where an order keeps a session, and until when. */
   orderOf(keyHash: string): { readonly origin: string; readonly untilMs: number } | undefined {
     const pin = this.#pins.get(keyHash);
     return pin && pin.orderedUntilMs > 0 ? { origin: pin.origin, untilMs: pin.orderedUntilMs } : undefined;
@@ -301,15 +306,10 @@ export class RingState {
     if (known.length > 0) this.#bumpHints();
   }
 
-  /** The published copy of the pins: of more than `HINTS_MAX` the newest, and that it is not all. */
+  /** What is published of sessions that are not where the ring says. */
   hints(): Hints {
-    const { pool, region } = this.name;
-    const all = [...this.#pins.values()].map(({ keyHash, origin, region: at, fence }) => ({ keyHash, origin, region: at, fence }));
-    const complete = all.length <= HINTS_MAX;
-    const entries = (complete ? all : all.toSorted((a, b) => b.fence - a.fence).slice(0, HINTS_MAX)).toSorted((a, b) =>
-      a.keyHash < b.keyHash ? -1 : 1,
-    );
-    return { format: 1, pool, region, version: this.#view.snapshot.hintsVersion, complete, entries };
+    const isOwn = (keyHash: string): boolean => this.#pins.has(keyHash) || this.live.get(keyHash) !== undefined;
+    return hintsOf(this.#view.snapshot, { pins: this.#pins.values(), strays: this.strays.all(), isOwn });
   }
 
   #reconcilePin(row: LiveRow): boolean {
@@ -364,8 +364,8 @@ export class RingState {
    * keep: it is here as long as nobody abroad takes it, which they may from one moment to the next.
    */
   #mayBeElsewhere(row: LiveRow): boolean {
-    const isAbroad = row.region !== this.name.region || !keeps(this.#view.snapshot, row.lot, Date.now());
-    return isAbroad || (this.pool.hold && row.movedFrom !== undefined);
+    if (row.region !== this.name.region || !keeps(this.#view.snapshot, row.lot, Date.now())) return true;
+    return this.pool.hold && row.movedFrom !== undefined;
   }
 
   #bumpHints(): void {

@@ -29,7 +29,7 @@ export interface StoredConfig {
   readonly origins: readonly ConfiguredOrigin[];
 }
 
-type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published" | "kept" | "regionDown";
+type MetaKey = "schema" | "name" | "epoch" | "hintsVersion" | "fenceMark" | "config" | "published" | "kept" | "regionDown" | "regions";
 
 /** Version of the tables below: a later one finds here what it has to migrate. */
 const SCHEMA = 1;

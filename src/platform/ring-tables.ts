@@ -32,6 +32,7 @@ export class RingTables {
   readonly #env: Env;
   readonly #state: RingState;
   readonly #placing: Placing;
+  readonly #former: () => readonly string[];
   readonly #unreadSlices: Set<number>;
   readonly #unreadRegions: Set<string>;
   /** Regions some of whose sessions may be here without anybody's having asked us: their own ring object, or a carrier, had to decide alone. */
@@ -43,12 +44,15 @@ export class RingTables {
   /** What was told of sessions while a table was being read, for each reading under way. */
   readonly #readings = new Set<Reading>();
 
-  constructor(env: Env, state: RingState, placing: Placing) {
+  /** `former`: regions that the pool had until lately: some of their sessions may be here, and nobody waits for them. */
+  constructor(env: Env, state: RingState, placing: Placing, former: () => readonly string[]) {
     this.#env = env;
     this.#state = state;
     this.#placing = placing;
+    this.#former = former;
     this.#unreadSlices = new Set(Array.from({ length: state.pool.carriers }, (_, slice) => slice));
     this.#unreadRegions = new Set(state.neighbourRegions());
+    this.#doubtFormer();
   }
 
   /** The pool has other regions than before: those that are new are read, of those that it has no more nothing is waited for. */
@@ -56,6 +60,11 @@ export class RingTables {
     const regions = this.#state.neighbourRegions();
     for (const region of before) if (!regions.includes(region)) for (const set of [this.#unreadRegions, this.#doubtedRegions]) set.delete(region);
     for (const region of regions) if (!before.includes(region)) this.#unreadRegions.add(region);
+    this.#doubtFormer();
+  }
+
+  #doubtFormer(): void {
+    for (const region of this.#former()) if (!this.#unreadRegions.has(region)) this.#doubtedRegions.add(region);
   }
 
   /** Every carrier was read: the loads are whole. */
@@ -120,6 +129,10 @@ export class RingTables {
     await Promise.allSettled([...slices, ...regions]);
   }
 
+  #isKnown(region: string): boolean {
+    return this.#state.neighbourRegions().includes(region) || this.#former().includes(region);
+  }
+
   /** A region's hints have changed: with each session that goes abroad they do. */
   doubtGuests(region: string): void {
     this.#doubtedRegions.add(region);
@@ -133,7 +146,7 @@ export class RingTables {
   async compareGuests(): Promise<void> {
     const regions = new Set([...this.#doubtedRegions, ...this.#state.guests.rows().map((row) => row.homeRegion)]);
     this.#doubtedRegions.clear();
-    await Promise.all([...regions].map((region) => this.readGuests(region).catch(() => this.doubtGuests(region))));
+    await Promise.all([...regions].map((region) => this.readGuests(region).catch(() => this.#isKnown(region) && this.doubtGuests(region))));
   }
 
   /** What a carrier holds replaces what we believed of its slice; what changed while it was read stays as it is. */
@@ -177,7 +190,8 @@ export class RingTables {
     const there = new Set([...rows.map(guestId), ...coming]);
     if (!partial) for (const row of before) if (!there.has(guestId(row))) guests.delete(guestId(row));
     for (const row of rows) guests.set({ ...row, homeRegion: region });
-    if (partial) this.#unreadRegions.add(region);
+    if (partial && !this.#state.neighbourRegions().includes(region)) this.doubtGuests(region);
+    else if (partial) this.#unreadRegions.add(region);
     else this.#unreadRegions.delete(region);
     this.#state.takeNeighbour((await within(stub.published(), PULL_TIMEOUT_MS, "neighbour")).snapshot);
   }

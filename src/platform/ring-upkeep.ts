@@ -170,9 +170,16 @@ export class Upkeep {
    */
   #failBack(nowMs: number): void {
     const { view, live, pool, name } = this.#state;
+    const ramps = this.#settlesAtMs(nowMs) !== undefined;
+    // Whose owner has not its share yet waits for it where they are served: coming home to the next on the walk, they would be moved twice.
+    const isSettled = (row: LiveRow): boolean => !ramps || this.#state.ringPlaceOf(row, nowMs) === this.#state.ringPlaceOf(row, Infinity);
     const abroad = live.rows(
       (row) =>
-        row.region !== name.region && !row.learned && !this.#state.isOrdered(row.keyHash) && comesHome(pool.failback, view.snapshot, row.lot, nowMs),
+        row.region !== name.region &&
+        !row.learned &&
+        !this.#state.isOrdered(row.keyHash) &&
+        comesHome(pool.failback, view.snapshot, row.lot, nowMs) &&
+        isSettled(row),
     );
     if (abroad.length > 0) void this.#goOn(this.#moves.move(abroad, { why: "failback", excluded: new Set() }).then(() => undefined)); // the host waits for it
   }

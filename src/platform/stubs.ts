@@ -24,6 +24,11 @@ export function controlStub(env: Env): DurableObjectStub<ControlObject> | undefi
   return env.CONTROL?.get(env.CONTROL.idFromName(CONTROL_OBJECT_NAME), { retry: RETRY });
 }
 
+/** Whether a region's objects are found by this configuration: of one that it does not name the jurisdiction is not known, if there are any. */
+export function isAddressable({ regions }: Config, region: string): boolean {
+  return Object.hasOwn(regions, region) || Object.values(regions).every(({ jurisdiction }) => jurisdiction === undefined);
+}
+
 /**
  * A region's object, by its name. In a jurisdiction the same name is another object, which is made there and stays there; workerd by itself, and so dev,
  * has no jurisdictions (November 2026). Only an object's first access heeds the hint. The configuration was checked against the platform's lists.

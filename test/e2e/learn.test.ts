@@ -34,7 +34,7 @@ const SESSION = [
 function config(app: object = {}): object {
   const originsIn = (regions: readonly string[]): object[] =>
     IDS.map((id, n) => ({ id, region: regions[n], url: containers.get(id)?.url, salt: n + 1 }));
-  const pool = { health: { intervalMs: 200, rise: 1, fall: 2 }, origins: originsIn(["weur", "weur"]) };
+  const pool = { health: { intervalMs: 200, rise: 1, fall: 2 }, slowStart: { windowMs: 0 }, holdDownMs: 0, origins: originsIn(["weur", "weur"]) };
   return {
     configRevision: 1,
     defaultRegion: "weur",

@@ -293,7 +293,7 @@ test("an origin that takes a lease serves as long as it renews, and an operator'
   const renew = (): Promise<Told> => send("weur/origins/weur-3/lease", "PUT", { url: url("weur-3"), ttlMs: 1_000, instance: "one" });
   expect((await renew()).body["detail"]).toContain("removed by dev"); // by the tests before
   expect(await send("weur/origins/weur-3/undrain", "POST")).toMatchObject({ status: 200, body: { state: "gone" } });
-  expect(await renew()).toMatchObject({ status: 201, body: { state: "active", lease: { ttlMs: 1_000, instance: "one" } } });
+  expect(await renew()).toMatchObject({ status: 201, body: { state: "joining", lease: { ttlMs: 1_000, instance: "one" } } });
   await openAt("weur-3");
   expect((await renew()).status).toBe(200);
   expect((await send("weur/origins/weur-1/lease", "PUT", { url: url("weur-1") })).status).toBe(409);

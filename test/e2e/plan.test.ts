@@ -116,6 +116,7 @@ test("hold: true: a drain moves what was planned, then a removal does", LONG, as
   const back = await plan({ undrain: "o0" });
   expect([back.sessions.moved, back.movedShare > 0]).toEqual([0, true]); // keys come back, sessions stay
   await stack.undrain("o0");
+  await eventually("it has its share", async () => (await stack.ring()).origins.every(({ share }) => share === 1));
   await stack.settled();
   expect(owners()).toEqual(held);
   await expectAsPlanned({ remove: "o1" }, () => order("DELETE", "rings/live/weur/origins/o1"));

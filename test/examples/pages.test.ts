@@ -88,6 +88,9 @@ test("the dashboard says what changed between two looks, and nothing when nothin
   expect(changesBetween(before, before)).toEqual([]);
   const after = [ring([origin("a", { state: "draining" }), origin("b", { health: "ejected", sessions: 4 }), origin("d", { state: "joining" })])];
   expect(changesBetween(before, after)).toEqual(["a: active → draining.", "b: healthy → ejected.", "d joined, joining.", "c left collab · weur."]);
+  const out = [ring([origin("a", { maintenance: true })], { down: true })];
+  expect(changesBetween([ring([origin("a")])], out)).toEqual(["a: in maintenance.", "collab · weur is out of service."]);
+  expect(changesBetween(out, [ring([origin("a")])])).toEqual(["a: out of maintenance.", "collab · weur is in service again."]);
 });
 
 function html(page: string): Promise<string> {
@@ -104,12 +107,14 @@ function origin(id: string, facts: Partial<Origin> = {}): Origin {
     state: "active",
     health: "healthy",
     share: 1,
+    maintenance: false,
     sessions: 0,
     connections: 0,
     ...facts,
   };
 }
 
-function ring(origins: Origin[]): Ring {
-  return { pool: "collab", region: "weur", epoch: 1, generation: 1, configRevision: 1, hintsVersion: 1, sessions: 0, connections: 0, origins };
+function ring(origins: Origin[], facts: Partial<Ring> = {}): Ring {
+  const versions = { epoch: 1, generation: 1, configRevision: 1, hintsVersion: 1 };
+  return { pool: "collab", region: "weur", ...versions, sessions: 0, connections: 0, down: false, unreachable: false, origins, ...facts };
 }

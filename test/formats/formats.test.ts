@@ -18,7 +18,7 @@ import { fieldForOrigin, fieldForVisitor, LIMPET_FIELD, type OriginFieldFacts } 
 import { carrierObjectName, firstKvKey, GENERATION, hintsKvKey, parseCarrierObjectName, parseRingObjectName, ringObjectName, snapshotKvKey } from "../../src/core/names.ts";
 import {
   decodeLiveRequest, encodeLiveRequest, LIVE_HEADER, PROTOCOL_VERSION,
-  type EndedItem, type Envelope, type FindItem, type FirstAnswer, type FirstItem, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type TableRow,
+  type EndedItem, type Envelope, type FindItem, type FirstAnswer, type FirstItem, type GivenAnswer, type GuestAnswer, type GuestItem, type LeaveItem, type LiveRequest, type PlaceAnswer, type Placement, type PlaceItem, type RedirectItem, type Stray, type StrayList, type TableRow,
   type EnteredAnswer,
   type LeftItem,
   type Tally,
@@ -26,6 +26,7 @@ import {
 } from "../../src/core/protocol.ts";
 import { FULL_SHARE } from "../../src/core/share.ts";
 import { decodeHints, decodeSnapshot, type Hints, type Snapshot } from "../../src/core/snapshot.ts";
+import type { Transition } from "../../src/core/transition.ts";
 import { keyedHash } from "../../src/platform/keyed-hash.ts";
 import { guestId, type GuestRow } from "../../src/platform/ring-table.ts";
 import { encodeAny } from "lib0/buffer";
@@ -209,7 +210,7 @@ test("a fence and its mark are made as they were", () => {
 
 describe("the live request", () => {
   const { header, request } = sample<{ header: string; request: unknown }>("live-request.json");
-  const value: Complete<Omit<LiveRequest, "learned" | "originSilenceMs" | "parkAfterMs" | "visitor">> = {
+  const value: Complete<Omit<LiveRequest, "learned" | "drawn" | "sentOn" | "originSilenceMs" | "parkAfterMs" | "visitor">> = {
     version: 1, position: 0x8115ecba, lot: 0x91975d13, keyHash: OTHER_HASH, keyed: true, key: "Zürich 🐚", claim: { origin: "weur-1", fence: 460_800_000_000_031 },
     requestId: "8f2c1d3e4a5b6c7d-FRA", resume: { mode: "transparent", profile: "y-websocket" }, rehomeOn: [1001, 1006, 1012], quietMs: 100,
   };
@@ -225,6 +226,11 @@ describe("the live request", () => {
 
   test("may say which network the visitor came from, and need not", () => {
     const more: Complete<Pick<LiveRequest, "visitor">> = { visitor: "5ea1b0c4d7f24a0d8c3b6a59e1f00742" };
+    expect(decodeLiveRequest(encodeLiveRequest({ ...value, ...more }))).toStrictEqual({ ...value, ...more });
+  });
+
+  test("says where its home was drawn by its key, and that another region's ring has sent it on", () => {
+    const more: Complete<Pick<LiveRequest, "drawn" | "sentOn">> = { drawn: true, sentOn: true };
     expect(decodeLiveRequest(encodeLiveRequest({ ...value, ...more }))).toStrictEqual({ ...value, ...more });
   });
 
@@ -284,9 +290,10 @@ describe("carrier and ring object", () => {
   };
   const values: {
     readonly envelope: Complete<Envelope>;
-    readonly placeItem: Complete<Omit<PlaceItem, "learned" | "opening" | "visitor">>;
+    readonly placeItem: Complete<Omit<PlaceItem, "learned" | "drawn" | "opening" | "visitor" | "sentOn">>;
     readonly placeItemOpening: Complete<Omit<PlaceItem, "learned" | "live" | "claim" | "unreached">>;
     readonly moving: Complete<Extract<PlaceAnswer, { kind: "moving" }>>;
+    readonly elsewhere: Complete<Extract<PlaceAnswer, { kind: "elsewhere" }>>;
     readonly placed: Complete<Extract<PlaceAnswer, { kind: "placed" }>>;
     readonly refused: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
     readonly refusedOpening: Complete<Extract<PlaceAnswer, { kind: "refused" }>>;
@@ -296,17 +303,20 @@ describe("carrier and ring object", () => {
     readonly entered: Complete<EnteredAnswer>;
     readonly tally: Complete<Tally>;
     readonly endedItem: Complete<EndedItem>;
-    readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned" | "opening">>[]; readonly asking: readonly string[] };
+    readonly table: { readonly rows: readonly Complete<Omit<TableRow, "learned" | "drawn" | "opening">>[]; readonly asking: readonly string[] };
     readonly tableRowOpening: Complete<Omit<TableRow, "learned" | "movedFrom">>;
-    readonly guestItem: Complete<Omit<GuestItem, "learned">>;
+    readonly guestItem: Complete<Omit<GuestItem, "learned" | "drawn">>;
     readonly guestPlaced: Complete<Extract<GuestAnswer, { kind: "placed" }>>;
     readonly guestLater: Complete<Extract<GuestAnswer, { kind: "later" }>>;
     readonly guestRefused: Complete<Extract<GuestAnswer, { kind: "refused" }>>;
-    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned">>[]; readonly coming: readonly string[]; readonly partial: true };
-    readonly findItem: Complete<FindItem>;
+    readonly guestList: { readonly rows: readonly Complete<Omit<GuestRow, "homeRegion" | "learned" | "drawn">>[]; readonly coming: readonly string[]; readonly partial: true };
+    readonly findItem: Complete<Omit<FindItem, "drawn">>;
     readonly firstItem: Complete<FirstItem>;
     readonly firstAnswers: Complete<readonly FirstAnswer[]>;
-    readonly redirectItem: Complete<RedirectItem>;
+    readonly redirectItem: Complete<Omit<RedirectItem, "drawn">>;
+    readonly givenAnswers: Complete<readonly GivenAnswer[]>;
+    readonly strayList: Complete<StrayList>;
+    readonly regions: Complete<Pick<Transition, "now" | "before">>;
     readonly told: Complete<Told>;
     readonly placedHeader: Complete<Pick<Placement, "origin" | "region" | "epoch" | "reason" | "fence">>;
   } = {
@@ -315,8 +325,9 @@ describe("carrier and ring object", () => {
       ...session, live: { origin: "weur-1", region: "weur", url: "https://weur-1.example.com", fence: 460_800_000_000_031 }, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"],
       unreached: true,
     },
-    placeItemOpening: { ...session, excluded: [], opening: true, visitor: "5ea1b0c4d7f24a0d8c3b6a59e1f00742" },
+    placeItemOpening: { ...session, drawn: true, excluded: [], opening: true, visitor: "5ea1b0c4d7f24a0d8c3b6a59e1f00742", sentOn: true },
     moving: { kind: "moving", keyHash: KEY_HASH },
+    elsewhere: { kind: "elsewhere", keyHash: KEY_HASH, region: "enam" },
     placed: { kind: "placed", placement, probedAtMs: 1_800_000_000_000 },
     refused: { kind: "refused", keyHash: KEY_HASH, why: "owner-lost", epoch: 12 },
     refusedOpening: { kind: "refused", keyHash: KEY_HASH, why: "too-many-sessions", epoch: 12 },
@@ -327,7 +338,7 @@ describe("carrier and ring object", () => {
     tally: { gaps: [0, 4, 2, 1, 0, 0, 0, 0], heldFrames: 31, refused: 1 },
     endedItem: { keyHash: KEY_HASH, fence: 460_800_000_000_032 },
     table: { rows: [{ ...session, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 2, reason: "next", movedFrom: "weur-1" }], asking: [OTHER_HASH] },
-    tableRowOpening: { ...session, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 1, reason: "next", opening: true },
+    tableRowOpening: { ...session, drawn: true, origin: "weur-2", region: "weur", url: "https://weur-2.example.com", fence: 460_800_000_000_032, connections: 1, reason: "next", opening: true },
     guestItem: { ...session, homeRegion: "weur", excluded: ["enam-2"], held: "enam-1", fence: 460_800_000_000_033, tokens: { count: 2, urgent: true } },
     guestPlaced: { kind: "placed", origin: "enam-1", url: "https://enam-1.example.com", epoch: 30, waitMs: 40 },
     guestLater: { kind: "later" },
@@ -338,9 +349,15 @@ describe("carrier and ring object", () => {
       partial: true,
     },
     findItem: { ...session, learned: true, claim: { origin: "weur-2", fence: 460_799_999_999_000 }, excluded: ["weur-1"] },
-    firstItem: { keyHash: KEY_HASH, nearest: "weur", visitor: "8a5edab282632443219e051e4ade2d1d" },
+    firstItem: { keyHash: KEY_HASH, nearest: "weur", visitor: "8a5edab282632443219e051e4ade2d1d", lot: POINT.lot, handedOn: true },
     firstAnswers: [{ kind: "region", region: "weur" }, { kind: "too-many-sessions" }],
     redirectItem: { ...session, learned: true, claim: { origin: "weur-1", fence: 460_799_999_999_000 }, from: "weur-1", to: "weur-2" },
+    givenAnswers: [{ kind: "here" }, { kind: "yours", fence: 460_800_000_000_032 }, { kind: "elsewhere", region: "apac" }, { kind: "unknown" }],
+    strayList: { strays: [{ keyHash: KEY_HASH, origin: "weur-2", region: "weur", fence: 460_800_000_000_032 }], partial: true },
+    regions: {
+      now: [{ id: "enam", weight: 2 }, { id: "weur", weight: 1 }],
+      before: [{ regions: [{ id: "weur", weight: 1 }], untilMs: 1_800_086_400_000 }],
+    },
     told: { ok: 7, errors: 2, unreached: 5, slow: 1, keys: [POINT.lot, 17], slowKeys: [4] },
     placedHeader: { origin: "weur-2", region: "weur", epoch: 12, reason: "next", fence: 460_800_000_000_032 },
   };
@@ -377,6 +394,8 @@ test("the Limpet field is written as origins and visitors parse it", () => {
 });
 
 describe("the database of a ring object", () => {
+  interface Given { readonly region: string; readonly untilMs: number }
+  type Known = Stray & { readonly home: string };
   interface Store {
     text(key: string): string | undefined;
     number(key: string): number;
@@ -391,7 +410,7 @@ describe("the database of a ring object", () => {
     setDown(origin: string, down: boolean): void;
     observed(): Map<string, Observed>;
     setObserved(origin: string, facts: Observed | undefined): void;
-    readonly side: { leases(): Map<string, Lease>; setLease(id: string, lease: Lease | undefined): void; births(): Map<string, number>; setBirth(id: string, fence: number | undefined): void };
+    readonly side: { leases(): Map<string, Lease>; setLease(id: string, lease: Lease | undefined): void; births(): Map<string, number>; setBirth(id: string, fence: number | undefined): void; given(): Map<string, Given>; setGiven(keyHash: string, given: Given | undefined): void; strays(): Map<string, Known>; setStray(keyHash: string, stray: Known | undefined): void };
     pins(): Map<string, unknown>;
     setPin(pin: object): void;
     deletePin(keyHash: string): void;
@@ -409,11 +428,11 @@ describe("the database of a ring object", () => {
   }
   const rowsOf = (db: DatabaseSync, select: string): unknown[] => db.prepare(select).all().map((row) => ({ ...row }));
   const schemaOf = (db: DatabaseSync): unknown[] => rowsOf(db, "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name");
-  const SIDE = ["drain_terms", "departures", "leases", "births"];
+  const SIDE = ["drain_terms", "departures", "leases", "births", "given", "strays"];
   const contentOf = (db: DatabaseSync): unknown => ["meta", "drains", "members", "down", "observed", "pins", "orders", ...SIDE].map((table) => rowsOf(db, `SELECT * FROM ${table} ORDER BY 1`));
 
   const RING_STORE = stored("ring-store.sql") + stored("ring-side-store.sql");
-  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]' };
+  const meta = { schema: 1, name: "v1:collab@weur#g1", epoch: 12, hintsVersion: 4, fenceMark: 460_800_002_560_031, published: "12.4", kept: '{"from":0.7,"to":1,"startAtMs":1800000030000,"endAtMs":1800000060000}', regionDown: '[["weur-2",1800000000000]]', regions: '{"now":[{"id":"enam","weight":2},{"id":"weur","weight":1}],"before":[{"regions":[{"id":"weur","weight":1}],"untilMs":1800086400000}],"untold":["apac"]}' };
   const origins = [{ id: "weur-1", url: "https://weur-1.example.com", weight: 1, salt: 0, backup: false }];
   const config = { revision: 3, content: JSON.stringify([256, origins]), virtualNodes: 256, origins };
   const steps = { orderedAtMs: 1_800_000_000_000, closedAtMs: 1_800_000_060_000, closedEpoch: 11, publishedAtMs: 1_800_000_061_000, drainedAtMs: undefined };
@@ -435,6 +454,8 @@ describe("the database of a ring object", () => {
     ["weur-6", { url: "https://weur-6.example.com", weight: 1, ttlMs: 10_000, instance: undefined, by: "pods", lapsedAtMs: undefined }],
   ]);
   const births = new Map([["weur-5", 460_800_000_000_040]]);
+  const given = new Map<string, Given>([[OTHER_HASH, { region: "apac", untilMs: 1_800_000_240_000 }]]);
+  const strays = new Map<string, Known>([[OTHER_HASH, { keyHash: OTHER_HASH, home: "enam", origin: "enam-1", region: "enam", fence: 460_800_000_000_041 }]]);
   const pin = { keyHash: KEY_HASH, ...POINT, keyed: true, origin: "enam-2", region: "enam", fence: 460_800_000_000_032, orderedUntilMs: 1_800_000_180_000 };
 
   test("written by the stored version is read", async () => {
@@ -445,7 +466,7 @@ describe("the database of a ring object", () => {
     expect(store.down()).toEqual(new Set(["weur-2"]));
     expect(store.observed()).toStrictEqual(observed);
     expect(store.members()).toStrictEqual(members);
-    expect([store.side.leases(), store.side.births()]).toStrictEqual([leases, births]);
+    expect([store.side.leases(), store.side.births(), store.side.given(), store.side.strays()]).toStrictEqual([leases, births, given, strays]);
     expect(store.pins()).toStrictEqual(new Map([[KEY_HASH, pin]]));
   });
 
@@ -461,6 +482,8 @@ describe("the database of a ring object", () => {
     for (const [id, order] of members) store.setMember(id, order);
     for (const [id, lease] of leases) store.side.setLease(id, lease);
     for (const [id, fence] of births) store.side.setBirth(id, fence);
+    for (const [keyHash, each] of given) store.side.setGiven(keyHash, each);
+    for (const [keyHash, each] of strays) store.side.setStray(keyHash, each);
     store.setPin(pin);
     expect(contentOf(now)).toEqual(contentOf(then));
   });
@@ -517,6 +540,8 @@ describe("the database of a ring object", () => {
     expect(store.observed()).toEqual(new Map());
     for (const id of leases.keys()) store.side.setLease(id, undefined);
     for (const id of births.keys()) store.side.setBirth(id, undefined);
+    for (const keyHash of given.keys()) store.side.setGiven(keyHash, undefined);
+    for (const keyHash of strays.keys()) store.side.setStray(keyHash, undefined);
     for (const table of SIDE) expect([table, rowsOf(db, `SELECT * FROM ${table}`)]).toEqual([table, []]);
     expect([store.drains(), store.down(), store.pins(), store.members()]).toEqual([new Map(), new Set(), new Map(), new Map()]);
   });

@@ -30,11 +30,13 @@ function makeWorld(regions = ["weur", "enam", "apac"]) {
   const limit = vi.fn<() => Promise<{ success: boolean }>>(async () => ({ success: true }));
   const env = { AFFINITY: told, NEW_SESSIONS: { limit } };
   const background: Promise<unknown>[] = [];
+  const former = { asked: vi.fn<(item: object) => Promise<object>>(), regions: [] as string[] };
   const arbiter = (its = pool): RingFirsts =>
     new RingFirsts(
       { storage: { sql: { exec } }, waitUntil: (work: Promise<unknown>) => background.push(work) } as never,
-      env as never,
+      { ...env, RING: { idFromName: (name: string) => name, get: () => ({ first: former.asked }) } } as never,
       { config: { ...config, pools: { [pool.id]: its } }, name: { pool: pool.id, region: "apac", generation: 1 }, pool: its } as never,
+      () => former.regions,
     );
   let firsts = arbiter();
   const stub = { first: vi.fn((item: Parameters<RingFirsts["homeOf"]>[0]) => firsts.homeOf(item, false)) };
@@ -46,10 +48,11 @@ function makeWorld(regions = ["weur", "enam", "apac"]) {
     limit,
     db,
     stub,
+    former,
     settled: () => Promise.all(background),
     evict: (its?: typeof pool) => (firsts = arbiter(its)),
-    decide: (keyHash: string, nearest: string, isHere = false) => firsts.homeOf({ keyHash, nearest, visitor: "v" }, isHere),
-    ask: (keyHash: string, nearest: string) => firstHome(platform as never, { pool: pool as never, keyHash, arbiter: "apac", nearest }),
+    decide: (keyHash: string, nearest: string, isHere = false) => firsts.homeOf({ keyHash, nearest, visitor: "v", lot: 7 }, isHere),
+    ask: (keyHash: string, nearest: string) => firstHome(platform as never, { pool: pool as never, keyHash, arbiter: "apac", nearest, lot: 7 }),
   };
 }
 
@@ -72,6 +75,19 @@ test("of two who come together one is first, and everyone after them is told the
 test("a session that has a place at the arbiter's own region is at home there; an unknown region is nobody's home", async () => {
   const world = makeWorld();
   expect([await world.decide("placed", "weur", true), await world.decide("k", "mars")]).toEqual([at("apac"), at("apac")]);
+});
+
+test("whoever arbitrated before the pool's regions changed decides, and is asked once; while it is silent nothing is remembered", async () => {
+  const world = makeWorld();
+  world.former.regions.push("weur");
+  world.former.asked.mockRejectedValueOnce(new Error("it is away"));
+  expect(await world.decide("k", "weur")).toEqual(at("apac"));
+  world.former.asked.mockResolvedValue(at("enam"));
+  expect([await world.decide("k", "weur"), await world.decide("k", "weur")]).toEqual([at("enam"), at("enam")]);
+  expect(world.former.asked.mock.calls).toEqual([1, 2].map(() => [{ keyHash: "k", nearest: "weur", visitor: "v", lot: 7, handedOn: true }]));
+  expect(await world.decide("placed", "weur", true)).toEqual(at("apac"));
+  world.former.asked.mockResolvedValue({ kind: "too-many-sessions" });
+  expect(await world.decide("other", "weur")).toEqual({ kind: "too-many-sessions" });
 });
 
 test("who is too many gets no home, and the next one may", async () => {

@@ -28,7 +28,7 @@ function start(bundle: object, dev = false): HeldSettings {
   const exec = (query: string, ...values: SQLInputValue[]): object[] =>
     values.length === 0 && !query.startsWith("SELECT") ? (db.exec(query), []) : db.prepare(query).all(...values);
   const env = { LIMPET_SECRET: "s".repeat(32), ...(dev && { LIMPET_DEV: "1" }) } as Env;
-  return new HeldSettings(new CodeSettings(bundle), env, "web", new ConfigStore({ exec } as never));
+  return new HeldSettings(new CodeSettings(bundle), env, { pool: "web", region: "weur" }, new ConfigStore({ exec } as never));
 }
 
 const applied = (revision: number, config: object, over = 0): AppliedConfig => ({
@@ -107,6 +107,39 @@ describe("a pool that is dropped", () => {
     held.apply(applied(3, raw(3, 3_000)));
     expect(held.status.retired).toBeUndefined();
     expect(held.config.pools["web"]?.origins).toHaveLength(1);
+  });
+});
+
+describe("a region that its pool has left", () => {
+  const regions = { weur: { secondary: ["apac"] }, enam: {}, apac: {}, eu: { jurisdiction: "eu" } };
+  const of = (revision: number, ...others: string[]) => ({
+    ...raw(revision, 1_000),
+    defaultRegion: "enam",
+    regions,
+    routes: [{ path: "/*", pool: "web", session: [{ path: "0" }] }],
+    pools: { web: { origins: others.map((region) => ({ id: region, region, url: `https://${region}.example.com` })) } },
+  });
+  const withRoute = (config: ReturnType<typeof of>) => ({ ...config, routes: [{ path: "/:s", pool: "web", session: [{ path: "s" }] }] });
+
+  test("is left for its secondary regions, or for whatever region of the same jurisdiction has the pool, in the next life too", () => {
+    const held = start(withRoute(of(1, "weur", "apac")));
+    expect(held.status.retired).toBeUndefined();
+    for (const [revision, others, secondary] of [
+      [2, ["enam", "apac"], ["apac"]],
+      [3, ["enam", "eu"], ["enam"]],
+    ] as const) {
+      expect(held.apply(applied(revision, withRoute(of(revision, ...others))))).toBe(true);
+      for (const each of [held, start(withRoute(of(1, "weur", "apac")))]) {
+        expect([each.status.retired, each.config.regions["weur"]?.secondary]).toEqual([true, secondary]);
+      }
+    }
+  });
+
+  test("that is in no configuration any more is as it was last", () => {
+    start(withRoute(of(1, "weur", "apac")));
+    const { weur: _, ...left } = regions;
+    const held = start({ ...withRoute(of(2, "enam", "apac")), regions: left });
+    expect([held.status.retired, held.config.regions["weur"]?.secondary]).toEqual([true, ["apac"]]);
   });
 });
 

@@ -11,6 +11,8 @@ import { newDrain } from "../../src/core/drain.ts";
 import { shareAt } from "../../src/core/share.ts";
 import { RingState } from "../../src/platform/ring-state.ts";
 import { RingStore } from "../../src/platform/ring-store.ts";
+import type { LiveRow } from "../../src/platform/ring-table.ts";
+import { Upkeep } from "../../src/platform/ring-upkeep.ts";
 import { DEFAULT_POLICY } from "../support/pool-policy.ts";
 
 const S = 1_000;
@@ -223,4 +225,34 @@ test("whoever leaves a region that is out of service and joins it again is drain
   expect([ring.regionDown.follow(Date.now()), ring.view.snapshot.epoch]).toEqual([[], epoch]);
   ring.regionDown.up();
   expect([...ring.layers.drains().keys()]).toEqual([]);
+});
+
+test("a session that comes home comes once: while its owner takes less than its share yet, it stays where it is served", () => {
+  const ring = startRing("weur", undefined, { overprovisioning: 10 });
+  const moved: string[][] = [];
+  const move = async (rows: readonly LiveRow[]): Promise<number> => (moved.push(rows.map(({ keyHash }) => keyHash)), 0);
+  const upkeep = new Upkeep(ring, { move } as never, { complete: true } as never, async (work) => work);
+  const points = Array.from({ length: 40 }, (_, n) => ({ keyHash: `k${n}`, ...keyPoint(`k${n}`) }));
+  const ownerOf = (key: { position: number; lot: number }): string | undefined => ring.ringPlaceOf(key);
+  const [mine, others] = [points.filter((key) => ownerOf(key) === "weur-1"), points.filter((key) => ownerOf(key) === "weur-2")];
+  expect(Math.min(mine.length, others.length)).toBeGreaterThan(5);
+  for (const id of ["weur-1", "weur-2", "weur-b"]) ring.layers.observe((observed) => observed.setDown(id, true, Date.now()));
+  for (const key of points) ring.live.set({ ...key, keyed: true, origin: "enam-1", region: "enam", fence: 1, epoch: 1, reason: "failover" });
+  ring.layers.observe((observed) => observed.setDown("weur-2", false, Date.now()));
+  vi.advanceTimersByTime(50 * S);
+  ring.layers.observe((observed) => {
+    observed.setDown("weur-1", false, Date.now());
+    observed.restart("weur-1", ring.view.snapshot.origins, Date.now());
+  });
+  vi.advanceTimersByTime(25 * S); // the region keeps all of its keys again; weur-1 takes some of its own
+  ring.keptIsDue();
+  upkeep.run(Date.now());
+  const home = new Set(moved.flat());
+  expect(others.filter(({ keyHash }) => !home.has(keyHash))).toEqual([]);
+  const waiting = mine.filter(({ keyHash }) => !home.has(keyHash));
+  expect(waiting.length).toBeGreaterThan(0);
+  expect(mine.filter((key) => home.has(key.keyHash) && ownerOf(key) !== "weur-1")).toEqual([]);
+  vi.advanceTimersByTime(40 * S);
+  upkeep.run(Date.now());
+  expect(new Set(moved.at(-1))).toEqual(new Set(points.map(({ keyHash }) => keyHash))); // the move is played: nobody has left in truth
 });

@@ -91,7 +91,7 @@ test("a carrier's table says who was accepted, but not of those of whom it was t
   const stub = { table: () => table.promise };
   const env = { CARRIER: { idFromName: (name: string) => name, get: () => stub } };
   const placing = { moving: new Map(), release: async () => undefined };
-  const tables = new RingTables(env as never, ring, placing as never);
+  const tables = new RingTables(env as never, ring, placing as never, () => []);
   const written = (row: LiveRow, opening: boolean): object => ({ ...row, connections: 1, opening });
   const rows = [
     written(begin("accepted, unheard", true), false),

@@ -39,7 +39,7 @@ export interface RingView {
   readonly pool: string;
   readonly region: string;
   readonly epoch: number;
-  readonly origins: readonly { id: string; salt: number; state: string; health: string; sessions: number; connections: number }[];
+  readonly origins: readonly { id: string; salt: number; state: string; health: string; share: number; sessions: number; connections: number }[];
 }
 
 /** Origins `weur-1 weur-2 enam-1 enam-2`, unless others are named; the configuration may be changed before it is used. */

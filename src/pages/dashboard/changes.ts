@@ -20,6 +20,7 @@ function ringChanges(was: Ring, is: Ring): string[] {
   return [
     ...is.origins.flatMap((origin) => originChanges(old.get(origin.id), origin)),
     ...was.origins.filter(({ id }) => !present.has(id)).map(({ id }) => `${id} left ${nameOf(is)}.`),
+    ...(was.down === is.down ? [] : [`${nameOf(is)} is ${is.down ? "out of service" : "in service again"}.`]),
     ...(was.generation === is.generation ? [] : [`${nameOf(is)} was rebuilt: generation ${is.generation}.`]),
   ];
 }
@@ -29,6 +30,7 @@ function originChanges(was: Origin | undefined, is: Origin): string[] {
   return [
     ...(was.state === is.state ? [] : [`${is.id}: ${was.state} → ${is.state}.`]),
     ...(was.health === is.health ? [] : [`${is.id}: ${was.health} → ${is.health}.`]),
+    ...(was.maintenance === is.maintenance ? [] : [`${is.id}: ${is.maintenance ? "in" : "out of"} maintenance.`]),
     ...(was.weight === is.weight ? [] : [`${is.id}: weight ${was.weight} → ${is.weight}.`]),
   ];
 }

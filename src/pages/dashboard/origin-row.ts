@@ -8,6 +8,7 @@ export interface OriginRow {
   readonly element: HTMLElement;
   readonly url: HTMLElement;
   readonly backup: HTMLElement;
+  readonly maintenance: HTMLElement;
   readonly state: HTMLElement;
   readonly health: HTMLElement;
   readonly weight: HTMLElement;
@@ -18,11 +19,11 @@ export interface OriginRow {
 }
 
 export function newRow({ id }: Origin): OriginRow {
-  const [url, backup] = [make("p", "origin-url"), make("span", "tag", "backup")];
+  const [url, backup, maintenance] = [make("p", "origin-url"), make("span", "tag", "backup"), make("span", "tag", "maintenance")];
   const [state, health] = [make("span", "badge"), make("span", "badge")];
   const [weight, sessions, connections] = [make("span", "number"), make("span", "number"), make("span", "number")];
   const [bar, share] = [make("span", "share-bar"), make("span", "number")];
-  const head = make("th", "", make("p", "origin-name", id, backup), url);
+  const head = make("th", "", make("p", "origin-name", id, backup, maintenance), url);
   head.scope = "row";
   const element = make(
     "tr",
@@ -36,13 +37,14 @@ export function newRow({ id }: Origin): OriginRow {
     cell("Connections", connections, "right"),
   );
   element.dataset["testid"] = `origin-${id}`;
-  return { element, url, backup, state, health, weight, bar, share, sessions, connections };
+  return { element, url, backup, maintenance, state, health, weight, bar, share, sessions, connections };
 }
 
 export function showRow(row: OriginRow, origin: Origin): void {
   setText(row.url, origin.url.replace(/^https?:\/\//, ""));
   row.url.title = origin.url;
   row.backup.hidden = !origin.backup;
+  row.maintenance.hidden = !origin.maintenance;
   setText(row.state, origin.state);
   setTone(row.state, toneOf(origin.state));
   setText(row.health, origin.health);
@@ -51,6 +53,8 @@ export function showRow(row: OriginRow, origin: Origin): void {
   const share = Math.min(1, Math.max(0, origin.share));
   row.bar.style.setProperty("--share", String(share));
   setText(row.share, `${Math.round(share * 100)}%`);
+  const endsAtMs = origin.shareEndsAtMs ?? 0;
+  row.share.title = endsAtMs > Date.now() ? `on its way until ${new Date(endsAtMs).toLocaleTimeString()}` : "";
   setText(row.sessions, String(origin.sessions));
   setText(row.connections, String(origin.connections));
 }

@@ -10,6 +10,8 @@ import { Trend } from "./trend.ts";
 interface Card {
   readonly element: HTMLElement;
   readonly load: HTMLElement;
+  readonly out: HTMLElement;
+  readonly silent: HTMLElement;
   readonly trend: Trend;
   readonly facts: ReadonlyMap<keyof typeof FACTS, HTMLElement>;
   readonly rows: Children<Origin, OriginRow>;
@@ -39,18 +41,21 @@ function newCard(ring: Ring): Card {
   const factLine = make("p", "ring-facts", ...[...facts].map(([name, value]) => make("span", "", `${FACTS[name]} `, value)));
   const load = make("p", "muted small number");
   const trend = new Trend();
-  const title = make("h2", "", nameOf(ring));
+  const [out, silent] = [make("span", "tag", "out of service"), make("span", "tag", "does not answer")];
+  const title = make("h2", "", nameOf(ring), out, silent);
   const body = make("tbody");
   const head = make("tr", "", ...COLUMNS.map(columnHead));
   const table = make("table", "", make("caption", "visually-hidden", `Origins of ${nameOf(ring)}`), make("thead", "", head), body);
   const element = make("article", "card ring", make("header", "ring-head", title, factLine, make("div", "trend", trend.element, load)), table);
   element.dataset["testid"] = `ring-${ring.pool}-${ring.region}`;
-  return { element, load, trend, facts, rows: new Children(body, newRow, showRow) };
+  return { element, load, out, silent, trend, facts, rows: new Children(body, newRow, showRow) };
 }
 
 function showCard(card: Card, ring: Ring): void {
   for (const [name, element] of card.facts) setText(element, shown(ring[name]));
   setText(card.load, `${counted(ring.sessions, "session")}, ${counted(ring.connections, "connection")}`);
+  card.out.hidden = !ring.down;
+  card.silent.hidden = !ring.unreachable;
   card.trend.add(ring.connections);
   card.rows.show(ring.origins, ({ id }) => id);
 }

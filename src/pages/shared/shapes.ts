@@ -25,6 +25,9 @@ const OriginShape = v.object({
   state: v.optional(v.string(), "unknown"),
   health: v.optional(v.string(), "unknown"),
   share: v.optional(v.number(), 1),
+  /** When its share is what it is to be. */
+  shareEndsAtMs: perhapsNumber,
+  maintenance: v.optional(v.boolean(), false),
   sessions: count,
   connections: count,
 });
@@ -39,6 +42,9 @@ const RingShape = v.object({
   hintsVersion: perhapsNumber,
   sessions: count,
   connections: count,
+  /** An operator has taken the region out. */
+  down: v.optional(v.boolean(), false),
+  unreachable: v.optional(v.boolean(), false),
   origins: v.array(OriginShape),
 });
 export type Ring = v.InferOutput<typeof RingShape>;
