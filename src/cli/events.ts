@@ -41,14 +41,15 @@ async function printPast(client: AdminClient, limit: number, print: (entry: Entr
 }
 
 /**
- * The stream is opened first, and the past read then: nothing is missed between them, and what comes twice is known by its number.
+ * The stream is opened first, and the past read then: nothing is missed between them, and what comes twice is known by its number and time.
  * A router that is away for a moment is waited for, and its stream goes on after the last event that was seen.
  */
 async function following(client: AdminClient, print: (entry: EntryView) => void, signal: AbortSignal): Promise<void> {
-  const seen = new Map<string, number>();
+  const seen = new Map<string, EntryView>();
   const once = (entry: EntryView): void => {
-    if (entry.seq <= (seen.get(entry.ring) ?? 0)) return;
-    seen.set(entry.ring, entry.seq);
+    const last = seen.get(entry.ring);
+    if (last && entry.seq <= last.seq && entry.atMs <= last.atMs) return; // a smaller number at a later time is a new journal's
+    seen.set(entry.ring, entry);
     print(entry);
   };
   let [lastEventId, isFirst, isAway]: [string | undefined, boolean, boolean] = [undefined, true, false];

@@ -5,6 +5,7 @@ import type { Pool } from "../core/config-types.ts";
 import { FULL_SHARE, type SharePlan } from "../core/share.ts";
 import type { SnapshotOrigin } from "../core/snapshot.ts";
 import { availableShare, nextKept } from "../core/spill.ts";
+import { neighbourRegions } from "./ring-config.ts";
 import type { RingStore } from "./ring-store.ts";
 
 export class RingKept {
@@ -36,6 +37,13 @@ export class RingKept {
     this.#store.set("kept", JSON.stringify(next));
     return true;
   }
+}
+
+/** The share that a region with these origins keeps in the end: a plan does not wait for hold-downs and ramps. */
+export function settledKept(pool: Pool, region: string, origins: readonly SnapshotOrigin[], nowMs: number): SharePlan {
+  if (neighbourRegions(pool, region).length === 0) return FULL_SHARE;
+  const share = Math.min(1, pool.overprovisioning * availableShare({ origins }, nowMs));
+  return { from: share, to: share, startAtMs: 0, endAtMs: 0 };
 }
 
 function isSame(a: SharePlan, b: SharePlan): boolean {

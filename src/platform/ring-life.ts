@@ -194,7 +194,7 @@ export class RingLife {
 
   /** Tells everyone who holds a copy, and KV when its turn comes. */
   announce(): void {
-    this.state.regionDown.follow(Date.now());
+    for (const origin of this.state.regionDown.follow(Date.now())) this.journal.note({ what: "drain", who: "region", origin });
     const snapshots = this.state.views().map((each) => each.snapshot);
     const version = JSON.stringify(snapshots.map(({ region, epoch, hintsVersion }) => [region, epoch, hintsVersion]));
     if (version === this.#announced) return;

@@ -17,11 +17,10 @@ import {
 } from "../core/membership.ts";
 import { differenceOf, settle, type Difference } from "../core/move.ts";
 import type { PlannedChange } from "../core/plan-body.ts";
-import { FULL_SHARE, type SharePlan } from "../core/share.ts";
-import { availableShare } from "../core/spill.ts";
+import { FULL_SHARE } from "../core/share.ts";
 import { viewOf, type RegionView, type SnapshotOrigin } from "../core/snapshot.ts";
 import type { Members } from "./ring-members.ts";
-import { neighbourRegions } from "./ring-config.ts";
+import { settledKept } from "./ring-kept.ts";
 import type { RingState } from "./ring-state.ts";
 import type { LiveRow } from "./ring-table.ts";
 
@@ -57,16 +56,9 @@ export function planOf({ state, members: orders }: Ring, changes: readonly Plann
   const nowMs = Date.now();
   const before = state.view;
   const origins = merged(before, { ...draft, down });
-  const after = viewOf({ ...before.snapshot, virtualNodes, origins, kept: keptBy(state, origins, nowMs) });
+  const after = viewOf({ ...before.snapshot, virtualNodes, origins, kept: settledKept(state.pool, state.name.region, origins, nowMs) });
   const difference = differenceOf(settle(before, nowMs), settle(after, nowMs));
   return { kind: "planned", epoch: before.snapshot.epoch, ...difference, sessions: sessionsOf(state, after, nowMs) };
-}
-
-/** The share that the region keeps in the end: a plan does not wait for hold-downs and ramps. */
-function keptBy({ pool, name }: RingState, origins: readonly SnapshotOrigin[], nowMs: number): SharePlan {
-  if (neighbourRegions(pool, name.region).length === 0) return FULL_SHARE;
-  const share = Math.min(1, pool.overprovisioning * availableShare({ origins }, nowMs));
-  return { from: share, to: share, startAtMs: 0, endAtMs: 0 };
 }
 
 /** The layers that are changed, copied. */

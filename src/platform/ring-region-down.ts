@@ -34,13 +34,17 @@ export class RegionDown {
     return true;
   }
 
-  /** Whoever has joined while the region is down is drained too, also under the name of one that was and has left. */
-  follow(nowMs: number): void {
-    if (!this.#orderedAtMs) return;
-    const ids = new Set(membersOf(this.#layers.membership).map(({ id }) => id));
-    const known = new Map([...this.#orderedAtMs].filter(([id]) => ids.has(id)));
-    if (known.size < this.#orderedAtMs.size) this.#remember(known);
-    if ([...ids].some((id) => !known.has(id) && !this.#layers.drainOf(id))) this.#drainOthers(nowMs);
+  /** Whoever has joined while the region is down is drained too, under an id that was there before as well. Says who that is. */
+  follow(nowMs: number): readonly string[] {
+    const known = this.#orderedAtMs;
+    if (!known) return [];
+    const ids = membersOf(this.#layers.membership).map(({ id }) => id);
+    const left = [...known.keys()].filter((id) => !ids.includes(id));
+    const joined = ids.filter((id) => !known.has(id) && !this.#layers.drainOf(id));
+    if (left.length === 0 && joined.length === 0) return [];
+    this.#orderedAtMs = new Map([...known].filter(([id]) => !left.includes(id)));
+    this.#drainOthers(nowMs);
+    return joined;
   }
 
   /** Those stay that somebody has ordered to be drained or to leave, before or since. `false`: it was not down. */
@@ -59,12 +63,8 @@ export class RegionDown {
 
   #drainOthers(nowMs: number): void {
     const ids = membersOf(this.#layers.membership).flatMap(({ id }) => (this.#layers.drainOf(id) || this.#orderedAtMs?.has(id) ? [] : [id]));
-    this.#remember(new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]));
-    this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
-  }
-
-  #remember(orderedAtMs: ReadonlyMap<string, number>): void {
-    this.#orderedAtMs = orderedAtMs;
-    this.#store.set("regionDown", JSON.stringify([...orderedAtMs]));
+    this.#orderedAtMs = new Map([...(this.#orderedAtMs ?? []), ...ids.map((id) => [id, nowMs] as const)]);
+    this.#store.set("regionDown", JSON.stringify([...this.#orderedAtMs]));
+    if (ids.length > 0) this.#layers.setDrains(new Map(ids.map((id): [string, DrainOrder] => [id, newDrain(nowMs, TERMS)])));
   }
 }

@@ -22,7 +22,7 @@ import { neighbourRegions, type ConfigPlan } from "./ring-config.ts";
 import { Lately } from "./lately.ts";
 import { ORDERS_MAX } from "./limits.ts";
 import { hintsOf } from "./ring-hints.ts";
-import { RingKept } from "./ring-kept.ts";
+import { RingKept, settledKept } from "./ring-kept.ts";
 import { RingLayers } from "./ring-layers.ts";
 import { RegionDown } from "./ring-region-down.ts";
 import type { Pin, RingStore } from "./ring-store.ts";
@@ -114,7 +114,8 @@ export class RingState {
     const written = next.config.pools[pool] ?? { ...this.#pool, origins: [] };
     const nowMs = Date.now();
     const origins = this.layers.planned(next, written, region);
-    const after = viewOf({ ...this.#view.snapshot, virtualNodes: written.virtualNodes, origins });
+    const kept = settledKept(written, region, origins, nowMs);
+    const after = viewOf({ ...this.#view.snapshot, virtualNodes: written.virtualNodes, origins, kept });
     const { movedShare, optimumShare } = differenceOf(settle(this.#view, nowMs), settle(after, nowMs));
     return { pool, region, movedShare, optimumShare };
   }

@@ -271,8 +271,8 @@ describe("events", () => {
       response.writeHead(200, { "content-type": "text/event-stream" }).write(": here\n\n");
       streams.push({ from: headers["last-event-id"], response });
     });
-    const send = (stream: number, seq: number): unknown =>
-      streams[stream]?.response.write(`event: change\nid: at-${seq}\ndata: ${JSON.stringify(entry(seq))}\n\n`);
+    const send = (stream: number, seq: number, more: object = {}): unknown =>
+      streams[stream]?.response.write(`event: change\nid: at-${seq}\ndata: ${JSON.stringify(entry(seq, more))}\n\n`);
     router.on("GET audit", (_, response) => {
       send(0, 2); // while the past is being read
       response.writeHead(200).end(JSON.stringify({ entries: [entry(2), entry(1)], unreachable: [] }));
@@ -293,6 +293,8 @@ describe("events", () => {
     await eventually("it says that the router is away", () => follower.stderr.includes("No router answers"));
     await router.listen(port);
     await eventually("it comes back again", () => streams.length === 3);
+    send(2, 1, { atMs: Date.UTC(2026, 0, 2, 4) }); // a router that was started anew counts from the beginning
+    await follower.printed(5);
     expect((await follower.signal("SIGINT")).code).toBe(0);
   });
 

@@ -109,7 +109,7 @@ async function expectAsPlanned(change: object, carryOut: () => Promise<unknown>)
 }
 
 test("hold: true: a drain moves what was planned, then a removal does", LONG, async () => {
-  stack = await LiveStack.start({ ids: IDS, pool: { health } });
+  stack = await LiveStack.start({ ids: IDS, pool: { health, slowStart: { windowMs: 500 } } });
   await stack.joinAll(names("s", SESSIONS));
   await expectAsPlanned({ drain: "o0" }, () => stack.drain("o0"));
   const held = owners();
@@ -119,6 +119,7 @@ test("hold: true: a drain moves what was planned, then a removal does", LONG, as
   await eventually("it has its share", async () => (await stack.ring()).origins.every(({ share }) => share === 1));
   await stack.settled();
   expect(owners()).toEqual(held);
+  await order("GET", "rings/live/weur/origins/o0?waitFor=serving&timeoutMs=20000"); // a plan compares how things are when shares are there
   await expectAsPlanned({ remove: "o1" }, () => order("DELETE", "rings/live/weur/origins/o1"));
 });
 

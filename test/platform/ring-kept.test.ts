@@ -216,6 +216,29 @@ test("whoever joins a region that is out is drained, under the name of one that 
   expect(startRing("weur", db).layers.drainOf("weur-1")?.by).toBe("region");
 });
 
+test("whoever leaves a region that is out of service and joins it again is drained too", () => {
+  const ring = startRing("weur", new DatabaseSync(":memory:"));
+  const order = {
+    url: "https://weur-3.example.com",
+    weight: 1,
+    salt: 0,
+    backup: false,
+    leavingAtMs: undefined,
+    goneAtMs: undefined,
+    leftBy: undefined,
+  };
+  ring.regionDown.down(Date.now());
+  ring.layers.setGone("weur-3", { ...order, leavingAtMs: Date.now(), leftBy: "ann" }, Date.now());
+  expect(ring.regionDown.follow(Date.now())).toEqual([]);
+  ring.layers.setMember("weur-3", order, {});
+  expect(ring.regionDown.follow(Date.now())).toEqual(["weur-3"]);
+  expect(ring.view.byId.get("weur-3")?.lifecycle).toBe("draining");
+  const { epoch } = ring.view.snapshot;
+  expect([ring.regionDown.follow(Date.now()), ring.view.snapshot.epoch]).toEqual([[], epoch]);
+  ring.regionDown.up();
+  expect([...ring.layers.drains().keys()]).toEqual([]);
+});
+
 test("a session that comes home comes once: while its owner takes less than its share yet, it stays where it is served", () => {
   const ring = startRing("weur", undefined, { overprovisioning: 10 });
   const moved: string[][] = [];

@@ -264,3 +264,21 @@ test("a ring of which nothing is written any more is joined by nobody", () => {
     why: expect.stringMatching(/nobody joins/) as string,
   });
 });
+
+test("a configuration that changes no origin moves nothing, whoever's lease has lapsed and whoever is down", () => {
+  const { state, leases } = startRing(fresh());
+  const planned = (): unknown => {
+    const { movedShare, optimumShare } = state.planned({ config: { ...state.config, configRevision: 2 }, dev: false });
+    return [movedShare, optimumShare];
+  };
+  leases.take("pod-1", { url: url("pod-1"), weight: 1, ttlMs: 1_000 }, "pods");
+  leases.take("pod-2", { url: url("pod-2"), weight: 2 }, "pods");
+  state.layers.observe((observed) => ["pod-1", "pod-2"].forEach((id) => observed.change(id, { joining: undefined })));
+  expect(planned()).toEqual([0, 0]);
+  vi.advanceTimersByTime(1_000);
+  leases.run(Date.now());
+  expect(state.view.byId.get("pod-1")?.health).toBe("down");
+  expect(planned()).toEqual([0, 0]);
+  state.layers.observe((observed) => observed.setDown("a", true, Date.now()));
+  expect(planned()).toEqual([0, 0]);
+});
