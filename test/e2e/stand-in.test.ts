@@ -17,7 +17,7 @@ function start(): Promise<LiveStack> {
   return LiveStack.start({
     ids: ["weur-0", "weur-1", "weur-2", "enam-0"],
     regions: { weur: { secondary: ["enam"] }, enam: {} },
-    pool: { carriers: 2 },
+    pool: { carriers: 2, overprovisioning: 10 }, // nobody is spilt, and comes home in the middle
     mortal: true,
   });
 }
