@@ -51,7 +51,7 @@ export async function undrain(id: string, { wait, timeout, json, ...options }: O
   if (json) printJson(origin);
   else
     console.log(
-      wait ? `${nameOf(place)} serves with all of its share.` : `${nameOf(place)} takes sessions again: it is ${origin.state} and ${origin.health}.`,
+      wait ? `${nameOf(place)} serves with all of its share.` : `${nameOf(place)} is not drained any more: it is ${origin.state} and ${origin.health}${origin.health === "healthy" ? ", and takes sessions again" : ""}.`,
     );
 }
 

@@ -121,6 +121,15 @@ describe("while sockets are open", () => {
     expect((await applying.ask("POST", "config/undo")).status).toBe(409);
   });
 
+  test("what holds already may be given twice: nothing changes, and there is nothing to undo", async () => {
+    const { config } = await applying.config();
+    for (const path of ["config", "config?dryRun=true"]) {
+      const answer = await applying.ask<{ revision: number; changes: unknown[] }>("PUT", path, config);
+      expect([answer.status, answer.body.revision, answer.body.changes]).toEqual([200, 1, []]);
+    }
+    expect((await applying.ask("POST", "config/undo")).status).toBe(409);
+  });
+
   test("of two who change the same one, one is told that it has changed meanwhile", async () => {
     const { configRevision: _, ...config } = (await applying.config()).config;
     const put = () => applying.ask("PUT", "config", withPool(config as RawConfig, "live", { hold: false }), { "if-match": '"1"' });
@@ -140,7 +149,7 @@ describe("while sockets are open", () => {
       400,
       /pools\.live\.headers\.x-key\.secret: NO_SUCH is not set/,
     ],
-    ["has the revision that holds", (config) => config, 409, /at least 2/],
+    ["has the revision that holds, and says something else", (config) => ({ ...config, expose: false, record: { sampleShare: 0.5 } }), 409, /at least 2/],
     ["has a revision that leaves none after it", (config) => ({ ...config, configRevision: Number.MAX_SAFE_INTEGER }), 409, /at most/],
     ["is nested without end", () => "[".repeat(100_000) + "]".repeat(100_000), 400, /more than 32/],
     [
