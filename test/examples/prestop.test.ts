@@ -37,6 +37,7 @@ beforeAll(async () => {
         collab: {
           health: { intervalMs: 300, timeoutMs: 500, rise: 1, fall: 2 },
           slowStart: { windowMs: 0 },
+          holdDownMs: 0, // each test ends origins, and the next begins with them
           origins: IDS.map((id) => ({ id, region: "weur", url: `http://127.0.0.1:${ports.get(id)}` })),
         },
       },
