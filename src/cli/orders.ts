@@ -51,7 +51,9 @@ export async function undrain(id: string, { wait, timeout, json, ...options }: O
   if (json) printJson(origin);
   else
     console.log(
-      wait ? `${nameOf(place)} serves with all of its share.` : `${nameOf(place)} is not drained any more: it is ${origin.state} and ${origin.health}${origin.health === "healthy" ? ", and takes sessions again" : ""}.`,
+      wait
+        ? `${nameOf(place)} serves with all of its share.`
+        : `${nameOf(place)} is not drained any more: it is ${origin.state} and ${origin.health}${origin.health === "healthy" ? ", and takes sessions again" : ""}.`,
     );
 }
 

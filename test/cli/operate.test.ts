@@ -50,7 +50,9 @@ test("drain --wait ends when the process may end, and no visitor notices", async
   await unnoticed(all);
   await stack.fleet.revive("weur-1");
   const back = await limpet("undrain", "weur-1");
-  expect(back.stdout).toMatch(/^weur-1 \(collab@weur\) is not drained any more: it is active and (healthy, and takes sessions again|down|ejected)\.\n$/);
+  expect(back.stdout).toMatch(
+    /^weur-1 \(collab@weur\) is not drained any more: it is active and (healthy, and takes sessions again|down|ejected)\.\n$/,
+  );
 });
 
 test("what is not drained in time ends with 3, and the order stands", async () => {

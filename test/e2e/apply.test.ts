@@ -149,7 +149,12 @@ describe("while sockets are open", () => {
       400,
       /pools\.live\.headers\.x-key\.secret: NO_SUCH is not set/,
     ],
-    ["has the revision that holds, and says something else", (config) => ({ ...config, expose: false, record: { sampleShare: 0.5 } }), 409, /at least 2/],
+    [
+      "has the revision that holds, and says something else",
+      (config) => ({ ...config, expose: false, record: { sampleShare: 0.5 } }),
+      409,
+      /at least 2/,
+    ],
     ["has a revision that leaves none after it", (config) => ({ ...config, configRevision: Number.MAX_SAFE_INTEGER }), 409, /at most/],
     ["is nested without end", () => "[".repeat(100_000) + "]".repeat(100_000), 400, /more than 32/],
     [
