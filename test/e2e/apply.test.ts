@@ -161,7 +161,7 @@ describe("while sockets are open", () => {
       "has a region of another jurisdiction",
       (config) => ({ ...config, configRevision: 2, regions: { ...config.regions, weur: { ...config.regions["weur"], jurisdiction: "eu" } } }),
       409,
-      /regions\.weur\.jurisdiction/,
+      /regions\.weur cannot get another jurisdiction/,
     ],
     ["has other carriers", (config) => withPool({ ...config, configRevision: 2 }, "live", { carriers: 7 }), 409, /pools\.live\.carriers/],
     ["has another seed", (config) => withPool({ ...config, configRevision: 2 }, "live", { seed: "x".repeat(32) }), 409, /pools\.live\.seed/],

@@ -63,6 +63,7 @@ export function runLimpet(args: readonly string[], options?: CommandOptions): Pr
 
 /** On a terminal of that many columns and rows. Arguments are words without blanks and quotes. */
 export function startOnTerminal(args: readonly string[], columns: number, rows: number, options?: CommandOptions): Command {
-  const command = `stty cols ${columns} rows ${rows}; exec ${process.execPath} ${LIMPET} ${args.join(" ")}`;
+  // A terminal that is looked at: Node draws no colours where `CI` is set or no `TERM` is.
+  const command = `stty cols ${columns} rows ${rows}; exec env -u CI TERM=xterm-256color ${process.execPath} ${LIMPET} ${args.join(" ")}`;
   return new Command("script", ["--quiet", "--return", "--flush", "--command", command, "/dev/null"], options);
 }
