@@ -196,6 +196,11 @@ export class LiveStack {
     await this.drain(...others);
     const talkers = await this.joinAll(sessions);
     await this.undrain(...others);
+    const home = regionOf(id);
+    await eventually("all take their share again", async () => {
+      const { origins } = await this.ring(home);
+      return origins.every(({ id: each, share }) => share === 1 || !others.includes(each));
+    });
     await this.settled();
     return talkers;
   }
